@@ -1,0 +1,41 @@
+// y = f(a, b), with NumPy's broadcasting
+// Shapes: y [dims]; a and b are walked with strides, 0 along broadcast dimensions. One invocation computes one element.
+// Twin: src/ops/binary.rs.
+#include "index"
+
+struct Params {
+    dims: array<vec4<u32>, 2>,
+    a_strides: array<vec4<u32>, 2>,
+    b_strides: array<vec4<u32>, 2>,
+    n: u32,
+    rank: u32,
+}
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> xa: array<f32>;
+@group(0) @binding(2) var<storage, read> xb: array<f32>;
+@group(0) @binding(3) var<storage, read_write> y: array<f32>;
+
+fn f(a: f32, b: f32) -> f32 {
+    return ${F};
+}
+
+@compute @workgroup_size(${GROUP})
+fn binary(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let i = linear_id(gid, groups);
+    if (i >= p.n) {
+        return;
+    }
+    var rest = i;
+    var ia = 0u;
+    var ib = 0u;
+#for r in 0..RANK
+    {
+        let at = rest % p.dims[${(RANK - 1 - r) / 4}][${(RANK - 1 - r) % 4}];
+        rest /= p.dims[${(RANK - 1 - r) / 4}][${(RANK - 1 - r) % 4}];
+        ia += at * p.a_strides[${(RANK - 1 - r) / 4}][${(RANK - 1 - r) % 4}];
+        ib += at * p.b_strides[${(RANK - 1 - r) / 4}][${(RANK - 1 - r) % 4}];
+    }
+#end
+    y[i] = f(xa[ia], xb[ib]);
+}

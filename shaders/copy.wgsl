@@ -1,0 +1,19 @@
+// y = x
+// Shapes: x, y [n]. One invocation copies one element. Twin: src/ops/copy.rs.
+#include "index"
+
+struct Params {
+    n: u32,
+}
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+
+@compute @workgroup_size(${GROUP})
+fn copy(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let i = linear_id(gid, groups);
+    if (i < p.n) {
+        y[i] = x[i];
+    }
+}

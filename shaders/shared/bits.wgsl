@@ -1,0 +1,14 @@
+// Questions about floats that must be asked of their bits: WGSL lets an implementation assume that there is no NaN or infinity.
+
+fn is_finite_bits(x: f32) -> bool {
+    return (bitcast<u32>(x) & 0x7f800000u) != 0x7f800000u;
+}
+
+fn is_nan_bits(x: f32) -> bool {
+    return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u;
+}
+
+// A NaN that no compiler folds away: `zero` is a uniform or loaded 0.
+fn quiet_nan(zero: u32) -> f32 {
+    return bitcast<f32>(0x7fc00000u | zero);
+}

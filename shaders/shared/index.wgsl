@@ -1,0 +1,6 @@
+// Index arithmetic that kernels share.
+
+// The element of this invocation in a grid made by `grid()` (src/contract/launch.rs): long grids are folded into y.
+fn linear_id(gid: vec3<u32>, groups: vec3<u32>) -> u32 {
+    return gid.y * groups.x * ${GROUP}u + gid.x;
+}

@@ -1,0 +1,146 @@
+//! What a CPU twin is handed: views into memory that the plan owns.
+
+use ndarray::NdFloat;
+use rayon::prelude::*;
+use smallvec::SmallVec;
+
+use super::Io;
+
+/// The number type of a CPU run: `f32` for work, `f64` for the truth that tests compare with.
+pub trait Real: NdFloat + Default + std::iter::Sum + 'static {
+    /// The nearest number of this type.
+    fn of(x: f64) -> Self;
+    /// This number as `f64`.
+    fn f64(self) -> f64;
+}
+
+impl Real for f32 {
+    fn of(x: f64) -> Self {
+        x as f32
+    }
+    fn f64(self) -> f64 {
+        f64::from(self)
+    }
+}
+
+impl Real for f64 {
+    fn of(x: f64) -> Self {
+        x
+    }
+    fn f64(self) -> f64 {
+        self
+    }
+}
+
+/// A tensor in host memory, row-major, shared or exclusive. `F32` tensors hold `T`.
+#[derive(Debug)]
+pub enum View<'a, T> {
+    /// Floats to read.
+    F(&'a [T]),
+    /// Unsigned integers to read.
+    U(&'a [u32]),
+    /// Bytes to read.
+    B(&'a [u8]),
+    /// Floats to write.
+    FMut(&'a mut [T]),
+    /// Unsigned integers to write.
+    UMut(&'a mut [u32]),
+}
+
+impl<T> View<'_, T> {
+    /// The floats.
+    ///
+    /// # Panics
+    /// If the tensor holds something else: the op's shape rule should have refused it.
+    pub fn f(&self) -> &[T] {
+        match self {
+            View::F(x) => x,
+            View::FMut(x) => x,
+            _ => panic!("a twin asked for floats where the plan has integers"),
+        }
+    }
+
+    /// The unsigned integers.
+    ///
+    /// # Panics
+    /// If the tensor holds something else.
+    pub fn u(&self) -> &[u32] {
+        match self {
+            View::U(x) => x,
+            View::UMut(x) => x,
+            _ => panic!("a twin asked for u32 where the plan has another type"),
+        }
+    }
+
+    /// The bytes.
+    ///
+    /// # Panics
+    /// If the tensor holds something else.
+    pub fn b(&self) -> &[u8] {
+        match self {
+            View::B(x) => x,
+            _ => panic!("a twin asked for bytes where the plan has another type"),
+        }
+    }
+
+    /// The floats, to be written.
+    ///
+    /// # Panics
+    /// If the tensor holds something else or is only to be read.
+    pub fn f_mut(&mut self) -> &mut [T] {
+        match self {
+            View::FMut(x) => x,
+            _ => panic!("a twin asked to write floats where the plan does not let it"),
+        }
+    }
+
+    /// The unsigned integers, to be written.
+    ///
+    /// # Panics
+    /// If the tensor holds something else or is only to be read.
+    pub fn u_mut(&mut self) -> &mut [u32] {
+        match self {
+            View::UMut(x) => x,
+            _ => panic!("a twin asked to write u32 where the plan does not let it"),
+        }
+    }
+}
+
+/// One call of a CPU twin. Outputs hold garbage (NaN in tests) and must be written whole.
+#[derive(Debug)]
+pub struct CpuCall<'a, T> {
+    /// Shapes and types of inputs and outputs.
+    pub io: &'a Io,
+    /// The inputs, in op order; those that the op declares to write are exclusive.
+    pub x: SmallVec<[View<'a, T>; 8]>,
+    /// The outputs, in op order.
+    pub y: SmallVec<[View<'a, T>; 2]>,
+    /// As many elements as [`super::OpDef::scratch`] asked for.
+    pub scratch: &'a mut [T],
+}
+
+/// Work below this many elements is not worth waking another thread.
+const SERIAL: usize = 1 << 14;
+
+/// Runs `f(start, chunk)` over `out` in chunks of a fixed size, on all cores where that pays. The chunks depend on the length
+/// alone, so the number of threads changes no bit.
+pub fn parallel_chunks<T: Send>(out: &mut [T], f: impl Fn(usize, &mut [T]) + Send + Sync) {
+    if out.len() <= SERIAL {
+        return f(0, out);
+    }
+    out.par_chunks_mut(SERIAL).enumerate().for_each(|(i, chunk)| f(i * SERIAL, chunk));
+}
+
+/// Runs `f(index, row)` over the rows of `out`, each `width` long, on all cores where that pays. `out` is a whole number of rows.
+pub fn parallel_rows<T: Send>(out: &mut [T], width: usize, f: impl Fn(usize, &mut [T]) + Send + Sync) {
+    let per_chunk = (SERIAL / width).max(1);
+    let run = |chunk: usize, rows: &mut [T]| {
+        for (i, row) in rows.chunks_exact_mut(width).enumerate() {
+            f(chunk * per_chunk + i, row);
+        }
+    };
+    if out.len() <= SERIAL {
+        return out.chunks_mut(per_chunk * width).enumerate().for_each(|(i, rows)| run(i, rows));
+    }
+    out.par_chunks_mut(per_chunk * width).enumerate().for_each(|(i, rows)| run(i, rows));
+}

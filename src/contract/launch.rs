@@ -1,0 +1,190 @@
+//! GPU work as plain data: which kernel, which parameters, which buffers, how many workgroups. No device is named here, so
+//! launch arithmetic is tested without one.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use bytemuck::Pod;
+
+use super::{GROUP_SIZE, Io, OpDef};
+use crate::shape::TensorSpec;
+
+/// Workgroups that WebGPU guarantees along one dimension of a dispatch.
+const MAX_GROUPS: u64 = 65_535;
+
+/// What a kernel's author may know of the adapter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct GpuTraits {
+    /// The adapter is a program on the processor (lavapipe, SwiftShader, WARP): register tiles without workgroup memory are the
+    /// fast form there, workgroup tiles everywhere else.
+    pub software: bool,
+}
+
+/// A kernel: an entry point in a WGSL template, with the template's definitions.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Kernel {
+    /// The stem of the shader, or the custom op's name.
+    pub stem: Cow<'static, str>,
+    /// The WGSL template.
+    pub source: Source,
+    /// The entry point.
+    pub entry: Cow<'static, str>,
+    /// Values for the template's names.
+    pub defines: Vec<(&'static str, String)>,
+}
+
+/// Where a kernel's text comes from; it decides how far the text is trusted.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// One of ours, built without run-time checks.
+    Own(&'static str),
+    /// A user's, built with every run-time check.
+    Custom(Arc<str>),
+}
+
+impl Kernel {
+    /// Entry point `entry` of the op's own shader.
+    pub fn of<O: OpDef>(entry: &'static str) -> Self {
+        Kernel { stem: O::STEM.into(), source: Source::Own(O::SHADER), entry: entry.into(), defines: Vec::new() }
+    }
+
+    /// Entry point `entry` of a user's shader.
+    pub fn custom(name: impl Into<String>, wgsl: impl Into<Arc<str>>, entry: impl Into<String>) -> Self {
+        Kernel {
+            stem: Cow::Owned(name.into()),
+            source: Source::Custom(wgsl.into()),
+            entry: Cow::Owned(entry.into()),
+            defines: Vec::new(),
+        }
+    }
+
+    /// The same kernel with `name` standing for `value` in the template.
+    #[must_use]
+    pub fn define(mut self, name: &'static str, value: impl ToString) -> Self {
+        self.defines.push((name, value.to_string()));
+        self
+    }
+
+    /// The WGSL that is compiled: the template with its definitions and includes filled in.
+    pub fn wgsl(&self) -> String {
+        match &self.source {
+            Source::Own(text) => super::expand(text, &self.defines),
+            Source::Custom(text) => super::expand(text, &self.defines),
+        }
+    }
+}
+
+/// Which tensor of the op stands at a binding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Slot {
+    /// The op's input of this index.
+    Input(usize),
+    /// The op's output of this index.
+    Output(usize),
+    /// The op's temporary of this index.
+    Temp(usize),
+}
+
+/// How a kernel uses a binding; must agree with its WGSL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Access {
+    /// `var<storage, read>`
+    Read,
+    /// `var<storage, read_write>`
+    Write,
+}
+
+/// A storage binding of a launch. Binding 0 is always the uniform `Params`; these follow from 1 on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Binding {
+    /// The tensor.
+    pub slot: Slot,
+    /// How it is used.
+    pub access: Access,
+}
+
+/// One dispatch.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    /// The kernel.
+    pub kernel: Kernel,
+    /// The bytes of the uniform `Params` struct at binding 0.
+    pub params: Vec<u8>,
+    /// The storage bindings, from binding 1 on.
+    pub bindings: Vec<Binding>,
+    /// Workgroups along x, y, z.
+    pub workgroups: [u32; 3],
+}
+
+impl Launch {
+    /// A launch of `kernel` with `params`, without bindings yet.
+    pub fn new<P: Pod>(kernel: Kernel, params: &P, workgroups: [u32; 3]) -> Self {
+        Launch { kernel, params: bytemuck::bytes_of(params).to_vec(), bindings: Vec::new(), workgroups }
+    }
+
+    /// Adds a binding that the kernel reads.
+    #[must_use]
+    pub fn read(mut self, slot: Slot) -> Self {
+        self.bindings.push(Binding { slot, access: Access::Read });
+        self
+    }
+
+    /// Adds a binding that the kernel writes.
+    #[must_use]
+    pub fn write(mut self, slot: Slot) -> Self {
+        self.bindings.push(Binding { slot, access: Access::Write });
+        self
+    }
+
+    /// Adds all of the op's inputs, read, then all of its outputs, written: the usual order.
+    #[must_use]
+    pub fn bind_all(mut self, io: &Io) -> Self {
+        for i in 0..io.inputs.len() {
+            self = self.read(Slot::Input(i));
+        }
+        for i in 0..io.outputs.len() {
+            self = self.write(Slot::Output(i));
+        }
+        self
+    }
+}
+
+/// An op's dispatches, in order, and the temporaries that they share.
+#[derive(Clone, Debug, Default)]
+pub struct Launches {
+    /// The dispatches.
+    pub list: Vec<Launch>,
+    /// Memory that lives only while this op runs.
+    pub temps: Vec<TensorSpec>,
+}
+
+impl From<Launch> for Launches {
+    fn from(launch: Launch) -> Self {
+        Launches { list: vec![launch], temps: Vec::new() }
+    }
+}
+
+/// Workgroups for one invocation per element, with [`GROUP_SIZE`] invocations each; long grids are folded into y.
+/// A kernel finds its element with `linear_id` from `shared/index.wgsl`.
+pub fn grid(elements: usize) -> [u32; 3] {
+    let groups = (elements as u64).div_ceil(GROUP_SIZE as u64).max(1);
+    if groups <= MAX_GROUPS {
+        return [groups as u32, 1, 1];
+    }
+    let x = 32_768u64;
+    [x as u32, groups.div_ceil(x) as u32, 1]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_grid_covers_every_element_and_stays_within_the_limit() {
+        for n in [1, 63, 64, 65, 1 << 20, 65_535 * 64, 65_535 * 64 + 1, 500_000_000] {
+            let [x, y, z] = grid(n);
+            assert!(u64::from(x) <= MAX_GROUPS && u64::from(y) <= MAX_GROUPS && z == 1);
+            assert!(u64::from(x) * u64::from(y) * GROUP_SIZE as u64 >= n as u64, "{n}");
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Threefry-2x32 with 20 rounds: a random number is a pure function of (seed, stream, counter), the same on every device.
+//!
+//! Source: J. Salmon, M. Moraes, R. Dror, D. Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011. The WGSL twin is
+//! `shaders/shared/threefry.wgsl`.
+
+const ROTATIONS: [u32; 8] = [13, 15, 26, 6, 17, 29, 16, 24];
+
+/// The block function: two words of counter and two of key in, two random words out.
+#[inline]
+pub(crate) fn threefry2x32(key: [u32; 2], counter: [u32; 2]) -> [u32; 2] {
+    let ks = [key[0], key[1], key[0] ^ key[1] ^ 0x1BD1_1BDA];
+    let mut x = [counter[0].wrapping_add(ks[0]), counter[1].wrapping_add(ks[1])];
+    for block in 0..5u32 {
+        for r in 0..4 {
+            x[0] = x[0].wrapping_add(x[1]);
+            x[1] = x[1].rotate_left(ROTATIONS[(block as usize % 2) * 4 + r]) ^ x[0];
+        }
+        let b = block as usize + 1;
+        x[0] = x[0].wrapping_add(ks[b % 3]);
+        x[1] = x[1].wrapping_add(ks[(b + 1) % 3]).wrapping_add(block + 1);
+    }
+    x
+}
+
+/// The stream id that belongs to a name: FNV-1a, so that it depends on nothing but the name.
+pub fn stream_of(name: &str) -> u32 {
+    name.bytes().fold(0x811C_9DC5, |h, b| (h ^ u32::from(b)).wrapping_mul(0x0100_0193))
+}
+
+/// A host-side sequence of random numbers from (seed, stream): for initial weights and for the order of samples.
+#[derive(Clone, Debug)]
+pub struct Threefry {
+    key: [u32; 2],
+    stream: u32,
+    counter: u32,
+    spare: Option<u32>,
+}
+
+impl Threefry {
+    /// The sequence of `seed` that belongs to `stream`.
+    pub fn new(seed: u64, stream: u32) -> Self {
+        Threefry { key: [seed as u32, (seed >> 32) as u32], stream, counter: 0, spare: None }
+    }
+
+    /// The next 32 random bits.
+    pub fn next_u32(&mut self) -> u32 {
+        if let Some(word) = self.spare.take() {
+            return word;
+        }
+        let [a, b] = threefry2x32(self.key, [self.counter, self.stream]);
+        self.counter = self.counter.wrapping_add(1);
+        self.spare = Some(b);
+        a
+    }
+
+    /// Uniform in [0, 1), with 24 random bits.
+    pub fn uniform(&mut self) -> f32 {
+        (self.next_u32() >> 8) as f32 / 16_777_216.0
+    }
+
+    /// Standard normal, by Box and Muller.
+    pub fn normal(&mut self) -> f32 {
+        let radius = (-2.0 * (1.0 - f64::from(self.uniform())).ln()).sqrt();
+        (radius * (std::f64::consts::TAU * f64::from(self.uniform())).cos()) as f32
+    }
+
+    /// Uniform in 0..n, without bias (Lemire 2019).
+    pub fn below(&mut self, n: u32) -> u32 {
+        let threshold = n.wrapping_neg() % n;
+        loop {
+            let wide = u64::from(self.next_u32()) * u64::from(n);
+            if wide as u32 >= threshold {
+                return (wide >> 32) as u32;
+            }
+        }
+    }
+
+    /// A random order of 0..n (Fisher and Yates).
+    pub fn permutation(&mut self, n: usize) -> Vec<u32> {
+        let mut order: Vec<u32> = (0..n as u32).collect();
+        for i in (1..n).rev() {
+            order.swap(i, self.below(i as u32 + 1) as usize);
+        }
+        order
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Known answers of the Random123 distribution (kat_vectors, threefry2x32 20).
+    #[test]
+    fn threefry_gives_the_published_answers() {
+        assert_eq!(threefry2x32([0, 0], [0, 0]), [0x6b20_0159, 0x99ba_4efe]);
+        assert_eq!(threefry2x32([u32::MAX; 2], [u32::MAX; 2]), [0x1cb9_96fc, 0xbb00_2be7]);
+        assert_eq!(threefry2x32([0x1319_8a2e, 0x0370_7344], [0x243f_6a88, 0x85a3_08d3]), [0xc492_3a9c, 0x483d_f7a0]);
+    }
+
+    #[test]
+    fn a_permutation_holds_every_index_once() {
+        let mut p = Threefry::new(7, 3).permutation(1000);
+        assert_ne!(p, (0..1000).collect::<Vec<_>>());
+        p.sort_unstable();
+        assert_eq!(p, (0..1000).collect::<Vec<_>>());
+    }
+}

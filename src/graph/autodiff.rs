@@ -1,0 +1,196 @@
+//! Reverse-mode differentiation: a walk from the loss back to what it depends on. Gradients are graph nodes like any other.
+
+use std::collections::HashMap;
+
+use super::{Graph, NodeKind, Value, Var, rewrite};
+use crate::error::{Error, Result};
+use crate::ops::Op;
+use crate::shape::DType;
+
+/// What an op says of its gradient with respect to one input. Nothing is silently zero.
+#[derive(Clone, Debug)]
+pub enum Grad {
+    /// The gradient.
+    Of(Var),
+    /// There is none: indices, counters, comparisons.
+    NotDifferentiable,
+    /// There is one, but Galen does not know it; the reason is shown to whoever asks for it.
+    Unsupported(&'static str),
+    /// Nobody asks for it (see [`GradientCtx::wanted`]).
+    NotWanted,
+}
+
+/// What an op may use to express its gradient.
+#[derive(Clone, Debug)]
+pub struct GradientCtx {
+    inputs: Vec<Var>,
+    outputs: Vec<Var>,
+    cotangents: Vec<Option<Var>>,
+    wanted: Vec<bool>,
+}
+
+impl GradientCtx {
+    /// How many inputs the op has.
+    pub fn inputs(&self) -> usize {
+        self.inputs.len()
+    }
+
+    /// The op's i-th input.
+    pub fn input(&self, i: usize) -> &Var {
+        &self.inputs[i]
+    }
+
+    /// The op's i-th output.
+    pub fn output(&self, i: usize) -> &Var {
+        &self.outputs[i]
+    }
+
+    /// The gradient of the loss with respect to the i-th output; `None` where the loss does not depend on it.
+    pub fn cotangent(&self, i: usize) -> Option<&Var> {
+        self.cotangents[i].as_ref()
+    }
+
+    /// The cotangent of the first output, for ops where only that one carries a gradient.
+    ///
+    /// # Errors
+    /// [`Error::Gradient`] where the loss depends on another output instead.
+    pub fn dy(&self) -> Result<&Var> {
+        self.cotangents[0].as_ref().ok_or_else(|| Error::Gradient {
+            op: "backward".into(),
+            layer: String::new(),
+            reason: "only the first output has a gradient, and the loss uses another one".into(),
+        })
+    }
+
+    /// The graph, to push nodes into.
+    pub fn graph(&self) -> &Graph {
+        &self.inputs[0].graph
+    }
+
+    /// Whether somebody asks for the gradient of the i-th input.
+    pub fn is_wanted(&self, i: usize) -> bool {
+        self.wanted[i]
+    }
+
+    /// `gradient()` where somebody asks for the gradient of the i-th input, [`Grad::NotWanted`] otherwise.
+    ///
+    /// # Errors
+    /// Those of `gradient`.
+    pub fn wanted(&self, i: usize, gradient: impl FnOnce() -> Result<Var>) -> Result<Grad> {
+        if self.wanted[i] { Ok(Grad::Of(gradient()?)) } else { Ok(Grad::NotWanted) }
+    }
+}
+
+impl Graph {
+    /// The gradients of the scalar `loss` with respect to each of `wrt`, in their order.
+    ///
+    /// Softmax followed by cross-entropy is first rewritten into its numerically stable form.
+    ///
+    /// # Errors
+    /// Where `loss` is not a scalar, does not depend on one of `wrt`, or an op on the way has no gradient.
+    pub fn gradients(&self, loss: &Var, wrt: &[Var]) -> Result<Vec<Var>> {
+        let shape = loss.shape();
+        if shape.elements() != 1 {
+            return Err(Error::shape("gradients", "a loss with one element", shape.to_string()));
+        }
+        let one = self.fill(shape, 1.0)?;
+        self.gradients_from(&[(loss.clone(), one)], wrt)
+    }
+
+    /// The gradients of `Σ y · dy` over the given pairs (output, cotangent) with respect to each of `wrt`.
+    ///
+    /// # Errors
+    /// Where shapes differ, an output does not depend on one of `wrt`, or an op on the way has no gradient.
+    pub fn gradients_from(&self, outputs: &[(Var, Var)], wrt: &[Var]) -> Result<Vec<Var>> {
+        rewrite::stabilise(self);
+        let wanted = self.depends_on(wrt)?;
+        let mut cotangents: HashMap<Value, Var> = HashMap::new();
+        let mut last = 0;
+        for (y, dy) in outputs {
+            if y.shape() != dy.shape() {
+                return Err(Error::shape("gradients", y.shape().to_string(), dy.shape().to_string()));
+            }
+            accumulate(&mut cotangents, self.own(y)?, dy)?;
+            last = last.max(y.value.node);
+        }
+        for node in (0..=last).rev() {
+            if wanted[node] {
+                self.step_back(node, &wanted, &mut cotangents)?;
+            }
+        }
+        wrt.iter()
+            .map(|v| {
+                cotangents.get(&v.value).cloned().ok_or_else(|| Error::Gradient {
+                    op: "gradients".into(),
+                    layer: String::new(),
+                    reason: format!("the loss does not depend on {v:?}"),
+                })
+            })
+            .collect()
+    }
+
+    /// Which nodes depend on one of `wrt`.
+    fn depends_on(&self, wrt: &[Var]) -> Result<Vec<bool>> {
+        let roots = wrt.iter().map(|v| self.own(v)).collect::<Result<Vec<_>>>()?;
+        let data = self.data();
+        let mut wanted = vec![false; data.nodes.len()];
+        for (i, node) in data.nodes.iter().enumerate() {
+            wanted[i] = roots.iter().any(|r| r.node == i) || node.inputs.iter().any(|v| wanted[v.node]);
+        }
+        Ok(wanted)
+    }
+
+    fn step_back(&self, index: usize, wanted: &[bool], cotangents: &mut HashMap<Value, Var>) -> Result<()> {
+        let node = self.data().nodes[index].clone();
+        let var = |value| Var { graph: self.clone(), value };
+        let outputs: Vec<Value> = (0..node.outputs.len()).map(|output| Value { node: index, output }).collect();
+        let cotangent: Vec<Option<Var>> = outputs.iter().map(|v| cotangents.get(v).cloned()).collect();
+        if cotangent.iter().all(Option::is_none) {
+            return Ok(());
+        }
+        let input_wanted: Vec<bool> =
+            node.inputs.iter().map(|v| wanted[v.node] && self.data().spec(*v).dtype == DType::F32).collect();
+        if !input_wanted.contains(&true) {
+            return Ok(());
+        }
+        let ctx = GradientCtx {
+            inputs: node.inputs.iter().map(|v| var(*v)).collect(),
+            outputs: outputs.iter().map(|v| var(*v)).collect(),
+            cotangents: cotangent,
+            wanted: input_wanted.clone(),
+        };
+        let layer = node.layer.clone();
+        let grads = match &node.kind {
+            NodeKind::Reshape => vec![Grad::Of(ctx.dy()?.reshape(ctx.input(0).shape())?)],
+            NodeKind::Op(op) => self.gradient_of(op, &layer, &ctx)?,
+            _ => return Ok(()),
+        };
+        for (i, grad) in grads.into_iter().enumerate().filter(|(i, _)| input_wanted[*i]) {
+            match grad {
+                Grad::Of(g) => accumulate(cotangents, node.inputs[i], &g)?,
+                Grad::NotDifferentiable | Grad::NotWanted => {}
+                Grad::Unsupported(reason) => {
+                    return Err(Error::Gradient { op: node.name().into(), layer, reason: reason.into() });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The op's gradient, its nodes under the layer of the op itself.
+    fn gradient_of(&self, op: &Op, layer: &str, ctx: &GradientCtx) -> Result<Vec<Grad>> {
+        let outer = std::mem::take(&mut self.0.borrow_mut().layers);
+        let result = if layer.is_empty() { op.gradient(ctx) } else { self.in_layer(layer, || op.gradient(ctx)) };
+        self.0.borrow_mut().layers = outer;
+        result
+    }
+}
+
+fn accumulate(cotangents: &mut HashMap<Value, Var>, value: Value, g: &Var) -> Result<()> {
+    let sum = match cotangents.get(&value) {
+        Some(before) => before.add(g)?,
+        None => g.clone(),
+    };
+    cotangents.insert(value, sum);
+    Ok(())
+}

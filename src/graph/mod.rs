@@ -1,0 +1,423 @@
+//! The graph: nodes in the order in which they were pushed, which is also the order in which effects happen.
+//!
+//! A [`Graph`] is built on one thread (it is neither `Send` nor `Sync`); the [`Plan`] made from it is both.
+
+mod autodiff;
+mod plan;
+mod rewrite;
+
+use std::cell::{Ref, RefCell};
+use std::collections::HashMap;
+use std::fmt;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::contract::{CustomOp, OpDef};
+use crate::error::{Error, Result};
+use crate::ops::Op;
+use crate::shape::{DType, Shape, TensorSpec};
+
+pub use autodiff::{Grad, GradientCtx};
+pub use plan::{BufferSpec, Limits, Place, Plan, Region, Step};
+
+/// Slots of an arena start at multiples of this many 32-bit words: 256 bytes, the alignment that WebGPU asks of a binding.
+pub const SLOT_ALIGN: usize = 64;
+
+/// The arena that holds every trained parameter.
+pub const PARAMETERS: &str = "parameters";
+
+/// One output of one node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Value {
+    pub(crate) node: usize,
+    pub(crate) output: usize,
+}
+
+/// What a node is. Only [`NodeKind::Op`] is work.
+#[derive(Clone, Debug)]
+pub(crate) enum NodeKind {
+    /// A tensor that the host writes before a run.
+    Input(String),
+    /// A slice of an arena, from this element on.
+    State { arena: usize, offset: usize },
+    /// The same memory under another shape.
+    Reshape,
+    /// The inputs side by side in an arena, the i-th from element `offsets[i]` on.
+    Pack { arena: usize, offsets: Vec<usize> },
+    /// A computation.
+    Op(Op),
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Node {
+    pub(crate) kind: NodeKind,
+    pub(crate) inputs: Vec<Value>,
+    pub(crate) outputs: Vec<TensorSpec>,
+    /// The layer that pushed it; empty outside of layers.
+    pub(crate) layer: String,
+}
+
+impl Node {
+    pub(crate) fn name(&self) -> &str {
+        match &self.kind {
+            NodeKind::Input(name) => name,
+            NodeKind::State { .. } => "state",
+            NodeKind::Reshape => "reshape",
+            NodeKind::Pack { .. } => "pack",
+            NodeKind::Op(op) => op.name(),
+        }
+    }
+}
+
+/// How a state slot begins.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Init {
+    /// All elements are this.
+    Constant(f32),
+    /// Uniform between the two bounds.
+    Uniform(f32, f32),
+    /// Normal with this mean and standard deviation.
+    Normal(f32, f32),
+    /// Exactly these numbers, row-major.
+    Values(Arc<[f32]>),
+}
+
+/// A named piece of state.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SlotSpec {
+    /// Its name, unique in the arena.
+    pub name: String,
+    /// Its shape and type.
+    pub spec: TensorSpec,
+    /// Where it starts in the arena, in elements.
+    pub offset: usize,
+    /// How it begins.
+    pub init: Init,
+}
+
+/// State that stays on the device from step to step: slots of one type, side by side in one buffer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ArenaSpec {
+    /// Its name. Plans of one session that name the same arena share it.
+    pub name: String,
+    /// The type of its elements.
+    pub dtype: DType,
+    /// Its slots, in the order of their offsets.
+    pub slots: Vec<SlotSpec>,
+    /// Elements, padding between slots included.
+    pub len: usize,
+}
+
+impl ArenaSpec {
+    /// Bytes of the buffer.
+    pub fn bytes(&self) -> u64 {
+        self.dtype.bytes(self.len)
+    }
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct GraphData {
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) arenas: Vec<ArenaSpec>,
+    slots: HashMap<(usize, String), Value>,
+    layers: Vec<String>,
+}
+
+impl GraphData {
+    pub(crate) fn spec(&self, value: Value) -> &TensorSpec {
+        &self.nodes[value.node].outputs[value.output]
+    }
+}
+
+/// A network, or any computation, as nodes. Cloning gives another handle to the same graph.
+#[derive(Clone, Default)]
+pub struct Graph(Rc<RefCell<GraphData>>);
+
+impl fmt::Debug for Graph {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let data = self.data();
+        for (i, node) in data.nodes.iter().enumerate() {
+            let outputs: Vec<String> = node.outputs.iter().map(ToString::to_string).collect();
+            writeln!(f, "{i:4} {}{} -> {}", prefix(&node.layer), node.name(), outputs.join(", "))?;
+        }
+        Ok(())
+    }
+}
+
+fn prefix(layer: &str) -> String {
+    if layer.is_empty() { String::new() } else { format!("{layer}/") }
+}
+
+impl Graph {
+    /// An empty graph.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    pub(crate) fn data(&self) -> Ref<'_, GraphData> {
+        self.0.borrow()
+    }
+
+    /// A tensor that the host gives before every run, under `name`.
+    pub fn input(&self, name: &str, shape: impl Into<Shape>, dtype: DType) -> Result<Var> {
+        let spec = TensorSpec::new(shape, dtype);
+        if spec.shape.elements() == 0 {
+            return Err(Error::shape(format!("input \"{name}\""), "at least one element", spec.to_string()));
+        }
+        let taken = self.data().nodes.iter().any(|n| matches!(&n.kind, NodeKind::Input(other) if other == name));
+        if taken {
+            return Err(Error::usage(format!("input \"{name}\""), "the graph already has an input of this name"));
+        }
+        Ok(self.add(NodeKind::Input(name.to_owned()), vec![], vec![spec]))
+    }
+
+    /// A trained parameter: a slot of the arena [`PARAMETERS`]. A name that is already there gives the same parameter again.
+    ///
+    /// # Errors
+    /// Where the name is taken by a parameter of another shape, or `init` holds another number of values.
+    pub fn parameter(&self, name: &str, shape: impl Into<Shape>, init: Init) -> Result<Var> {
+        self.state(PARAMETERS, name, TensorSpec::f32(shape), init)
+    }
+
+    /// A slot of state in the arena `arena`. A name that is already there gives the same slot again.
+    ///
+    /// # Errors
+    /// Where the slot exists with another shape, the arena holds another type, or `init` holds another number of values.
+    pub fn state(&self, arena: &str, name: &str, spec: TensorSpec, init: Init) -> Result<Var> {
+        if let Init::Values(values) = &init
+            && values.len() != spec.shape.elements()
+        {
+            return Err(Error::shape(
+                format!("state \"{name}\""),
+                format!("{} initial values", spec.shape.elements()),
+                values.len().to_string(),
+            ));
+        }
+        if spec.shape.elements() == 0 {
+            return Err(Error::shape(format!("state \"{name}\""), "at least one element", spec.to_string()));
+        }
+        let index = self.arena(arena, spec.dtype)?;
+        if let Some(&value) = self.data().slots.get(&(index, name.to_owned())) {
+            let have = self.data().spec(value).clone();
+            if have != spec {
+                return Err(Error::shape(format!("state \"{name}\""), have.to_string(), spec.to_string()));
+            }
+            return Ok(Var { graph: self.clone(), value });
+        }
+        let offset = {
+            let arena = &mut self.0.borrow_mut().arenas[index];
+            let offset = arena.len;
+            arena.len = (offset + spec.shape.elements()).next_multiple_of(SLOT_ALIGN);
+            arena.slots.push(SlotSpec { name: name.to_owned(), spec: spec.clone(), offset, init });
+            offset
+        };
+        let var = self.add(NodeKind::State { arena: index, offset }, vec![], vec![spec]);
+        self.0.borrow_mut().slots.insert((index, name.to_owned()), var.value);
+        Ok(var)
+    }
+
+    fn arena(&self, name: &str, dtype: DType) -> Result<usize> {
+        let arenas = &mut self.0.borrow_mut().arenas;
+        if let Some(index) = arenas.iter().position(|a| a.name == name) {
+            if arenas[index].dtype != dtype {
+                return Err(Error::dtype(
+                    format!("arena \"{name}\""),
+                    arenas[index].dtype.to_string(),
+                    dtype.to_string(),
+                ));
+            }
+            return Ok(index);
+        }
+        arenas.push(ArenaSpec { name: name.to_owned(), dtype, slots: Vec::new(), len: 0 });
+        Ok(arenas.len() - 1)
+    }
+
+    /// The slots of an arena; empty where the graph has no such arena.
+    pub fn slots(&self, arena: &str) -> Vec<SlotSpec> {
+        self.data().arenas.iter().find(|a| a.name == arena).map(|a| a.slots.clone()).unwrap_or_default()
+    }
+
+    /// A slot that was declared before, by its name.
+    pub fn slot(&self, arena: &str, name: &str) -> Option<Var> {
+        let data = self.data();
+        let index = data.arenas.iter().position(|a| a.name == arena)?;
+        let value = *data.slots.get(&(index, name.to_owned()))?;
+        drop(data);
+        Some(Var { graph: self.clone(), value })
+    }
+
+    /// A whole arena as one flat tensor, padding included. Declare all its slots first.
+    ///
+    /// # Errors
+    /// Where there is no such arena.
+    pub fn whole(&self, arena: &str) -> Result<Var> {
+        let found =
+            self.data().arenas.iter().enumerate().find(|(_, a)| a.name == arena).map(|(i, a)| (i, a.len, a.dtype));
+        let (index, len, dtype) =
+            found.ok_or_else(|| Error::usage(format!("arena \"{arena}\""), "the graph has no state of this name"))?;
+        Ok(self.add(NodeKind::State { arena: index, offset: 0 }, vec![], vec![TensorSpec::new([len], dtype)]))
+    }
+
+    /// A copy of the layout of arena `of` under another name, as one flat tensor: gradients and moments of the parameters.
+    ///
+    /// # Errors
+    /// Where there is no such arena, or `name` is one already with another layout.
+    pub fn mirror(&self, of: &str, name: &str, value: f32) -> Result<Var> {
+        for slot in self.slots(of) {
+            self.state(name, &slot.name, slot.spec, Init::Constant(value))?;
+        }
+        self.whole(name)
+    }
+
+    /// Tensors side by side in an arena with the layout of `of`: one for every slot, in slot order. Where a tensor has no other
+    /// use it is computed in place.
+    ///
+    /// # Errors
+    /// Where the count or an element count differs.
+    pub fn pack(&self, of: &str, name: &str, parts: &[Var]) -> Result<Var> {
+        let slots = self.slots(of);
+        let counts = |n: &[usize]| format!("{n:?} elements");
+        let expected: Vec<usize> = slots.iter().map(|s| s.spec.shape.elements()).collect();
+        let actual: Vec<usize> = parts.iter().map(|v| v.shape().elements()).collect();
+        if expected != actual {
+            return Err(Error::shape("pack", counts(&expected), counts(&actual)));
+        }
+        self.mirror(of, name, 0.0)?;
+        let (arena, spec) = {
+            let data = self.data();
+            let index = data.arenas.iter().position(|a| a.name == name).unwrap_or_default();
+            (index, TensorSpec::f32([data.arenas[index].len]))
+        };
+        let offsets = slots.iter().map(|s| s.offset).collect();
+        let values = parts.iter().map(|v| self.own(v)).collect::<Result<_>>()?;
+        Ok(self.add(NodeKind::Pack { arena, offsets }, values, vec![spec]))
+    }
+
+    /// Pushes an op that lives in user code and gives its outputs.
+    ///
+    /// # Errors
+    /// What the op's shape rule says.
+    pub fn custom(&self, op: Arc<dyn CustomOp>, inputs: &[&Var]) -> Result<Vec<Var>> {
+        self.push_op(Op::Custom(op), inputs)
+    }
+
+    /// Pushes an op and gives its outputs. Shapes and types are checked now.
+    ///
+    /// # Errors
+    /// What the op's shape rule says, with the layer's name.
+    pub fn push<O: OpDef + Into<Op>>(&self, op: O, inputs: &[&Var]) -> Result<Vec<Var>> {
+        self.push_op(op.into(), inputs)
+    }
+
+    /// Like [`Graph::push`], for the usual op with one output.
+    ///
+    /// # Errors
+    /// See [`Graph::push`].
+    pub fn push1<O: OpDef + Into<Op>>(&self, op: O, inputs: &[&Var]) -> Result<Var> {
+        Ok(self.push_op(op.into(), inputs)?.swap_remove(0))
+    }
+
+    fn push_op(&self, op: Op, inputs: &[&Var]) -> Result<Vec<Var>> {
+        let layer = self.layer();
+        let values = inputs.iter().map(|v| self.own(v)).collect::<Result<Vec<_>>>()?;
+        let specs: Vec<TensorSpec> = values.iter().map(|v| self.data().spec(*v).clone()).collect();
+        let outputs = op.infer(&specs).map_err(|e| e.in_layer(&layer))?;
+        for spec in &outputs {
+            if spec.shape.elements() == 0 || spec.shape.len() > crate::shape::MAX_RANK {
+                let expected = format!("1 to {} dimensions, none of them zero", crate::shape::MAX_RANK);
+                return Err(Error::shape(op.name(), expected, spec.to_string()).in_layer(&layer));
+            }
+        }
+        for &i in op.writes() {
+            let state = matches!(self.data().nodes[values[i].node].kind, NodeKind::State { .. });
+            if !state {
+                return Err(Error::usage(op.name(), format!("input {i} is written in place and must be state")));
+            }
+        }
+        let count = outputs.len();
+        let first = self.add(NodeKind::Op(op), values, outputs);
+        let node = first.value.node;
+        Ok((0..count.max(1)).map(|output| Var { graph: self.clone(), value: Value { node, output } }).collect())
+    }
+
+    fn add(&self, kind: NodeKind, inputs: Vec<Value>, outputs: Vec<TensorSpec>) -> Var {
+        let layer = self.layer();
+        let nodes = &mut self.0.borrow_mut().nodes;
+        nodes.push(Node { kind, inputs, outputs, layer });
+        Var { graph: self.clone(), value: Value { node: nodes.len() - 1, output: 0 } }
+    }
+
+    fn own(&self, var: &Var) -> Result<Value> {
+        if !Rc::ptr_eq(&self.0, &var.graph.0) {
+            return Err(Error::usage("a variable", "it belongs to another graph"));
+        }
+        Ok(var.value)
+    }
+
+    fn layer(&self) -> String {
+        self.data().layers.join("/")
+    }
+
+    /// Runs `build` so that the nodes that it pushes, and the errors that it meets, carry the layer's name.
+    ///
+    /// # Errors
+    /// Those of `build`.
+    pub fn in_layer<R>(&self, name: &str, build: impl FnOnce() -> Result<R>) -> Result<R> {
+        self.0.borrow_mut().layers.push(name.to_owned());
+        let result = build().map_err(|e| e.in_layer(&self.layer()));
+        self.0.borrow_mut().layers.pop();
+        result
+    }
+}
+
+/// A tensor in a [`Graph`]. Its methods push ops; each lives in the op's file under `src/ops`.
+#[derive(Clone)]
+pub struct Var {
+    pub(crate) graph: Graph,
+    pub(crate) value: Value,
+}
+
+impl fmt::Debug for Var {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}[{}]", self.value.node, self.value.output, self.spec())
+    }
+}
+
+impl Var {
+    /// The graph that the tensor belongs to.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// The tensor's shape and type.
+    pub fn spec(&self) -> TensorSpec {
+        self.graph.data().spec(self.value).clone()
+    }
+
+    /// The tensor's shape.
+    pub fn shape(&self) -> Shape {
+        self.spec().shape
+    }
+
+    /// The type of the tensor's elements.
+    pub fn dtype(&self) -> DType {
+        self.spec().dtype
+    }
+
+    /// The same elements, in the same order, under another shape. Costs nothing.
+    ///
+    /// # Errors
+    /// Where the number of elements differs.
+    pub fn reshape(&self, shape: impl Into<Shape>) -> Result<Var> {
+        let (spec, shape) = (self.spec(), shape.into());
+        if shape.elements() != spec.shape.elements() || shape.len() > crate::shape::MAX_RANK {
+            let expected =
+                format!("{} elements in at most {} dimensions", spec.shape.elements(), crate::shape::MAX_RANK);
+            return Err(Error::shape("reshape", expected, shape.to_string()).in_layer(&self.graph.layer()));
+        }
+        if shape == spec.shape {
+            return Ok(self.clone());
+        }
+        Ok(self.graph.add(NodeKind::Reshape, vec![self.value], vec![TensorSpec::new(shape, spec.dtype)]))
+    }
+}

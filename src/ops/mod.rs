@@ -1,0 +1,131 @@
+//! Every op, one stem each: `src/ops/<stem>.rs` holds contract, twin, launch and gradient, `shaders/<stem>.wgsl` its kernels,
+//! `tests/common/rows/<stem>.rs` its test rows, and the list below its line.
+
+use std::sync::Arc;
+
+use crate::contract::{CpuCall, CustomOp, GpuTraits, Io, Launches, OpDef, Real};
+use crate::error::Result;
+use crate::graph::{Grad, GradientCtx};
+use crate::shape::TensorSpec;
+
+macro_rules! registry {
+    ($($module:ident: $($variant:ident),+;)*) => {
+        $(#[doc = concat!("The op(s) of `shaders/", stringify!($module), ".wgsl`.")] pub mod $module;)*
+        $($(use $module::$variant;)+)*
+
+        /// Any op: one of Galen's, or a user's.
+        #[derive(Clone, Debug)]
+        #[allow(missing_docs)]
+        pub enum Op {
+            $($($variant($variant),)+)*
+            /// An op that lives in user code.
+            Custom(Arc<dyn CustomOp>),
+        }
+
+        $($(impl From<$variant> for Op {
+            fn from(op: $variant) -> Op {
+                Op::$variant(op)
+            }
+        })+)*
+
+        /// The stems of all ops, in the order of the registry.
+        pub const STEMS: &[&str] = &[$(stringify!($module)),*];
+
+        /// The shader text of every stem.
+        pub const SHADERS: &[(&str, &str)] = &[$((stringify!($module), include_str!(concat!("../../shaders/", stringify!($module), ".wgsl")))),*];
+
+        impl Op {
+            /// What a launch list and an error call this op.
+            pub fn name(&self) -> &str {
+                match self { $($(Op::$variant(op) => op.name(),)+)* Op::Custom(op) => op.name() }
+            }
+
+            /// The stem that the op belongs to; the name of a custom op.
+            pub fn stem(&self) -> &str {
+                match self { $($(Op::$variant(_) => <$variant as OpDef>::STEM,)+)* Op::Custom(op) => op.name() }
+            }
+
+            /// See [`OpDef::infer`].
+            ///
+            /// # Errors
+            /// See there.
+            pub fn infer(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
+                match self { $($(Op::$variant(op) => op.infer(inputs),)+)* Op::Custom(op) => op.infer(inputs) }
+            }
+
+            /// See [`OpDef::gpu`].
+            pub fn gpu(&self, io: &Io, gpu: &GpuTraits) -> Launches {
+                match self { $($(Op::$variant(op) => op.gpu(io, gpu),)+)* Op::Custom(op) => op.gpu(io, gpu) }
+            }
+
+            /// See [`OpDef::cpu`].
+            pub fn cpu<T: Twin>(&self, call: CpuCall<'_, T>) {
+                match self { $($(Op::$variant(op) => op.cpu(call),)+)* Op::Custom(op) => T::custom(op.as_ref(), call) }
+            }
+
+            /// See [`OpDef::scratch`].
+            pub fn scratch(&self, io: &Io) -> usize {
+                match self { $($(Op::$variant(op) => op.scratch(io),)+)* Op::Custom(op) => op.scratch(io) }
+            }
+
+            /// See [`OpDef::gradient`].
+            ///
+            /// # Errors
+            /// See there.
+            pub fn gradient(&self, ctx: &GradientCtx) -> Result<Vec<Grad>> {
+                match self { $($(Op::$variant(op) => op.gradient(ctx),)+)* Op::Custom(op) => op.gradient(ctx) }
+            }
+
+            /// See [`OpDef::writes`].
+            pub fn writes(&self) -> &'static [usize] {
+                match self { $($(Op::$variant(op) => op.writes(),)+)* Op::Custom(_) => &[] }
+            }
+        }
+    };
+}
+
+registry! {
+    binary: Binary;
+    copy: Copy;
+    fill: Fill;
+    matmul: Matmul;
+    reduce: Reduce, Expand;
+    unary: Unary, UnaryGrad;
+}
+
+/// The number types in which every twin can run, custom ones included.
+pub trait Twin: Real {
+    /// Calls a custom op's twin of this type.
+    fn custom(op: &dyn CustomOp, call: CpuCall<'_, Self>);
+}
+
+impl Twin for f32 {
+    fn custom(op: &dyn CustomOp, call: CpuCall<'_, f32>) {
+        op.cpu_f32(call);
+    }
+}
+
+impl Twin for f64 {
+    fn custom(op: &dyn CustomOp, call: CpuCall<'_, f64>) {
+        op.cpu_f64(call);
+    }
+}
+
+/// How many inputs an op takes, checked.
+pub(crate) fn arity<'a, const N: usize>(op: &str, inputs: &'a [TensorSpec]) -> Result<&'a [TensorSpec; N]> {
+    inputs.try_into().map_err(|_| crate::Error::shape(op, format!("{N} tensors"), format!("{} tensors", inputs.len())))
+}
+
+/// Refuses any element type but `wanted`.
+pub(crate) fn expect_dtype(op: &str, spec: &TensorSpec, wanted: crate::shape::DType) -> Result<()> {
+    if spec.dtype == wanted { Ok(()) } else { Err(crate::Error::dtype(op, wanted.to_string(), spec.to_string())) }
+}
+
+/// Up to eight indices as a uniform struct holds them: two `vec4<u32>`. Missing ones are `fill`.
+pub(crate) fn indices(values: &[usize], fill: u32) -> [u32; 8] {
+    let mut out = [fill; 8];
+    for (o, v) in out.iter_mut().zip(values) {
+        *o = *v as u32;
+    }
+    out
+}

@@ -1,0 +1,26 @@
+use super::{Bound, Row, Values};
+
+/// Sizes around the tiles of both kernel forms: 1, one past a tile, several workgroups.
+pub fn rows() -> Vec<Row> {
+    let mut rows = Vec::new();
+    for (ta, tb) in [(false, false), (false, true), (true, false), (true, true)] {
+        for (m, k, n) in [(1, 1, 1), (5, 7, 3), (33, 17, 65), (9, 70, 33), (64, 32, 129)] {
+            let a = if ta { [k, m] } else { [m, k] };
+            let b = if tb { [n, k] } else { [k, n] };
+            let name = format!("{m}x{k}x{n}_{}{}", if ta { "t" } else { "n" }, if tb { "t" } else { "n" });
+            rows.push(row(&name, a.to_vec(), b.to_vec(), ta, tb));
+        }
+    }
+    rows.push(row("batched", vec![3, 5, 4], vec![3, 4, 6], false, false));
+    rows.push(row("broadcast", vec![2, 1, 5, 4], vec![3, 4, 6], false, false));
+    rows.push(row("broadcast_nt", vec![2, 1, 5, 4], vec![3, 6, 4], false, true));
+    rows.push(row("broadcast_matrix", vec![4, 5, 4], vec![4, 6], false, false));
+    rows
+}
+
+fn row(name: &str, a: Vec<usize>, b: Vec<usize>, ta: bool, tb: bool) -> Row {
+    Row::new(name, move |_, x| Ok(vec![x[0].matmul_with(&x[1], ta, tb)?]))
+        .f32(a, Values::Normal)
+        .f32(b, Values::Normal)
+        .bounds(Bound::Terms(12.0), Bound::Terms(16.0))
+}

@@ -1,0 +1,126 @@
+//! The case table: every stem's rows, one file per stem. Parity, gradients and oracle all run over it.
+
+use galen::{DType, Graph, Result, Shape, Var};
+
+macro_rules! table {
+    ($($stem:ident),* $(,)?) => {
+        $(mod $stem;)*
+
+        /// All rows, with the stem that each belongs to.
+        pub fn all() -> Vec<Row> {
+            let mut rows = Vec::new();
+            $(rows.extend($stem::rows().into_iter().map(|row| Row { stem: stringify!($stem), ..row }));)*
+            rows
+        }
+    };
+}
+
+table! {
+    binary,
+    matmul,
+}
+
+/// How an input's elements are made, from the row's own random stream.
+#[derive(Clone, Debug)]
+#[allow(dead_code)]
+pub enum Values {
+    /// Standard normal.
+    Normal,
+    /// Uniform between two bounds.
+    Uniform(f32, f32),
+    /// Between 0.2 and 1.2 away from zero, either sign: off the kink of relu and abs.
+    OffZero,
+    /// All different, at least 0.05 apart, shuffled: no ties for max.
+    Distinct,
+    /// Whole numbers below this, as floats: ties on purpose.
+    Whole(u32),
+    /// Indices below this (for `u32` inputs) or bytes below this (for `u8`).
+    Below(u32),
+    /// Exactly these.
+    Exactly(Vec<f32>),
+}
+
+/// How far the GPU's f32 result may be from the f64 twin's, element by element.
+#[derive(Clone, Copy, Debug)]
+#[allow(dead_code)]
+pub enum Bound {
+    /// Not at all (after rounding the twin's result to f32): copies, selections, integers.
+    Exact,
+    /// This many times 2⁻²⁴ of the element's own size (and of 1e-3 at least): element-wise functions.
+    Ulps(f64),
+    /// This many times 2⁻²⁴ · Σ|terms|, where Σ|terms| is the same graph run on the inputs' absolute values: sums of products.
+    Terms(f64),
+    /// This many times 2⁻²⁴ of the largest element of the tensor: what is none of the above.
+    Scale(f64),
+}
+
+/// One input of a row.
+#[derive(Clone, Debug)]
+pub struct Feed {
+    pub shape: Shape,
+    pub dtype: DType,
+    pub values: Values,
+}
+
+/// Builds the row's graph from its inputs and gives the outputs to compare.
+pub type Build = Box<dyn Fn(&Graph, &[Var]) -> Result<Vec<Var>>>;
+
+/// One case: inputs, a graph over them, and how exact the result must be.
+pub struct Row {
+    pub stem: &'static str,
+    pub name: String,
+    pub feeds: Vec<Feed>,
+    pub build: Build,
+    /// For the outputs.
+    pub forward: Bound,
+    /// For the gradients with respect to every input in `wrt`.
+    pub backward: Bound,
+    /// Inputs (by index) whose gradients are checked: GPU against twin, and twin against finite differences in f64.
+    pub wrt: Vec<usize>,
+}
+
+#[allow(dead_code)]
+impl Row {
+    /// A row named `name` whose graph is made by `build`; give it inputs with [`Row::f32`] and friends.
+    pub fn new(name: &str, build: impl Fn(&Graph, &[Var]) -> Result<Vec<Var>> + 'static) -> Self {
+        Row {
+            stem: "",
+            name: name.to_owned(),
+            feeds: Vec::new(),
+            build: Box::new(build),
+            forward: Bound::Ulps(4.0),
+            backward: Bound::Scale(16.0),
+            wrt: Vec::new(),
+        }
+    }
+
+    /// Adds a float input whose gradient is checked.
+    pub fn f32(mut self, shape: impl Into<Shape>, values: Values) -> Self {
+        self.wrt.push(self.feeds.len());
+        self.constant(shape, values)
+    }
+
+    /// Adds a float input whose gradient is not checked.
+    pub fn constant(mut self, shape: impl Into<Shape>, values: Values) -> Self {
+        self.feeds.push(Feed { shape: shape.into(), dtype: DType::F32, values });
+        self
+    }
+
+    /// Adds an integer input.
+    pub fn u32(mut self, shape: impl Into<Shape>, below: u32) -> Self {
+        self.feeds.push(Feed { shape: shape.into(), dtype: DType::U32, values: Values::Below(below) });
+        self
+    }
+
+    /// Adds an input of bytes.
+    pub fn u8(mut self, shape: impl Into<Shape>) -> Self {
+        self.feeds.push(Feed { shape: shape.into(), dtype: DType::U8, values: Values::Below(256) });
+        self
+    }
+
+    /// How exact outputs and gradients must be.
+    pub fn bounds(mut self, forward: Bound, backward: Bound) -> Self {
+        (self.forward, self.backward) = (forward, backward);
+        self
+    }
+}
