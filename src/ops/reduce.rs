@@ -34,7 +34,7 @@ pub struct Expand {
     /// The shape to reach; `x` broadcasts to it.
     pub shape: Shape,
     /// The factor.
-    pub scale: f32,
+    pub scale: f64,
 }
 
 /// Elements per output up to which one invocation reduces them all; above, a workgroup does.
@@ -89,8 +89,8 @@ impl Reduce {
         self.axes.iter().map(|a| x[*a]).product()
     }
 
-    fn scale(&self, x: &Shape) -> f32 {
-        if self.function == ReduceFn::Mean { 1.0 / self.count(x) as f32 } else { 1.0 }
+    fn scale(&self, x: &Shape) -> f64 {
+        if self.function == ReduceFn::Mean { 1.0 / self.count(x) as f64 } else { 1.0 }
     }
 }
 
@@ -131,7 +131,7 @@ impl OpDef for Reduce {
             count: count as u32,
             part: count.div_ceil(parts) as u32,
             parts: parts as u32,
-            scale: self.scale(x),
+            scale: self.scale(x) as f32,
             pad: [0; 3],
         };
         let kernel = |entry, kept: usize, gone: usize| {
@@ -245,7 +245,7 @@ impl OpDef for Expand {
             count: 1,
             part: 1,
             parts: 1,
-            scale: self.scale,
+            scale: self.scale as f32,
             pad: [0; 3],
         };
         let kernel = Kernel::of::<Self>("expand").define("KEPT", self.shape.len()).define("GONE", 1).define("MAX", 0);
@@ -254,7 +254,7 @@ impl OpDef for Expand {
 
     fn cpu<T: Real>(&self, mut call: CpuCall<'_, T>) {
         let strides = call.io.inputs[0].shape.broadcast_strides(&self.shape);
-        let (x, scale) = (call.x[0].f(), T::of(f64::from(self.scale)));
+        let (x, scale) = (call.x[0].f(), T::of(self.scale));
         let Some((&width, lead)) = self.shape.split_last() else {
             call.y[0].f_mut()[0] = x[0] * scale;
             return;
@@ -272,7 +272,7 @@ impl OpDef for Expand {
 
     fn gradient(&self, ctx: &GradientCtx) -> Result<Vec<Grad>> {
         let dx = ctx.dy()?.sum_to(&ctx.input(0).shape())?;
-        Ok(vec![Grad::Of(if self.scale == 1.0 { dx } else { dx.scale(self.scale)? })])
+        Ok(vec![Grad::Of(if self.scale == 1.0 { dx } else { dx.broadcast_scaled(self.scale)? })])
     }
 }
 
@@ -335,6 +335,11 @@ impl Var {
     /// Where it does not broadcast to `shape`.
     pub fn broadcast_to(&self, shape: impl Into<Shape>) -> Result<Var> {
         self.graph.push1(Expand { shape: shape.into(), scale: 1.0 }, &[self])
+    }
+
+    /// `scale · x`, with the factor in the twin's own precision.
+    fn broadcast_scaled(&self, scale: f64) -> Result<Var> {
+        self.graph.push1(Expand { shape: self.shape(), scale }, &[self])
     }
 
     /// The sum over whatever axes broadcasting added to `shape`: the gradient of [`Var::broadcast_to`].

@@ -17,7 +17,11 @@ macro_rules! table {
 
 table! {
     binary,
+    copy,
+    fill,
     matmul,
+    reduce,
+    unary,
 }
 
 /// How an input's elements are made, from the row's own random stream.

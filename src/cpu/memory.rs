@@ -1,0 +1,123 @@
+//! Host memory of one element type, and the views into it that twins are handed.
+
+use crate::contract::{Real, View};
+use crate::error::{Error, Result};
+use crate::graph::Region;
+use crate::shape::DType;
+use crate::tensor::{Elements, Tensor};
+
+/// A buffer. Floats are held as `T`.
+#[derive(Debug)]
+pub enum HostBuffer<T> {
+    /// Floats.
+    F(Vec<T>),
+    /// Unsigned integers.
+    U(Vec<u32>),
+    /// Bytes.
+    B(Vec<u8>),
+}
+
+impl<T> Default for HostBuffer<T> {
+    fn default() -> Self {
+        HostBuffer::F(Vec::new())
+    }
+}
+
+impl<T: Real> HostBuffer<T> {
+    pub(super) fn zeros(dtype: DType, len: usize) -> Self {
+        match dtype {
+            DType::F32 => HostBuffer::F(vec![T::zero(); len]),
+            DType::U32 => HostBuffer::U(vec![0; len]),
+            DType::U8 => HostBuffer::B(vec![0; len]),
+        }
+    }
+
+    pub(super) fn dtype(&self) -> DType {
+        match self {
+            HostBuffer::F(_) => DType::F32,
+            HostBuffer::U(_) => DType::U32,
+            HostBuffer::B(_) => DType::U8,
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        match self {
+            HostBuffer::F(x) => x.len(),
+            HostBuffer::U(x) => x.len(),
+            HostBuffer::B(x) => x.len(),
+        }
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        match self {
+            HostBuffer::F(x) => (x.len() * size_of::<T>()) as u64,
+            HostBuffer::U(x) => x.len() as u64 * 4,
+            HostBuffer::B(x) => x.len() as u64,
+        }
+    }
+
+    pub(super) fn grow(&mut self, len: usize) {
+        match self {
+            HostBuffer::F(x) if x.len() < len => x.resize(len, T::zero()),
+            HostBuffer::U(x) if x.len() < len => x.resize(len, 0),
+            HostBuffer::B(x) if x.len() < len => x.resize(len, 0),
+            _ => {}
+        }
+    }
+
+    pub(super) fn poison(&mut self) {
+        match self {
+            HostBuffer::F(x) => x.fill(T::nan()),
+            HostBuffer::U(x) => x.fill(u32::MAX),
+            HostBuffer::B(x) => x.fill(u8::MAX),
+        }
+    }
+
+    pub(super) fn view(&self, region: &Region) -> View<'_, T> {
+        let range = region.offset..region.offset + region.spec.shape.elements();
+        match self {
+            HostBuffer::F(x) => View::F(&x[range]),
+            HostBuffer::U(x) => View::U(&x[range]),
+            HostBuffer::B(x) => View::B(&x[range]),
+        }
+    }
+
+    pub(super) fn view_mut(&mut self, region: &Region) -> View<'_, T> {
+        let range = region.offset..region.offset + region.spec.shape.elements();
+        match self {
+            HostBuffer::F(x) => View::FMut(&mut x[range]),
+            HostBuffer::U(x) => View::UMut(&mut x[range]),
+            HostBuffer::B(x) => View::B(&x[range]),
+        }
+    }
+
+    pub(super) fn write(&mut self, offset: usize, elements: Elements<'_>) -> Result<()> {
+        let (have, range) = (self.len(), offset..offset + elements.len());
+        if range.end > have || elements.dtype() != self.dtype() {
+            let expected = format!("at most {} elements of {}", have.saturating_sub(offset), self.dtype());
+            return Err(Error::shape("write", expected, format!("{} of {}", elements.len(), elements.dtype())));
+        }
+        match (self, elements) {
+            (HostBuffer::F(to), Elements::F32(from)) => {
+                to[range].iter_mut().zip(from).for_each(|(t, f)| *t = T::of(f64::from(*f)));
+            }
+            (HostBuffer::U(to), Elements::U32(from)) => to[range].copy_from_slice(from),
+            (HostBuffer::B(to), Elements::U8(from)) => to[range].copy_from_slice(from),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    pub(super) fn read(&self, region: &Region) -> Result<Tensor> {
+        let (have, range) = (self.len(), region.offset..region.offset + region.spec.shape.elements());
+        if range.end > have {
+            return Err(Error::shape("read", format!("at most {have} elements"), range.end.to_string()));
+        }
+        let shape = region.spec.shape.clone();
+        match self {
+            HostBuffer::F(x) => Tensor::f32(shape, x[range].iter().map(|v| v.f64() as f32).collect()),
+            HostBuffer::U(x) => Tensor::u32(shape, x[range].to_vec()),
+            HostBuffer::B(x) => Tensor::u8(shape, x[range].to_vec()),
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! Readers for the files that data comes in, one module per format. Each gives host arrays in the layout of the file, and
+//! treats what it reads as hostile: a header's claim allocates nothing, a broken file is an [`crate::Error::Format`].
+
+pub mod idx;

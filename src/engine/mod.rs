@@ -1,0 +1,9 @@
+//! Devices and sessions: the one layer that knows both backends.
+
+mod device;
+mod reference;
+mod session;
+
+pub use device::{Device, DeviceChoice};
+pub use reference::Reference;
+pub use session::{Executable, Session};

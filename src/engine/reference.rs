@@ -1,0 +1,88 @@
+//! A run in double precision: the truth that shaders, fast kernels and gradients are compared with.
+
+use std::sync::Arc;
+
+use super::session::initial_values;
+use crate::cpu::{Machine, Program, Threads};
+use crate::error::{Error, Result};
+use crate::graph::{Graph, Plan, Region, Var};
+use crate::shape::DType;
+use crate::tensor::{Elements, Tensor};
+
+/// A graph made ready to run on the CPU in `f64`.
+#[derive(Debug)]
+pub struct Reference {
+    machine: Machine<f64>,
+    program: Program,
+}
+
+impl Reference {
+    /// Makes `graph` ready; state begins as it does in a [`super::Session`] of the same seed.
+    ///
+    /// # Errors
+    /// Where a fetched variable belongs to another graph.
+    pub fn new(graph: &Graph, fetch: &[Var], seed: u64) -> Result<Reference> {
+        let plan = Arc::new(Plan::new(graph, fetch, None)?);
+        let mut machine = Machine::new(Threads::new(1)?);
+        for arena in &plan.arenas {
+            machine.ensure_arena(arena);
+            for slot in &arena.slots {
+                machine.write_arena(&arena.name, slot.offset, initial_values(seed, slot).elements())?;
+            }
+        }
+        let program = machine.prepare(plan)?;
+        Ok(Reference { machine, program })
+    }
+
+    fn input(&self, name: &str) -> Result<Region> {
+        let found = self.program.plan().inputs.iter().find(|(have, _)| have == name);
+        found
+            .map(|(_, r)| r.clone())
+            .ok_or_else(|| Error::usage(format!("input \"{name}\""), "the plan has no such input"))
+    }
+
+    /// Writes an input.
+    ///
+    /// # Errors
+    /// Where there is no such input or it holds another number of elements or type.
+    pub fn set(&mut self, name: &str, elements: Elements<'_>) -> Result<()> {
+        let region = self.input(name)?;
+        self.machine.write(&self.program, &region, elements)
+    }
+
+    /// Adds `by` to one element of a float input.
+    ///
+    /// # Errors
+    /// Where there is no such input.
+    pub fn nudge(&mut self, name: &str, element: usize, by: f64) -> Result<()> {
+        let region = self.input(name)?;
+        self.machine.floats_mut(&self.program, &region)[element] += by;
+        Ok(())
+    }
+
+    /// Fills activation memory with NaN. Inputs must be written after it.
+    pub fn poison(&mut self) {
+        self.machine.poison();
+    }
+
+    /// Runs the graph once.
+    pub fn run(&mut self) {
+        self.machine.run(&self.program);
+    }
+
+    /// What was fetched, integers as floats, in the order of the fetches.
+    ///
+    /// # Errors
+    /// Where a region lies outside of its memory, which would be a bug of ours.
+    pub fn outputs(&self) -> Result<Vec<Vec<f64>>> {
+        let one = |region: &Region| match region.spec.dtype {
+            DType::F32 => Ok(self.machine.floats(&self.program, region).to_vec()),
+            _ => Ok(match self.machine.read(&self.program, region)? {
+                Tensor::U32(x) => x.iter().map(|v| f64::from(*v)).collect(),
+                Tensor::U8(x) => x.iter().map(|v| f64::from(*v)).collect(),
+                Tensor::F32(x) => x.iter().map(|v| f64::from(*v)).collect(),
+            }),
+        };
+        self.program.plan().outputs.iter().map(one).collect()
+    }
+}

@@ -1,0 +1,352 @@
+//! A session: state that stays on one device, and the plans that work on it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::device::{Device, Kind};
+use crate::contract::{Threefry, stream_of};
+use crate::error::{Error, Result};
+use crate::graph::{ArenaSpec, Graph, Init, Place, Plan, Region, SlotSpec, Var};
+use crate::shape::TensorSpec;
+use crate::tensor::{Elements, Tensor};
+use crate::{cpu, gpu};
+
+/// State on a device and the means to run plans on it. `Send`, so that it can move to a training thread; not `Sync`: one plan
+/// runs at a time.
+#[derive(Debug)]
+pub struct Session {
+    device: Device,
+    backend: Backend,
+    seed: u64,
+    budget: u64,
+    layouts: HashMap<String, ArenaSpec>,
+}
+
+#[derive(Debug)]
+enum Backend {
+    Cpu(cpu::Machine<f32>),
+    Gpu(Box<gpu::Machine>),
+}
+
+/// A plan made ready in a session. It belongs to the session that made it.
+#[derive(Debug)]
+pub struct Executable(Program);
+
+#[derive(Debug)]
+enum Program {
+    Cpu(cpu::Program),
+    Gpu(gpu::Program),
+}
+
+impl Executable {
+    /// The plan.
+    pub fn plan(&self) -> &Plan {
+        match &self.0 {
+            Program::Cpu(p) => p.plan(),
+            Program::Gpu(p) => p.plan(),
+        }
+    }
+}
+
+impl Session {
+    /// A session without state yet. `seed` decides initial values; `budget` is the memory in bytes that a plan may take, `None` the
+    /// device's default.
+    pub fn new(device: &Device, seed: u64, budget: Option<u64>) -> Session {
+        let backend = match &device.0 {
+            Kind::Cpu(threads) => Backend::Cpu(cpu::Machine::new(threads.clone())),
+            Kind::Gpu(gpu) => Backend::Gpu(Box::new(gpu::Machine::new(gpu.clone()))),
+        };
+        let budget = budget.unwrap_or_else(|| device.default_budget());
+        Session { device: device.clone(), backend, seed, budget, layouts: HashMap::new() }
+    }
+
+    /// The device.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Bytes that a plan may take.
+    pub fn budget(&self) -> u64 {
+        self.budget
+    }
+
+    /// The plan for `graph` on this session's device. Nothing is allocated yet.
+    ///
+    /// # Errors
+    /// [`Error::Limit`] where it does not fit the device or the budget.
+    pub fn plan(&self, graph: &Graph, fetch: &[Var]) -> Result<Plan> {
+        let plan = Plan::new(graph, fetch, self.device.gpu_traits().as_ref())?;
+        plan.check(&self.device.limits(self.budget))?;
+        Ok(plan)
+    }
+
+    /// Makes a plan ready: state that is new gets its initial values, and everything that a run needs is made.
+    ///
+    /// # Errors
+    /// Where state of the same name has another layout in this session, or the device fails.
+    pub fn prepare(&mut self, plan: Plan) -> Result<Executable> {
+        for arena in &plan.arenas {
+            self.ensure(arena)?;
+        }
+        let plan = Arc::new(plan);
+        Ok(Executable(match &mut self.backend {
+            Backend::Cpu(machine) => Program::Cpu(machine.prepare(plan)?),
+            Backend::Gpu(machine) => Program::Gpu(machine.prepare(plan)?),
+        }))
+    }
+
+    /// [`Session::plan`] and [`Session::prepare`] in one.
+    ///
+    /// # Errors
+    /// See there.
+    pub fn compile(&mut self, graph: &Graph, fetch: &[Var]) -> Result<Executable> {
+        let plan = self.plan(graph, fetch)?;
+        self.prepare(plan)
+    }
+
+    fn ensure(&mut self, arena: &ArenaSpec) -> Result<()> {
+        if let Some(have) = self.layouts.get(&arena.name) {
+            let names =
+                |a: &ArenaSpec| a.slots.iter().map(|s| format!("{} {}", s.name, s.spec)).collect::<Vec<_>>().join(", ");
+            if names(have) != names(arena) || have.len != arena.len {
+                return Err(Error::shape(format!("state \"{}\"", arena.name), names(have), names(arena)));
+            }
+            return Ok(());
+        }
+        match &mut self.backend {
+            Backend::Cpu(machine) => machine.ensure_arena(arena),
+            Backend::Gpu(machine) => machine.ensure_arena(arena)?,
+        };
+        self.layouts.insert(arena.name.clone(), arena.clone());
+        for slot in &arena.slots {
+            if slot.init != Init::Constant(0.0) {
+                let values = initial_values(self.seed, slot);
+                self.write(&arena.name, slot.offset, values.elements())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Drops the state called `arena`. Plans that use it must not run any more.
+    pub fn forget(&mut self, arena: &str) {
+        self.layouts.remove(arena);
+        match &mut self.backend {
+            Backend::Cpu(machine) => machine.forget_arena(arena),
+            Backend::Gpu(machine) => machine.forget_arena(arena),
+        }
+    }
+
+    /// Runs a plan once with the given inputs and gives what it was asked to fetch.
+    ///
+    /// # Errors
+    /// Where an input is missing, unknown, or of another shape or type; where the device fails.
+    pub fn run(&mut self, executable: &Executable, inputs: &[(&str, &Tensor)]) -> Result<Vec<Tensor>> {
+        for (name, tensor) in inputs {
+            let known = executable.plan().inputs.iter().any(|(have, _)| have == name);
+            if !known {
+                let names: Vec<&str> = executable.plan().inputs.iter().map(|(n, _)| n.as_str()).collect();
+                return Err(Error::usage(format!("input \"{name}\""), format!("the plan has only {names:?}")));
+            }
+            self.set_input(executable, name, tensor)?;
+        }
+        for (name, _) in &executable.plan().inputs {
+            if !inputs.iter().any(|(given, _)| given == name) {
+                return Err(Error::usage(format!("input \"{name}\""), "it was not given"));
+            }
+        }
+        self.run_steps(executable, 1)?;
+        self.outputs(executable)
+    }
+
+    /// Writes one input of a plan.
+    ///
+    /// # Errors
+    /// Where there is no such input, or shape or type differ.
+    pub fn set_input(&mut self, executable: &Executable, name: &str, tensor: &Tensor) -> Result<()> {
+        let found = executable.plan().inputs.iter().find(|(have, _)| have == name).map(|(_, region)| region);
+        let region = found.ok_or_else(|| Error::usage(format!("input \"{name}\""), "the plan has no such input"))?;
+        if tensor.spec() != region.spec {
+            return Err(Error::shape(format!("input \"{name}\""), region.spec.to_string(), tensor.spec().to_string()));
+        }
+        match (&mut self.backend, &executable.0) {
+            (Backend::Cpu(machine), Program::Cpu(program)) => machine.write(program, region, tensor.elements()),
+            (Backend::Gpu(machine), Program::Gpu(program)) => machine.write(program, region, tensor.elements()),
+            _ => Err(foreign()),
+        }
+    }
+
+    /// Runs a plan up to `at_most` times without inputs or outputs and tells how often. On a GPU the runs are only submitted; at
+    /// most two submissions are on their way at once.
+    ///
+    /// # Errors
+    /// Where the device fails.
+    pub fn run_some(&mut self, executable: &Executable, at_most: usize) -> Result<usize> {
+        match (&mut self.backend, &executable.0) {
+            (Backend::Cpu(machine), Program::Cpu(program)) => {
+                machine.run(program);
+                Ok(1.min(at_most))
+            }
+            (Backend::Gpu(machine), Program::Gpu(program)) => machine.run_some(program, at_most),
+            _ => Err(foreign()),
+        }
+    }
+
+    /// Runs a plan `count` times without inputs or outputs; see [`Session::run_some`].
+    ///
+    /// # Errors
+    /// Where the device fails.
+    pub fn run_steps(&mut self, executable: &Executable, count: usize) -> Result<()> {
+        let mut done = 0;
+        while done < count {
+            done += self.run_some(executable, count - done)?;
+        }
+        Ok(())
+    }
+
+    /// Fills activation memory with NaN, so that a test sees what a kernel left unwritten.
+    pub fn poison(&mut self) {
+        match &mut self.backend {
+            Backend::Cpu(machine) => machine.poison(),
+            Backend::Gpu(machine) => machine.poison(),
+        }
+    }
+
+    /// What the plan fetched in its last run.
+    ///
+    /// # Errors
+    /// Where the device fails.
+    pub fn outputs(&mut self, executable: &Executable) -> Result<Vec<Tensor>> {
+        executable.plan().outputs.iter().map(|region| self.read_region(executable, region)).collect()
+    }
+
+    fn read_region(&mut self, executable: &Executable, region: &Region) -> Result<Tensor> {
+        match (&mut self.backend, &executable.0) {
+            (Backend::Cpu(machine), Program::Cpu(program)) => machine.read(program, region),
+            (Backend::Gpu(machine), Program::Gpu(program)) => machine.read(program, region),
+            _ => Err(foreign()),
+        }
+    }
+
+    /// Waits until the device has done everything.
+    ///
+    /// # Errors
+    /// Where the device fails.
+    pub fn wait(&mut self) -> Result<()> {
+        match &mut self.backend {
+            Backend::Cpu(_) => Ok(()),
+            Backend::Gpu(machine) => machine.wait(),
+        }
+    }
+
+    /// Runs a plan op by op, until one gives a NaN or an infinity, and tells that op's name.
+    ///
+    /// # Errors
+    /// Where the device fails.
+    pub fn first_not_finite(&mut self, executable: &Executable) -> Result<Option<String>> {
+        let index = match (&mut self.backend, &executable.0) {
+            (Backend::Cpu(machine), Program::Cpu(program)) => machine.run_until_not_finite(program),
+            (Backend::Gpu(machine), Program::Gpu(program)) => machine.run_until_not_finite(program)?,
+            _ => return Err(foreign()),
+        };
+        Ok(index.map(|i| executable.plan().steps[i].name()))
+    }
+
+    /// Asks for the words of a slot of state without waiting for them; [`Session::peeked`] gives them when they have come. On the
+    /// CPU they are there at once.
+    pub fn peek(&mut self, executable: &Executable, arena: &str, words: std::ops::Range<usize>) {
+        let Some(index) = executable.plan().arenas.iter().position(|a| a.name == arena) else { return };
+        let spec = TensorSpec::u32([words.len()]);
+        let region = Region { place: Place::Arena(index), offset: words.start, spec };
+        if let (Backend::Gpu(machine), Program::Gpu(program)) = (&mut self.backend, &executable.0) {
+            machine.peek(program, &region);
+        }
+    }
+
+    /// What [`Session::peek`] asked for, once, if it has come.
+    pub fn peeked(&mut self) -> Option<Vec<u32>> {
+        match &mut self.backend {
+            Backend::Cpu(_) => None,
+            Backend::Gpu(machine) => machine.peeked(),
+        }
+    }
+
+    /// The layout of a piece of state.
+    ///
+    /// # Errors
+    /// Where the session has none of this name.
+    pub fn layout(&self, arena: &str) -> Result<&ArenaSpec> {
+        self.layouts
+            .get(arena)
+            .ok_or_else(|| Error::usage(format!("state \"{arena}\""), "the session has none of this name"))
+    }
+
+    /// The content of one slot of state, read from the device.
+    ///
+    /// # Errors
+    /// Where there is no such slot or the device fails.
+    pub fn state(&mut self, arena: &str, slot: &str) -> Result<Tensor> {
+        let found = self.layout(arena)?.slots.iter().find(|s| s.name == slot).cloned();
+        let slot =
+            found.ok_or_else(|| Error::usage(format!("state \"{arena}\""), format!("it has no slot \"{slot}\"")))?;
+        self.read_state(arena, slot.offset, slot.spec)
+    }
+
+    /// `spec` elements of a piece of state, from `offset` on, read from the device.
+    ///
+    /// # Errors
+    /// Where there is no such state or the device fails.
+    pub fn read_state(&mut self, arena: &str, offset: usize, spec: TensorSpec) -> Result<Tensor> {
+        let region = Region { place: Place::Arena(0), offset, spec };
+        match &mut self.backend {
+            Backend::Cpu(machine) => machine.read_arena(arena, &region),
+            Backend::Gpu(machine) => machine.read_arena(arena, &region),
+        }
+    }
+
+    /// Replaces the content of one slot of state.
+    ///
+    /// # Errors
+    /// Where there is no such slot, shape or type differ, or the device fails.
+    pub fn set_state(&mut self, arena: &str, slot: &str, tensor: &Tensor) -> Result<()> {
+        let found = self.layout(arena)?.slots.iter().find(|s| s.name == slot).cloned();
+        let have =
+            found.ok_or_else(|| Error::usage(format!("state \"{arena}\""), format!("it has no slot \"{slot}\"")))?;
+        if have.spec != tensor.spec() {
+            return Err(Error::shape(format!("state \"{slot}\""), have.spec.to_string(), tensor.spec().to_string()));
+        }
+        self.write(arena, have.offset, tensor.elements())
+    }
+
+    /// Writes elements into a piece of state, from `offset` on.
+    ///
+    /// # Errors
+    /// Where there is no such state, they do not fit, or the device fails.
+    pub fn write(&mut self, arena: &str, offset: usize, elements: Elements<'_>) -> Result<()> {
+        match &mut self.backend {
+            Backend::Cpu(machine) => machine.write_arena(arena, offset, elements),
+            Backend::Gpu(machine) => machine.write_arena(arena, offset, elements),
+        }
+    }
+}
+
+fn foreign() -> Error {
+    Error::usage("an executable", "it belongs to a session on another device")
+}
+
+/// The initial content of a slot: a function of the seed and the slot's name, made on the host so that every device starts alike.
+pub(crate) fn initial_values(seed: u64, slot: &SlotSpec) -> Tensor {
+    let mut random = Threefry::new(seed, stream_of(&slot.name));
+    let n = slot.spec.shape.elements();
+    let values: Vec<f32> = match &slot.init {
+        Init::Constant(c) => vec![*c; n],
+        Init::Uniform(low, high) => (0..n).map(|_| low + (high - low) * random.uniform()).collect(),
+        Init::Normal(mean, deviation) => (0..n).map(|_| mean + deviation * random.normal()).collect(),
+        Init::Values(values) => values.to_vec(),
+    };
+    let flat = ndarray::Array1::from(values);
+    match slot.spec.dtype {
+        crate::shape::DType::F32 => flat.into(),
+        crate::shape::DType::U32 => flat.mapv(|v| v as u32).into(),
+        crate::shape::DType::U8 => flat.mapv(|v| v as u8).into(),
+    }
+}

@@ -1,0 +1,279 @@
+//! Device memory that outlives a plan, and plans made ready: pipelines and bind groups, all made before the first step.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::device::Gpu;
+use super::pipelines::Compiled;
+use super::run::Peek;
+use crate::contract::Slot;
+use crate::error::{Error, Result};
+use crate::graph::{ArenaSpec, Place, Plan, Region, Step};
+use crate::shape::DType;
+use crate::tensor::{Elements, Tensor};
+
+const STORAGE: wgpu::BufferUsages =
+    wgpu::BufferUsages::STORAGE.union(wgpu::BufferUsages::COPY_SRC).union(wgpu::BufferUsages::COPY_DST);
+
+/// One dispatch, ready to be encoded.
+#[derive(Debug)]
+pub(super) struct Dispatch {
+    pub(super) compiled: Arc<Compiled>,
+    pub(super) bind_group: wgpu::BindGroup,
+    pub(super) workgroups: [u32; 3],
+}
+
+/// A plan made ready on a [`Machine`].
+#[derive(Debug)]
+pub struct Program {
+    pub(super) plan: Arc<Plan>,
+    pub(super) dispatches: Vec<Dispatch>,
+    /// For every step of the plan, the index after its last dispatch.
+    pub(super) step_ends: Vec<usize>,
+    arenas: Vec<wgpu::Buffer>,
+    buffers: Vec<wgpu::Buffer>,
+}
+
+impl Program {
+    /// The plan.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    pub(super) fn buffer(&self, place: Place) -> &wgpu::Buffer {
+        match place {
+            Place::Buffer(i) => &self.buffers[i],
+            Place::Arena(i) => &self.arenas[i],
+        }
+    }
+}
+
+/// Device memory: arenas by name, and the activation buffers that all plans share.
+#[derive(Debug)]
+pub struct Machine {
+    pub(super) gpu: Gpu,
+    arenas: Vec<(ArenaSpec, wgpu::Buffer)>,
+    pool: Vec<wgpu::Buffer>,
+    pub(super) staging: Option<wgpu::Buffer>,
+    pub(super) in_flight: VecDeque<(wgpu::SubmissionIndex, usize)>,
+    pub(super) last_done: Option<Instant>,
+    pub(super) steps_per_submission: usize,
+    pub(super) peek: Option<Peek>,
+}
+
+impl Machine {
+    /// A machine without memory yet.
+    pub fn new(gpu: Gpu) -> Self {
+        Machine {
+            gpu,
+            arenas: Vec::new(),
+            pool: Vec::new(),
+            staging: None,
+            in_flight: VecDeque::new(),
+            last_done: None,
+            steps_per_submission: 1,
+            peek: None,
+        }
+    }
+
+    /// The device.
+    pub fn gpu(&self) -> &Gpu {
+        &self.gpu
+    }
+
+    /// Makes the arena where it is missing; tells whether it did. It holds zeros then.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`].
+    pub fn ensure_arena(&mut self, spec: &ArenaSpec) -> Result<bool> {
+        let found = self.arenas.iter().position(|(have, _)| have.name == spec.name);
+        if found.is_some_and(|i| self.arenas[i].0.len == spec.len && self.arenas[i].0.dtype == spec.dtype) {
+            return Ok(false);
+        }
+        let buffer = self.gpu.create_buffer(&spec.name, spec.bytes(), STORAGE);
+        self.gpu.check(&format!("state \"{}\"", spec.name))?;
+        match found {
+            Some(i) => self.arenas[i] = (spec.clone(), buffer),
+            None => self.arenas.push((spec.clone(), buffer)),
+        }
+        Ok(true)
+    }
+
+    /// Drops an arena and its memory.
+    pub fn forget_arena(&mut self, name: &str) {
+        self.arenas.retain(|(spec, _)| spec.name != name);
+    }
+
+    fn arena(&self, name: &str) -> Result<&wgpu::Buffer> {
+        let found = self.arenas.iter().find(|(spec, _)| spec.name == name).map(|(_, buffer)| buffer);
+        found.ok_or_else(|| Error::usage(format!("state \"{name}\""), "it was never made"))
+    }
+
+    /// Makes `plan` ready: all its buffers, pipelines and bind groups.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`], or [`Error::Backend`] where a shader does not compile.
+    pub fn prepare(&mut self, plan: Arc<Plan>) -> Result<Program> {
+        let arenas = plan.arenas.iter().map(|a| self.arena(&a.name).cloned()).collect::<Result<Vec<_>>>()?;
+        let buffers = self.activations(&plan)?;
+        let mut program = Program { plan, dispatches: Vec::new(), step_ends: Vec::new(), arenas, buffers };
+        let plan = Arc::clone(&program.plan);
+        let align = self.gpu.uniform_alignment();
+        let (mut params, mut offsets) = (Vec::new(), Vec::new());
+        for launch in plan.steps.iter().flat_map(|s| &s.launches) {
+            params.resize((params.len() as u64).next_multiple_of(align) as usize, 0);
+            offsets.push(params.len() as u64);
+            params.extend(&launch.params);
+            params.resize(params.len().next_multiple_of(16), 0);
+        }
+        let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
+        let uniforms = self.gpu.create_buffer("parameters of launches", params.len() as u64, usage);
+        self.gpu.write(&uniforms, 0, &params);
+        let mut offsets = offsets.into_iter();
+        for step in &plan.steps {
+            for (launch, offset) in step.launches.iter().zip(offsets.by_ref()) {
+                let dispatch = self.dispatch(&program, step, launch, &uniforms, offset);
+                self.gpu.check(&step.name())?;
+                program.dispatches.push(dispatch);
+            }
+            program.step_ends.push(program.dispatches.len());
+        }
+        Ok(program)
+    }
+
+    fn dispatch(
+        &self,
+        program: &Program,
+        step: &Step,
+        launch: &crate::contract::Launch,
+        uniforms: &wgpu::Buffer,
+        offset: u64,
+    ) -> Dispatch {
+        let compiled = self.gpu.pipeline(launch);
+        let binding = |buffer, offset, bytes: u64| {
+            wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+                buffer,
+                offset,
+                size: std::num::NonZeroU64::new(bytes),
+            })
+        };
+        let size = (launch.params.len() as u64).next_multiple_of(16);
+        let mut entries = vec![wgpu::BindGroupEntry { binding: 0, resource: binding(uniforms, offset, size) }];
+        for (i, bound) in launch.bindings.iter().enumerate() {
+            let region = match bound.slot {
+                Slot::Input(i) => &step.inputs[i],
+                Slot::Output(i) => &step.outputs[i],
+                Slot::Temp(i) => &step.temps[i],
+            };
+            let resource = binding(program.buffer(region.place), byte_offset(region), region.spec.bytes());
+            entries.push(wgpu::BindGroupEntry { binding: i as u32 + 1, resource });
+        }
+        let bind_group = self.gpu.create_bind_group(&compiled.layout, &entries);
+        Dispatch { compiled, bind_group, workgroups: launch.workgroups }
+    }
+
+    /// The activation buffers of a plan: those of earlier plans where they are large enough.
+    fn activations(&mut self, plan: &Plan) -> Result<Vec<wgpu::Buffer>> {
+        let mut order: Vec<usize> = (0..plan.buffers.len()).collect();
+        order.sort_by_key(|&i| std::cmp::Reverse(plan.buffers[i].bytes()));
+        self.pool.sort_by_key(|b| std::cmp::Reverse(b.size()));
+        let mut chosen: Vec<Option<wgpu::Buffer>> = vec![None; plan.buffers.len()];
+        for (rank, &i) in order.iter().enumerate() {
+            let bytes = plan.buffers[i].bytes();
+            if self.pool.get(rank).is_none_or(|have| have.size() < bytes) {
+                let made = self.gpu.create_buffer("activations", bytes, STORAGE);
+                self.gpu.check("activations")?;
+                match self.pool.get_mut(rank) {
+                    Some(have) => *have = made,
+                    None => self.pool.push(made),
+                }
+            }
+            chosen[i] = self.pool.get(rank).cloned();
+        }
+        Ok(chosen.into_iter().flatten().collect())
+    }
+
+    /// Writes elements into an arena.
+    ///
+    /// # Errors
+    /// Where there is no such arena or the device is lost.
+    pub fn write_arena(&mut self, name: &str, offset: usize, elements: Elements<'_>) -> Result<()> {
+        let scale = if elements.dtype() == DType::U8 { 1 } else { 4 };
+        let buffer = self.arena(name)?;
+        let end = offset as u64 * scale + elements.bytes().len() as u64;
+        if end > buffer.size() {
+            return Err(Error::shape("write", format!("at most {} bytes", buffer.size()), end.to_string()));
+        }
+        self.gpu.write(buffer, offset as u64 * scale, elements.bytes());
+        self.gpu.check(name)
+    }
+
+    /// Reads a region of an arena; waits for it.
+    ///
+    /// # Errors
+    /// Where there is no such arena or the device is lost.
+    pub fn read_arena(&mut self, name: &str, region: &Region) -> Result<Tensor> {
+        let buffer = self.arena(name)?.clone();
+        self.read_buffer(&buffer, region)
+    }
+
+    /// Writes an input or other region of a program.
+    ///
+    /// # Errors
+    /// Where the device is lost.
+    pub fn write(&mut self, program: &Program, region: &Region, elements: Elements<'_>) -> Result<()> {
+        self.gpu.write(program.buffer(region.place), byte_offset(region), elements.bytes());
+        self.gpu.check("an input")
+    }
+
+    /// Reads an output or other region of a program; waits for it.
+    ///
+    /// # Errors
+    /// Where the device is lost.
+    pub fn read(&mut self, program: &Program, region: &Region) -> Result<Tensor> {
+        let buffer = program.buffer(region.place).clone();
+        self.read_buffer(&buffer, region)
+    }
+
+    fn read_buffer(&mut self, buffer: &wgpu::Buffer, region: &Region) -> Result<Tensor> {
+        let bytes = region.spec.bytes();
+        let staging = self.staging(bytes);
+        let mut encoder = self.gpu.encoder();
+        encoder.copy_buffer_to_buffer(buffer, byte_offset(region), &staging, 0, bytes);
+        self.gpu.submit(encoder);
+        let data = self.gpu.read(&staging, bytes)?;
+        self.in_flight.clear();
+        let (shape, count) = (region.spec.shape.clone(), region.spec.shape.elements());
+        match region.spec.dtype {
+            DType::F32 => Tensor::f32(shape, bytemuck::pod_collect_to_vec(&data)),
+            DType::U32 => Tensor::u32(shape, bytemuck::pod_collect_to_vec(&data)),
+            DType::U8 => Tensor::u8(shape, data[..count].to_vec()),
+        }
+    }
+
+    fn staging(&mut self, bytes: u64) -> wgpu::Buffer {
+        match &self.staging {
+            Some(have) if have.size() >= bytes => have.clone(),
+            _ => {
+                let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+                let made = self.gpu.create_buffer("readback", bytes, usage);
+                self.staging = Some(made.clone());
+                made
+            }
+        }
+    }
+
+    /// Fills the activation memory with NaN, so that a test sees what a kernel left unwritten.
+    pub fn poison(&mut self) {
+        for buffer in &self.pool {
+            self.gpu.write(buffer, 0, &vec![0xff; buffer.size() as usize]);
+        }
+    }
+}
+
+/// Where a region starts, in bytes. Slots start at whole words whatever their type.
+pub(super) fn byte_offset(region: &Region) -> u64 {
+    let scale = if region.spec.dtype == DType::U8 { 1 } else { 4 };
+    region.offset as u64 * scale
+}

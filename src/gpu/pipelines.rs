@@ -1,0 +1,83 @@
+//! Compute pipelines, each made once per device and kernel.
+#![allow(unsafe_code)]
+
+use std::sync::Arc;
+
+use super::device::{Cache, Gpu};
+use crate::contract::{Access, Kernel, Launch, Source};
+
+/// A pipeline and the layout of its one bind group.
+#[derive(Debug)]
+pub(super) struct Compiled {
+    pub(super) pipeline: wgpu::ComputePipeline,
+    pub(super) layout: wgpu::BindGroupLayout,
+}
+
+/// The pipelines of a device.
+#[derive(Debug, Default)]
+pub(super) struct Pipelines {
+    made: Cache<(Kernel, Vec<Access>), Arc<Compiled>>,
+}
+
+impl Gpu {
+    /// The pipeline of a launch; made now if it is new. Errors show in [`Gpu::check`].
+    pub(super) fn pipeline(&self, launch: &Launch) -> Arc<Compiled> {
+        let access: Vec<Access> = launch.bindings.iter().map(|b| b.access).collect();
+        let key = (launch.kernel.clone(), access);
+        let mut pipelines = self.pipelines();
+        if let Some(found) = pipelines.made.get(&key) {
+            return Arc::clone(found);
+        }
+        let made = Arc::new(compile(self.device_for_pipelines(), &key.0, &key.1));
+        pipelines.made.insert(key, Arc::clone(&made));
+        made
+    }
+}
+
+fn compile(device: &wgpu::Device, kernel: &Kernel, access: &[Access]) -> Compiled {
+    let label = format!("{}::{}", kernel.stem, kernel.entry);
+    let descriptor =
+        wgpu::ShaderModuleDescriptor { label: Some(&label), source: wgpu::ShaderSource::Wgsl(kernel.wgsl().into()) };
+    let module = match kernel.source {
+        Source::Own(_) => {
+            let mut checks = wgpu::ShaderRuntimeChecks::checked();
+            checks.force_loop_bounding = false;
+            checks.bounds_checks = false;
+            // SAFETY: these are Galen's own shaders. Each tests its element against the sizes in its parameters, which the
+            // planner derives from the shapes that the buffers were made for, and each loop ends at such a size. The guards that
+            // are left out here defeat unrolling (measured: 1.6 to 4 times slower).
+            unsafe { device.create_shader_module_trusted(descriptor, checks) }
+        }
+        Source::Custom(_) => device.create_shader_module(descriptor),
+    };
+    let entry = |binding: usize, ty| wgpu::BindGroupLayoutEntry {
+        binding: binding as u32,
+        visibility: wgpu::ShaderStages::COMPUTE,
+        ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None },
+        count: None,
+    };
+    let mut entries = vec![entry(0, wgpu::BufferBindingType::Uniform)];
+    for (i, access) in access.iter().enumerate() {
+        entries.push(entry(i + 1, wgpu::BufferBindingType::Storage { read_only: *access == Access::Read }));
+    }
+    let layout =
+        device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(&label), entries: &entries });
+    let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+        label: Some(&label),
+        bind_group_layouts: &[Some(&layout)],
+        ..Default::default()
+    });
+    let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+        label: Some(&label),
+        layout: Some(&pipeline_layout),
+        module: &module,
+        entry_point: Some(&kernel.entry),
+        compilation_options: wgpu::PipelineCompilationOptions {
+            // Our kernels write their workgroup memory before they read it.
+            zero_initialize_workgroup_memory: matches!(kernel.source, Source::Custom(_)),
+            ..Default::default()
+        },
+        cache: None,
+    });
+    Compiled { pipeline, layout }
+}
