@@ -1,0 +1,6 @@
+//! Data to train on: features with targets, splits, and the readers of file formats.
+
+mod dataset;
+pub mod formats;
+
+pub use dataset::Dataset;
