@@ -12,3 +12,15 @@ fn is_nan_bits(x: f32) -> bool {
 fn quiet_nan(zero: u32) -> f32 {
     return bitcast<f32>(0x7fc00000u | zero);
 }
+
+// A key whose order as u32 is the order of x as a float: both zeros are one, every NaN is largest, and 0 is below all.
+fn order_bits(x: f32) -> u32 {
+    let b = bitcast<u32>(x);
+    if ((b & 0x7fffffffu) > 0x7f800000u) {
+        return 0xffffffffu;
+    }
+    if (b > 0x80000000u) {
+        return ~b;
+    }
+    return b | 0x80000000u;
+}

@@ -14,6 +14,7 @@ pub const GROUP_SIZE: usize = 64;
 const SHARED: &[(&str, &str)] = &[
     ("index", include_str!("../../shaders/shared/index.wgsl")),
     ("bits", include_str!("../../shaders/shared/bits.wgsl")),
+    ("column", include_str!("../../shaders/shared/column.wgsl")),
     ("threefry", include_str!("../../shaders/shared/threefry.wgsl")),
     ("clock", include_str!("../../shaders/shared/clock.wgsl")),
 ];

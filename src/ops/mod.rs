@@ -85,11 +85,16 @@ macro_rules! registry {
 }
 
 registry! {
+    accuracy: CorrectCount;
+    argmax: Argmax;
     binary: Binary;
     copy: Copy;
+    cross_entropy: CrossEntropy, CrossEntropyGrad;
     fill: Fill;
+    gather: Gather, GatherGrad;
     matmul: Matmul;
     reduce: Reduce, Expand;
+    softmax: Softmax, SoftmaxGrad;
     unary: Unary, UnaryGrad;
 }
 

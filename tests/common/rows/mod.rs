@@ -16,11 +16,16 @@ macro_rules! table {
 }
 
 table! {
+    accuracy,
+    argmax,
     binary,
     copy,
+    cross_entropy,
     fill,
+    gather,
     matmul,
     reduce,
+    softmax,
     unary,
 }
 

@@ -1,0 +1,162 @@
+// gather:       y[e] = table[ids[e]], a row of NaN where ids[e] >= rows
+// gather_grad:  dtable[r] = sum of dy[e] over all e with ids[e] = r, in ascending e
+// Shapes: table, dtable [rows, width]; ids [n]; y, dy [n, width]. Twin: src/ops/gather.rs.
+//
+// gather_grad_loop: one invocation per element of dtable reads every id: for few ids.
+// gather_grad_block, gather_grad_merge, gather_grad_sum: for many. The positions e are sorted by (ids[e], e), first in blocks of
+//   256 (a workgroup each, each lane counts how many come before its own), then by merging runs two by two (one invocation per
+//   position finds its place by bisection); then one invocation per element of dtable finds its row's positions by bisection. No
+//   atomics: the order of every sum is fixed.
+#include "index"
+#include "bits"
+
+struct Params {
+    n: u32,
+    rows: u32,
+    width: u32,
+    // Length of the sorted runs that a merge takes.
+    run: u32,
+    zero: u32,
+}
+
+@group(0) @binding(0) var<uniform> p: Params;
+
+#if KIND == gather
+@group(0) @binding(1) var<storage, read> table: array<f32>;
+@group(0) @binding(2) var<storage, read> ids: array<u32>;
+@group(0) @binding(3) var<storage, read_write> y: array<f32>;
+
+@compute @workgroup_size(${GROUP})
+fn gather(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let i = linear_id(gid, groups);
+    if (i >= p.n * p.width) {
+        return;
+    }
+    let row = ids[i / p.width];
+    var v = quiet_nan(p.zero);
+    if (row < p.rows) {
+        v = table[row * p.width + i % p.width];
+    }
+    y[i] = v;
+}
+#end
+#if KIND == loop
+@group(0) @binding(1) var<storage, read> ids: array<u32>;
+@group(0) @binding(2) var<storage, read> dy: array<f32>;
+@group(0) @binding(3) var<storage, read_write> dtable: array<f32>;
+
+@compute @workgroup_size(${GROUP})
+fn gather_grad_loop(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let i = linear_id(gid, groups);
+    if (i >= p.rows * p.width) {
+        return;
+    }
+    let row = i / p.width;
+    let column = i % p.width;
+    var sum = 0.0;
+    for (var e = 0u; e < p.n; e++) {
+        if (ids[e] == row) {
+            sum += dy[e * p.width + column];
+        }
+    }
+    dtable[i] = sum;
+}
+#end
+#if KIND == block
+@group(0) @binding(1) var<storage, read> ids: array<u32>;
+@group(0) @binding(2) var<storage, read_write> order: array<u32>;
+
+var<workgroup> keys: array<u32, 256>;
+
+@compute @workgroup_size(256)
+fn gather_grad_block(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let start = (group.y * groups.x + group.x) * 256u;
+    if (start >= p.n) {
+        return;
+    }
+    let count = min(256u, p.n - start);
+    if (lane < count) {
+        keys[lane] = ids[start + lane];
+    }
+    workgroupBarrier();
+    if (lane < count) {
+        let key = keys[lane];
+        var before = 0u;
+        for (var j = 0u; j < count; j++) {
+            before += select(0u, 1u, keys[j] < key || (keys[j] == key && j < lane));
+        }
+        order[start + before] = start + lane;
+    }
+}
+#end
+#if KIND == merge
+@group(0) @binding(1) var<storage, read> ids: array<u32>;
+@group(0) @binding(2) var<storage, read> order: array<u32>;
+@group(0) @binding(3) var<storage, read_write> merged: array<u32>;
+
+@compute @workgroup_size(${GROUP})
+fn gather_grad_merge(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let k = linear_id(gid, groups);
+    if (k >= p.n) {
+        return;
+    }
+    let left = k / (2u * p.run) * (2u * p.run);
+    let right = min(left + p.run, p.n);
+    let key = ids[order[k]];
+    // How many of the other run come before: those with a smaller id, and for the right run also the left one's equal ids.
+    let is_left = k < right;
+    let other = select(left, right, is_left);
+    var low = other;
+    var high = select(right, min(left + 2u * p.run, p.n), is_left);
+    while (low < high) {
+        let middle = (low + high) / 2u;
+        let there = ids[order[middle]];
+        if (there < key || (!is_left && there == key)) {
+            low = middle + 1u;
+        } else {
+            high = middle;
+        }
+    }
+    let own = select(k - right, k - left, is_left);
+    merged[left + own + (low - other)] = order[k];
+}
+#end
+#if KIND == sum
+@group(0) @binding(1) var<storage, read> ids: array<u32>;
+@group(0) @binding(2) var<storage, read> dy: array<f32>;
+@group(0) @binding(3) var<storage, read> order: array<u32>;
+@group(0) @binding(4) var<storage, read_write> dtable: array<f32>;
+
+@compute @workgroup_size(${GROUP})
+fn gather_grad_sum(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let i = linear_id(gid, groups);
+    if (i >= p.rows * p.width) {
+        return;
+    }
+    let row = i / p.width;
+    let column = i % p.width;
+    var low = 0u;
+    var high = p.n;
+    while (low < high) {
+        let middle = (low + high) / 2u;
+        if (ids[order[middle]] < row) {
+            low = middle + 1u;
+        } else {
+            high = middle;
+        }
+    }
+    var sum = 0.0;
+    for (var k = low; k < p.n; k++) {
+        let e = order[k];
+        if (ids[e] != row) {
+            break;
+        }
+        sum += dy[e * p.width + column];
+    }
+    dtable[i] = sum;
+}
+#end

@@ -1,0 +1,45 @@
+use super::{Bound, Row, Values};
+
+pub fn rows() -> Vec<Row> {
+    // Sizes around what decides who computes a column: one element, a workgroup of 64, one of 256, beyond its lanes, and columns
+    // that are not rows.
+    let shapes: [(&str, &[usize], isize); 10] = [
+        ("one", &[1], 0),
+        ("one_class", &[5, 1], 1),
+        ("classes", &[7, 10], -1),
+        ("many_rows", &[70, 3], 1),
+        ("group", &[3, 33], 1),
+        ("wide_group", &[2, 515], 1),
+        ("past_1024", &[2, 1031], 1),
+        ("first_axis", &[40, 5], 0),
+        ("middle_axis", &[2, 5, 7], 1),
+        ("many_columns", &[3, 4, 5, 7], 1),
+    ];
+    let mut rows = Vec::new();
+    for (name, shape, axis) in shapes {
+        rows.push(row(name, shape, axis, false, Values::Normal));
+        rows.push(row(&format!("log_{name}"), shape, axis, true, Values::Normal));
+    }
+    for log in [false, true] {
+        let name = if log { "log_large" } else { "large" };
+        rows.push(row(name, &[4, 9], 1, log, Values::Uniform(-300.0, 300.0)));
+        rows.push(row(&format!("{name}_columns"), &[40, 9], 0, log, Values::Uniform(-300.0, 300.0)));
+        let mut bad = vec![0.5; 3 * 40];
+        (bad[45], bad[80]) = (f32::NAN, f32::INFINITY);
+        let build = move |_: &galen::Graph, x: &[galen::Var]| Ok(vec![apply(&x[0], 1, log)?]);
+        let name = if log { "log_not_finite" } else { "not_finite" };
+        rows.push(Row::new(name, build).constant([3, 40], Values::Exactly(bad)).bounds(FORWARD, FORWARD));
+    }
+    rows
+}
+
+/// `x − m` is exact to half a unit, `exp` within a few of WGSL's, and the sum of c ≤ 1031 positive terms adds at most a few more.
+const FORWARD: Bound = Bound::Scale(32.0);
+
+fn apply(x: &galen::Var, axis: isize, log: bool) -> galen::Result<galen::Var> {
+    if log { x.log_softmax(axis) } else { x.softmax(axis) }
+}
+
+fn row(name: &str, shape: &[usize], axis: isize, log: bool, values: Values) -> Row {
+    Row::new(name, move |_, x| Ok(vec![apply(&x[0], axis, log)?])).f32(shape, values).bounds(FORWARD, Bound::Scale(64.0))
+}
