@@ -342,6 +342,7 @@ pub(crate) fn initial_values(seed: u64, slot: &SlotSpec) -> Tensor {
         Init::Uniform(low, high) => (0..n).map(|_| low + (high - low) * random.uniform()).collect(),
         Init::Normal(mean, deviation) => (0..n).map(|_| mean + deviation * random.normal()).collect(),
         Init::Values(values) => values.to_vec(),
+        Init::Words(words) => return ndarray::Array1::from(words.to_vec()).into(),
     };
     let flat = ndarray::Array1::from(values);
     match slot.spec.dtype {

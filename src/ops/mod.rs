@@ -85,11 +85,19 @@ macro_rules! registry {
 }
 
 registry! {
+    adam: Adam;
     binary: Binary;
+    check_finite: CheckFinite;
     copy: Copy;
+    dropout: Dropout;
     fill: Fill;
+    gather_batch: GatherBatch;
     matmul: Matmul;
+    random: Random;
+    record: Record;
     reduce: Reduce, Expand;
+    sgd: Sgd;
+    tick: Tick;
     unary: Unary, UnaryGrad;
 }
 
