@@ -35,3 +35,8 @@ fn threefry2x32(key: vec2<u32>, counter: vec2<u32>) -> vec2<u32> {
     a += k2; b += key.x + 5u;
     return vec2<u32>(a, b);
 }
+
+// The random words of elements 2 * pair and 2 * pair + 1 in step `t` of a stream.
+fn stream_words(seed: vec2<u32>, stream: u32, t: u32, pair: u32) -> vec2<u32> {
+    return threefry2x32(vec2<u32>(seed.x ^ stream, seed.y), vec2<u32>(pair, t));
+}

@@ -131,6 +131,28 @@ pub fn parallel_chunks<T: Send>(out: &mut [T], f: impl Fn(usize, &mut [T]) + Sen
     out.par_chunks_mut(SERIAL).enumerate().for_each(|(i, chunk)| f(i * SERIAL, chunk));
 }
 
+/// Whether `f` holds for every chunk of `x`, asked on all cores where that pays.
+pub fn parallel_all<T: Sync>(x: &[T], f: impl Fn(&[T]) -> bool + Send + Sync) -> bool {
+    if x.len() <= SERIAL { f(x) } else { x.par_chunks(SERIAL).all(f) }
+}
+
+/// Like [`parallel_chunks`], over several slices of the same length at once: `f(start, chunks)`.
+pub fn parallel_together<T: Send, const N: usize>(out: [&mut [T]; N], f: impl Fn(usize, [&mut [T]; N]) + Send + Sync) {
+    halve(0, out, &f);
+}
+
+fn halve<T: Send, const N: usize>(start: usize, out: [&mut [T]; N], f: &(impl Fn(usize, [&mut [T]; N]) + Sync)) {
+    let len = out.first().map_or(0, |o| o.len());
+    if len <= SERIAL {
+        return f(start, out);
+    }
+    let middle = (len / 2).next_multiple_of(SERIAL);
+    let mut halves = out.map(|o| o.split_at_mut(middle));
+    let right = halves.each_mut().map(|h| std::mem::take(&mut h.1));
+    let left = halves.map(|h| h.0);
+    rayon::join(|| halve(start, left, f), || halve(start + middle, right, f));
+}
+
 /// Runs `f(index, row)` over the rows of `out`, each `width` long, on all cores where that pays. `out` is a whole number of rows.
 pub fn parallel_rows<T: Send>(out: &mut [T], width: usize, f: impl Fn(usize, &mut [T]) + Send + Sync) {
     let per_chunk = (SERIAL / width).max(1);

@@ -138,9 +138,16 @@ impl Launch {
 
     /// Adds all of the op's inputs, read, then all of its outputs, written: the usual order.
     #[must_use]
-    pub fn bind_all(mut self, io: &Io) -> Self {
+    pub fn bind_all(self, io: &Io) -> Self {
+        self.bind_in_place(io, &[])
+    }
+
+    /// Like [`Launch::bind_all`], for an op that changes the inputs of these indices in place (see [`OpDef::writes`]).
+    #[must_use]
+    pub fn bind_in_place(mut self, io: &Io, writes: &[usize]) -> Self {
         for i in 0..io.inputs.len() {
-            self = self.read(Slot::Input(i));
+            let slot = Slot::Input(i);
+            self = if writes.contains(&i) { self.write(slot) } else { self.read(slot) };
         }
         for i in 0..io.outputs.len() {
             self = self.write(Slot::Output(i));

@@ -3,6 +3,7 @@
 //! [`OpDef`] is implemented once per op, in `src/ops/<stem>.rs`. [`CustomOp`] is its object-safe form: the door for ops that
 //! live in user code.
 
+pub mod clock;
 mod host;
 mod launch;
 mod random;
@@ -14,8 +15,9 @@ use crate::error::Result;
 use crate::graph::{Grad, GradientCtx};
 use crate::shape::TensorSpec;
 
-pub use host::{CpuCall, Real, View, parallel_chunks, parallel_rows};
+pub use host::{CpuCall, Real, View, parallel_all, parallel_chunks, parallel_rows, parallel_together};
 pub use launch::{Access, Binding, GpuTraits, Kernel, Launch, Launches, Slot, Source, grid};
+pub(crate) use random::StreamKey;
 pub use random::{Threefry, stream_of};
 pub use template::{GROUP_SIZE, expand};
 

@@ -20,6 +20,7 @@ pub struct Session {
     seed: u64,
     budget: u64,
     layouts: HashMap<String, ArenaSpec>,
+    peeked: Option<Vec<u32>>,
 }
 
 #[derive(Debug)]
@@ -57,7 +58,7 @@ impl Session {
             Kind::Gpu(gpu) => Backend::Gpu(Box::new(gpu::Machine::new(gpu.clone()))),
         };
         let budget = budget.unwrap_or_else(|| device.default_budget());
-        Session { device: device.clone(), backend, seed, budget, layouts: HashMap::new() }
+        Session { device: device.clone(), backend, seed, budget, layouts: HashMap::new(), peeked: None }
     }
 
     /// The device.
@@ -251,21 +252,26 @@ impl Session {
         Ok(index.map(|i| executable.plan().steps[i].name()))
     }
 
-    /// Asks for the words of a slot of state without waiting for them; [`Session::peeked`] gives them when they have come. On the
-    /// CPU they are there at once.
+    /// Asks for words of a piece of state without waiting for them; [`Session::peeked`] gives them when they have come.
     pub fn peek(&mut self, executable: &Executable, arena: &str, words: std::ops::Range<usize>) {
         let Some(index) = executable.plan().arenas.iter().position(|a| a.name == arena) else { return };
         let spec = TensorSpec::u32([words.len()]);
         let region = Region { place: Place::Arena(index), offset: words.start, spec };
-        if let (Backend::Gpu(machine), Program::Gpu(program)) = (&mut self.backend, &executable.0) {
-            machine.peek(program, &region);
+        match (&mut self.backend, &executable.0) {
+            (Backend::Gpu(machine), Program::Gpu(program)) => machine.peek(program, &region),
+            (Backend::Cpu(machine), Program::Cpu(program)) => {
+                if let Ok(Tensor::U32(words)) = machine.read(program, &region) {
+                    self.peeked = Some(words.into_iter().collect());
+                }
+            }
+            _ => {}
         }
     }
 
     /// What [`Session::peek`] asked for, once, if it has come.
     pub fn peeked(&mut self) -> Option<Vec<u32>> {
         match &mut self.backend {
-            Backend::Cpu(_) => None,
+            Backend::Cpu(_) => self.peeked.take(),
             Backend::Gpu(machine) => machine.peeked(),
         }
     }
@@ -300,6 +306,21 @@ impl Session {
         match &mut self.backend {
             Backend::Cpu(machine) => machine.read_arena(arena, &region),
             Backend::Gpu(machine) => machine.read_arena(arena, &region),
+        }
+    }
+
+    /// Several pieces of state, each from its beginning, in one readback.
+    ///
+    /// # Errors
+    /// Where there is no such state or the device fails.
+    pub fn read_states(&mut self, wanted: &[(String, TensorSpec)]) -> Result<Vec<Tensor>> {
+        let at = |spec: &TensorSpec| Region { place: Place::Arena(0), offset: 0, spec: spec.clone() };
+        match &mut self.backend {
+            Backend::Cpu(machine) => wanted.iter().map(|(name, spec)| machine.read_arena(name, &at(spec))).collect(),
+            Backend::Gpu(machine) => {
+                let wanted: Vec<_> = wanted.iter().map(|(name, spec)| (name.as_str(), at(spec))).collect();
+                machine.read_arenas(&wanted)
+            }
         }
     }
 
@@ -342,6 +363,7 @@ pub(crate) fn initial_values(seed: u64, slot: &SlotSpec) -> Tensor {
         Init::Uniform(low, high) => (0..n).map(|_| low + (high - low) * random.uniform()).collect(),
         Init::Normal(mean, deviation) => (0..n).map(|_| mean + deviation * random.normal()).collect(),
         Init::Values(values) => values.to_vec(),
+        Init::Words(words) => return ndarray::Array1::from(words.to_vec()).into(),
     };
     let flat = ndarray::Array1::from(values);
     match slot.spec.dtype {

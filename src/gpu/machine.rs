@@ -236,20 +236,43 @@ impl Machine {
         self.read_buffer(&buffer, region)
     }
 
+    /// Reads regions of several arenas in one readback; waits for it.
+    ///
+    /// # Errors
+    /// Where there is no such arena or the device is lost.
+    pub fn read_arenas(&mut self, wanted: &[(&str, Region)]) -> Result<Vec<Tensor>> {
+        let buffers = wanted.iter().map(|(name, _)| self.arena(name).cloned()).collect::<Result<Vec<_>>>()?;
+        self.read_buffers(&buffers.iter().zip(wanted.iter().map(|(_, region)| region)).collect::<Vec<_>>())
+    }
+
     fn read_buffer(&mut self, buffer: &wgpu::Buffer, region: &Region) -> Result<Tensor> {
-        let bytes = region.spec.bytes();
-        let staging = self.staging(bytes);
+        Ok(self.read_buffers(&[(buffer, region)])?.swap_remove(0))
+    }
+
+    fn read_buffers(&mut self, wanted: &[(&wgpu::Buffer, &Region)]) -> Result<Vec<Tensor>> {
+        let total = wanted.iter().map(|(_, region)| region.spec.bytes()).sum();
+        let staging = self.staging(total);
         let mut encoder = self.gpu.encoder();
-        encoder.copy_buffer_to_buffer(buffer, byte_offset(region), &staging, 0, bytes);
-        self.gpu.submit(encoder);
-        let data = self.gpu.read(&staging, bytes)?;
-        self.in_flight.clear();
-        let (shape, count) = (region.spec.shape.clone(), region.spec.shape.elements());
-        match region.spec.dtype {
-            DType::F32 => Tensor::f32(shape, bytemuck::pod_collect_to_vec(&data)),
-            DType::U32 => Tensor::u32(shape, bytemuck::pod_collect_to_vec(&data)),
-            DType::U8 => Tensor::u8(shape, data[..count].to_vec()),
+        let mut at = 0;
+        for (buffer, region) in wanted {
+            encoder.copy_buffer_to_buffer(buffer, byte_offset(region), &staging, at, region.spec.bytes());
+            at += region.spec.bytes();
         }
+        self.gpu.submit(encoder);
+        let data = self.gpu.read(&staging, total)?;
+        self.in_flight.clear();
+        let mut rest = data.as_slice();
+        let mut take = |region: &Region| {
+            let (bytes, after) = rest.split_at(region.spec.bytes() as usize);
+            rest = after;
+            let (shape, count) = (region.spec.shape.clone(), region.spec.shape.elements());
+            match region.spec.dtype {
+                DType::F32 => Tensor::f32(shape, bytemuck::pod_collect_to_vec(bytes)),
+                DType::U32 => Tensor::u32(shape, bytemuck::pod_collect_to_vec(bytes)),
+                DType::U8 => Tensor::u8(shape, bytes[..count].to_vec()),
+            }
+        };
+        wanted.iter().map(|(_, region)| take(region)).collect()
     }
 
     fn staging(&mut self, bytes: u64) -> wgpu::Buffer {

@@ -80,6 +80,8 @@ pub enum Init {
     Normal(f32, f32),
     /// Exactly these numbers, row-major.
     Values(Arc<[f32]>),
+    /// Exactly these words, row-major; only for `u32` slots, where they are the numbers.
+    Words(Arc<[u32]>),
 }
 
 /// A named piece of state.
@@ -126,6 +128,16 @@ pub(crate) struct GraphData {
 impl GraphData {
     pub(crate) fn spec(&self, value: Value) -> &TensorSpec {
         &self.nodes[value.node].outputs[value.output]
+    }
+
+    /// The arena in which a value lies by its own nature.
+    fn arena_of(&self, value: Value) -> Option<usize> {
+        let node = &self.nodes[value.node];
+        match &node.kind {
+            NodeKind::State { arena, .. } | NodeKind::Pack { arena, .. } => Some(*arena),
+            NodeKind::Reshape => self.arena_of(node.inputs[0]),
+            _ => None,
+        }
     }
 }
 
@@ -184,13 +196,19 @@ impl Graph {
     /// # Errors
     /// Where the slot exists with another shape, the arena holds another type, or `init` holds another number of values.
     pub fn state(&self, arena: &str, name: &str, spec: TensorSpec, init: Init) -> Result<Var> {
-        if let Init::Values(values) = &init
-            && values.len() != spec.shape.elements()
+        let given = match &init {
+            Init::Values(values) => Some(values.len()),
+            Init::Words(words) if spec.dtype == DType::U32 => Some(words.len()),
+            Init::Words(_) => return Err(Error::dtype(format!("state \"{name}\""), "u32", spec.to_string())),
+            _ => None,
+        };
+        if let Some(given) = given
+            && given != spec.shape.elements()
         {
             return Err(Error::shape(
                 format!("state \"{name}\""),
                 format!("{} initial values", spec.shape.elements()),
-                values.len().to_string(),
+                given.to_string(),
             ));
         }
         if spec.shape.elements() == 0 {
@@ -207,7 +225,8 @@ impl Graph {
         let offset = {
             let arena = &mut self.0.borrow_mut().arenas[index];
             let offset = arena.len;
-            arena.len = (offset + spec.shape.elements()).next_multiple_of(SLOT_ALIGN);
+            let align = if spec.dtype == DType::U8 { 4 * SLOT_ALIGN } else { SLOT_ALIGN };
+            arena.len = (offset + spec.shape.elements()).next_multiple_of(align);
             arena.slots.push(SlotSpec { name: name.to_owned(), spec: spec.clone(), offset, init });
             offset
         };
@@ -309,12 +328,15 @@ impl Graph {
         self.push_op(op.into(), inputs)
     }
 
-    /// Like [`Graph::push`], for the usual op with one output.
+    /// Like [`Graph::push`], for the usual op with one output; of several the first is given.
     ///
     /// # Errors
-    /// See [`Graph::push`].
+    /// See [`Graph::push`]; also where the op has no output because all that it does is to change state.
     pub fn push1<O: OpDef + Into<Op>>(&self, op: O, inputs: &[&Var]) -> Result<Var> {
-        Ok(self.push_op(op.into(), inputs)?.swap_remove(0))
+        let op = op.into();
+        let name = op.name().to_owned();
+        let first = self.push_op(op, inputs)?.into_iter().next();
+        first.ok_or_else(|| Error::usage(name, "it changes state in place and has no output"))
     }
 
     fn push_op(&self, op: Op, inputs: &[&Var]) -> Result<Vec<Var>> {
@@ -329,15 +351,21 @@ impl Graph {
             }
         }
         for &i in op.writes() {
-            let state = matches!(self.data().nodes[values[i].node].kind, NodeKind::State { .. });
-            if !state {
+            let data = self.data();
+            if !matches!(data.nodes[values[i].node].kind, NodeKind::State { .. }) {
                 return Err(Error::usage(op.name(), format!("input {i} is written in place and must be state")));
+            }
+            // A dispatch that writes a buffer may have no second binding of it.
+            let arena = data.arena_of(values[i]);
+            if let Some(j) = (0..values.len()).find(|j| *j != i && data.arena_of(values[*j]) == arena) {
+                let reason = format!("input {i} is written in place and must not share an arena with input {j}");
+                return Err(Error::usage(op.name(), reason));
             }
         }
         let count = outputs.len();
         let first = self.add(NodeKind::Op(op), values, outputs);
         let node = first.value.node;
-        Ok((0..count.max(1)).map(|output| Var { graph: self.clone(), value: Value { node, output } }).collect())
+        Ok((0..count).map(|output| Var { graph: self.clone(), value: Value { node, output } }).collect())
     }
 
     fn add(&self, kind: NodeKind, inputs: Vec<Value>, outputs: Vec<TensorSpec>) -> Var {

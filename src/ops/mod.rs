@@ -86,15 +86,23 @@ macro_rules! registry {
 
 registry! {
     accuracy: CorrectCount;
+    adam: Adam;
     argmax: Argmax;
     binary: Binary;
+    check_finite: CheckFinite;
     copy: Copy;
     cross_entropy: CrossEntropy, CrossEntropyGrad;
+    dropout: Dropout;
     fill: Fill;
     gather: Gather, GatherGrad;
+    gather_batch: GatherBatch;
     matmul: Matmul;
+    random: Random;
+    record: Record;
     reduce: Reduce, Expand;
+    sgd: Sgd;
     softmax: Softmax, SoftmaxGrad;
+    tick: Tick;
     unary: Unary, UnaryGrad;
 }
 

@@ -1,6 +1,8 @@
 //! The case table: every stem's rows, one file per stem. Parity, gradients and oracle all run over it.
 
-use galen::{DType, Graph, Result, Shape, Var};
+use galen::contract::clock;
+use galen::graph::Init;
+use galen::{DType, Graph, Result, Shape, TensorSpec, Var};
 
 macro_rules! table {
     ($($stem:ident),* $(,)?) => {
@@ -17,15 +19,23 @@ macro_rules! table {
 
 table! {
     accuracy,
+    adam,
     argmax,
     binary,
+    check_finite,
     copy,
     cross_entropy,
+    dropout,
     fill,
     gather,
+    gather_batch,
     matmul,
+    random,
+    record,
     reduce,
+    sgd,
     softmax,
+    tick,
     unary,
 }
 
@@ -132,4 +142,39 @@ impl Row {
         (self.forward, self.backward) = (forward, backward);
         self
     }
+}
+
+/// State of exactly these words, alone in an arena of its own name.
+pub fn words(graph: &Graph, name: &str, words: &[u32]) -> Result<Var> {
+    graph.state(name, name, TensorSpec::u32([words.len()]), Init::Words(words.into()))
+}
+
+/// A clock in step `step`, with a seed that fills both words.
+pub fn clock_at(graph: &Graph, step: u32) -> Result<Var> {
+    words(graph, "clock", &clock::clock(step, 0x0123_4567_89ab_cdef))
+}
+
+/// A clock in step `step` that went bad in step `bad`.
+pub fn faulty_clock(graph: &Graph, step: u32, bad: u32) -> Result<Var> {
+    let mut words = clock::clock(step, 5);
+    words[clock::FAULT] = bad + 1;
+    self::words(graph, "clock", &words)
+}
+
+/// The schedule of an epoch from step `base` on.
+pub fn schedule(graph: &Graph, base: u32, rates: &[f32]) -> Result<Var> {
+    words(graph, "schedule", &clock::schedule(base, rates))
+}
+
+/// A whole arena of two slots and the zeros between them. Its numbers are between -1 and 1, or between 0 and 1.
+pub fn arena(graph: &Graph, name: &str, len: usize, positive: bool) -> Result<Var> {
+    let low = if positive { 0.0 } else { -1.0 };
+    let mut random = galen::contract::Threefry::new(3, galen::contract::stream_of(name));
+    let mut slot = |slot: &str, len: usize| {
+        let values: Vec<f32> = (0..len).map(|_| low + (1.0 - low) * random.uniform()).collect();
+        graph.state(name, slot, TensorSpec::f32([len]), Init::Values(values.into()))
+    };
+    slot("first", 7)?;
+    slot("second", len)?;
+    graph.whole(name)
 }

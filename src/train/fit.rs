@@ -1,0 +1,258 @@
+use std::time::Instant;
+
+use super::feed::Feed;
+use super::history::{EpochRecord, History};
+use super::interrupt::Interrupt;
+use super::model::Model;
+use super::program::{Outcome, Pass, Watch};
+use super::progress::Progress;
+use crate::contract::{Threefry, stream_of};
+use crate::data::Dataset;
+use crate::error::{Error, Result};
+use crate::nn::Loss;
+
+/// How to train; every setting has Keras's default.
+#[derive(Clone, Debug)]
+pub struct Fit {
+    epochs: usize,
+    batch_size: usize,
+    validation: Option<Dataset>,
+    validation_split: f64,
+    shuffle: bool,
+    verbose: bool,
+    interrupt: Interrupt,
+}
+
+impl Default for Fit {
+    fn default() -> Self {
+        Fit {
+            epochs: 1,
+            batch_size: 32,
+            validation: None,
+            validation_split: 0.0,
+            shuffle: true,
+            verbose: true,
+            interrupt: Interrupt::new(),
+        }
+    }
+}
+
+impl Fit {
+    /// One epoch, batches of 32, shuffled, with a progress bar.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How often the training goes over the data.
+    #[must_use]
+    pub fn epochs(self, epochs: usize) -> Self {
+        Fit { epochs, ..self }
+    }
+
+    /// Samples per step; the last step of an epoch takes what is left.
+    #[must_use]
+    pub fn batch_size(self, batch_size: usize) -> Self {
+        Fit { batch_size, ..self }
+    }
+
+    /// Evaluates on this data after every epoch.
+    #[must_use]
+    pub fn validation(self, data: &Dataset) -> Self {
+        Fit { validation: Some(data.clone()), ..self }
+    }
+
+    /// Keeps this share of the data, its last samples, for evaluation after every epoch, and does not train on it.
+    #[must_use]
+    pub fn validation_split(self, share: f64) -> Self {
+        Fit { validation_split: share, ..self }
+    }
+
+    /// Whether every epoch has its own order of samples (one permutation over the whole set).
+    #[must_use]
+    pub fn shuffle(self, shuffle: bool) -> Self {
+        Fit { shuffle, ..self }
+    }
+
+    /// Whether to show progress: a bar in a terminal, a line per epoch in a pipe.
+    #[must_use]
+    pub fn verbose(self, verbose: bool) -> Self {
+        Fit { verbose, ..self }
+    }
+
+    /// Stops the training when this wish is expressed.
+    #[must_use]
+    pub fn interrupt(self, interrupt: &Interrupt) -> Self {
+        Fit { interrupt: interrupt.clone(), ..self }
+    }
+
+    /// The data to train on and the data to validate on.
+    fn split(&self, data: &Dataset) -> Result<(Dataset, Option<Dataset>)> {
+        if self.validation_split == 0.0 {
+            return Ok((data.clone(), self.validation.clone()));
+        }
+        if !(0.0..1.0).contains(&self.validation_split) {
+            return Err(Error::parameter("fit", "validation split", "in [0, 1)", self.validation_split));
+        }
+        if self.validation.is_some() {
+            return Err(Error::usage("fit", "give either validation data or a validation split, not both"));
+        }
+        let train = (data.len() as f64 * (1.0 - self.validation_split)).floor() as usize;
+        let (train, validation) = data.split_at(train)?;
+        Ok((train, Some(validation)))
+    }
+}
+
+impl Model {
+    /// Refuses data that the network cannot take.
+    pub(super) fn check_data(&self, data: &Dataset) -> Result<()> {
+        let expected = self.definition.network.input_shape();
+        if data.sample_shape() != *expected {
+            return Err(Error::shape("model input", format!("samples of {expected}"), data.sample_shape().to_string()));
+        }
+        match self.definition.loss {
+            Loss::CategoricalCrossEntropy { .. } => data.check_classes(self.output.last().copied().unwrap_or(1)),
+            Loss::MeanSquaredError => Ok(()),
+        }
+    }
+
+    /// Trains on `data`.
+    ///
+    /// Stopped by its [`Interrupt`], it returns what it has; the parameters are those after the last step that ran. It may be
+    /// called again and goes on from there.
+    ///
+    /// # Errors
+    /// Data that does not fit the network; zero epochs or batch size; a plan that does not fit the device or the budget
+    /// ([`Error::Limit`], before anything runs); a loss or gradient that is not finite ([`Error::NotFinite`]; the parameters are
+    /// those before the bad step); a device that fails.
+    pub fn fit(&mut self, data: &Dataset, options: &Fit) -> Result<History> {
+        let start = Instant::now();
+        for (what, value) in [("epochs", options.epochs), ("batch size", options.batch_size)] {
+            if value == 0 {
+                return Err(Error::parameter("fit", what, "at least 1", value));
+            }
+        }
+        let (train, validation) = options.split(data)?;
+        self.check_data(&train)?;
+        validation.as_ref().map_or(Ok(()), |v| self.check_data(v))?;
+        let mut pass = self.training_pass(&train, options.batch_size)?;
+        let mut history = History::default();
+        let result = self.epochs(&mut pass, &train, validation.as_ref(), options, start, &mut history);
+        self.training = Some(pass);
+        result?;
+        history.duration = start.elapsed();
+        Ok(history)
+    }
+
+    /// Makes the training step ready without running it, so that [`Model::describe`] can tell what it needs.
+    ///
+    /// # Errors
+    /// Those of [`Model::fit`] that come before the first step.
+    pub fn prepare(&mut self, data: &Dataset, options: &Fit) -> Result<()> {
+        let (train, _) = options.split(data)?;
+        self.check_data(&train)?;
+        if options.batch_size == 0 {
+            return Err(Error::parameter("fit", "batch size", "at least 1", options.batch_size));
+        }
+        let pass = self.training_pass(&train, options.batch_size)?;
+        self.training = Some(pass);
+        Ok(())
+    }
+
+    /// One line on the training step's memory; empty before [`Model::prepare`] and [`Model::fit`].
+    pub fn describe_memory(&self) -> String {
+        self.training.as_ref().map(Pass::describe_memory).unwrap_or_default()
+    }
+
+    /// The steps for data of this shape: those of the last training where they fit, else new ones.
+    fn training_pass(&mut self, data: &Dataset, batch: usize) -> Result<Pass> {
+        let feed = Feed::new("train", data, batch, self.definition.columns());
+        match self.training.take() {
+            Some(pass) if pass.serves(&feed) => Ok(pass),
+            _ => {
+                for arena in feed.arenas() {
+                    self.session.forget(&arena);
+                }
+                let mut pass = Pass::new(&mut self.session, self.definition.recipe(true), feed)?;
+                pass.set_clock(&mut self.session, self.steps, self.seed)?;
+                Ok(pass)
+            }
+        }
+    }
+
+    fn epochs(
+        &mut self,
+        pass: &mut Pass,
+        train: &Dataset,
+        validation: Option<&Dataset>,
+        options: &Fit,
+        start: Instant,
+        history: &mut History,
+    ) -> Result<()> {
+        let names: Vec<&'static str> = self.definition.metrics.iter().map(|m| m.name()).collect();
+        let mut progress = Progress::new(options.verbose, self.epochs + options.epochs, pass.feed.clone(), names);
+        for _ in 0..options.epochs {
+            let epoch_start = Instant::now();
+            let order = self.order(train.len(), options.shuffle);
+            let base = pass.clock as usize;
+            let optimizer = &self.definition.optimizer;
+            let rates: Vec<f32> = (0..pass.feed.steps()).map(|k| optimizer.learning_rate(base + k)).collect();
+            progress.start(self.epochs + 1);
+            let mut first = || {
+                if history.time_to_first_loss.is_zero() {
+                    history.time_to_first_loss = start.elapsed();
+                }
+            };
+            let mut watch = Watch {
+                progress: &mut |done, records| progress.steps(done, records),
+                stop: &|| options.interrupt.is_wished(),
+                first: &mut first,
+            };
+            let outcome = pass.run(&mut self.session, train, &order, &rates, &mut watch)?;
+            self.steps = pass.clock;
+            if let Some(step) = outcome.fault {
+                let first_bad = pass.find_fault(&mut self.session, train, &order, step)?;
+                pass.set_clock(&mut self.session, self.steps, self.seed)?;
+                return Err(Error::NotFinite { epoch: self.epochs + 1, step: step + 1, first_bad });
+            }
+            history.interrupted = outcome.steps < pass.feed.steps();
+            if outcome.steps > 0 {
+                let mut record = self.record(pass, &outcome);
+                self.epochs += 1;
+                if let Some(validation) = validation.filter(|_| !history.interrupted) {
+                    let evaluation = self.evaluate_in(validation, options.batch_size)?;
+                    (record.val_loss, record.val_metrics) = (Some(evaluation.loss), evaluation.metrics);
+                }
+                record.seconds = epoch_start.elapsed().as_secs_f64();
+                progress.end(&record);
+                history.epochs.push(record);
+            }
+            if history.interrupted {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// The order of samples in the next epoch: a function of the seed and the epoch's number.
+    fn order(&self, samples: usize, shuffle: bool) -> Vec<u32> {
+        if !shuffle {
+            return (0..samples as u32).collect();
+        }
+        Threefry::new(self.seed, stream_of(&format!("order of epoch {}", self.epochs))).permutation(samples)
+    }
+
+    fn record(&self, pass: &Pass, outcome: &Outcome) -> EpochRecord {
+        let (loss, metrics) = pass.feed.means(outcome.steps, &outcome.records);
+        let names = self.definition.metrics.iter().map(|m| m.name());
+        let columns = pass.feed.columns;
+        EpochRecord {
+            epoch: self.epochs + 1,
+            loss,
+            metrics: names.zip(metrics).collect(),
+            val_loss: None,
+            val_metrics: Vec::new(),
+            step_losses: outcome.records.chunks_exact(columns).take(outcome.steps).map(|r| f32::from_bits(r[0])).collect(),
+            seconds: 0.0,
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! The programs of a model: training steps and evaluation steps over a [`Feed`], and the loop that runs them.
+
+use super::feed::{Batch, Feed};
+use super::metrics::Metric;
+use crate::contract::clock;
+use crate::data::Dataset;
+use crate::engine::{Executable, Session};
+use crate::error::Result;
+use crate::graph::{Graph, PARAMETERS, Place, Plan, Var};
+use crate::nn::{Loss, Mode, Network};
+use crate::optim::{Optimizer, UpdateCtx};
+use crate::shape::TensorSpec;
+use crate::tensor::Tensor;
+
+/// What a step computes besides the network.
+#[derive(Clone, Copy)]
+pub(super) struct Recipe<'a> {
+    pub(super) network: &'a dyn Network,
+    pub(super) loss: Loss,
+    pub(super) metrics: &'a [Metric],
+    /// There in training.
+    pub(super) optimizer: Option<&'a dyn Optimizer>,
+}
+
+impl Recipe<'_> {
+    /// The graph of one step over a batch of `batch` samples.
+    fn graph(&self, feed: &Feed, batch: usize) -> Result<Graph> {
+        let graph = Graph::new();
+        let Batch { x, y, clock, schedule, ring } = feed.declare(&graph, batch)?;
+        let mode = if self.optimizer.is_some() { Mode::Train } else { Mode::Infer };
+        let out = self.network.build(&x, mode, self.optimizer.is_some().then_some(&clock))?;
+        let loss = self.loss.build(&out, &y)?;
+        let mut records = vec![loss.clone()];
+        for metric in self.metrics {
+            records.push(metric.build(&out, &y)?);
+        }
+        let update = match self.optimizer {
+            Some(optimizer) => Some((optimizer, self.gradients(&graph, &loss, &clock)?)),
+            None => None,
+        };
+        for (column, value) in records.iter().enumerate() {
+            value.record(&ring, column, feed.columns, &clock, &schedule)?;
+        }
+        if let Some((optimizer, gradients)) = update {
+            let parameters = graph.whole(PARAMETERS)?;
+            optimizer.build(&graph, &UpdateCtx { parameters, gradients, clock: clock.clone(), schedule })?;
+        }
+        graph.tick(&clock)?;
+        Ok(graph)
+    }
+
+    /// All gradients, side by side, with a watch on them and on the loss.
+    fn gradients(&self, graph: &Graph, loss: &Var, clock: &Var) -> Result<Var> {
+        let slots = graph.slots(PARAMETERS);
+        let parameters: Vec<Var> = slots.iter().filter_map(|s| graph.slot(PARAMETERS, &s.name)).collect();
+        let gradients = graph.gradients(loss, &parameters)?;
+        let packed = graph.pack(PARAMETERS, "gradients", &gradients)?;
+        loss.check_finite(clock)?;
+        packed.check_finite(clock)?;
+        Ok(packed)
+    }
+
+    fn plan(&self, session: &Session, feed: &Feed, batch: usize) -> Result<Plan> {
+        Plan::new(&self.graph(feed, batch)?, &[], session.device().gpu_traits().as_ref())
+    }
+}
+
+/// Steps over a feed, ready to run.
+#[derive(Debug)]
+pub(super) struct Pass {
+    pub(super) feed: Feed,
+    full: Executable,
+    last: Option<Executable>,
+    /// The dataset whose samples lie on the device.
+    loaded: Option<u64>,
+    /// Steps that the pass's clock has counted.
+    pub(super) clock: u32,
+}
+
+/// What the loop tells while it runs.
+pub(super) struct Watch<'a> {
+    /// Called after every submission with the steps done, and when they are to be had the records so far.
+    pub(super) progress: &'a mut dyn FnMut(usize, Option<&[u32]>),
+    /// Whether to stop.
+    pub(super) stop: &'a dyn Fn() -> bool,
+    /// Called once, when the first step is done.
+    pub(super) first: &'a mut dyn FnMut(),
+}
+
+/// What a pass over the data gave.
+pub(super) struct Outcome {
+    /// Steps that ran.
+    pub(super) steps: usize,
+    /// The records of these steps.
+    pub(super) records: Vec<u32>,
+    /// The step that went bad, if one did.
+    pub(super) fault: Option<usize>,
+}
+
+impl Pass {
+    /// Makes the steps ready. Where the data does not fit the budget beside everything else, it will be streamed.
+    pub(super) fn new(session: &mut Session, recipe: Recipe<'_>, feed: Feed) -> Result<Pass> {
+        let limits = session.device().limits(session.budget());
+        let all = recipe.plan(session, &feed, feed.batch)?;
+        let data = feed.rows as u64 * feed.bytes_per_row();
+        let rest = (all.state_bytes() + all.activation_bytes()).saturating_sub(data);
+        let feed = feed.within(limits.budget.saturating_sub(rest), limits.binding.min(limits.buffer));
+        let plan = if feed.is_resident() { all } else { recipe.plan(session, &feed, feed.batch)? };
+        plan.check(&limits)?;
+        let full = session.prepare(plan)?;
+        let last = match feed.last_batch() {
+            Some(batch) => Some(session.prepare(recipe.plan(session, &feed, batch)?)?),
+            None => None,
+        };
+        Ok(Pass { feed, full, last, loaded: None, clock: 0 })
+    }
+
+    /// The plan of a full batch.
+    pub(super) fn plan(&self) -> &Plan {
+        self.full.plan()
+    }
+
+    /// Whether these steps can run over data like that of `feed`.
+    pub(super) fn serves(&self, feed: &Feed) -> bool {
+        Feed { rows: feed.rows, ..self.feed.clone() } == *feed
+    }
+
+    fn executable(&self, step: usize) -> &Executable {
+        match &self.last {
+            Some(last) if step + 1 == self.feed.steps() => last,
+            _ => &self.full,
+        }
+    }
+
+    /// Sets the clock: steps counted so far, and the seed of everything random.
+    pub(super) fn set_clock(&mut self, session: &mut Session, step: u32, seed: u64) -> Result<()> {
+        self.clock = step;
+        let words = clock::clock(step, seed);
+        session.write(&self.feed.clock_arena(), 0, crate::tensor::Elements::U32(&words))
+    }
+
+    /// Runs over `data` once, in the given order.
+    pub(super) fn run(
+        &mut self,
+        session: &mut Session,
+        data: &Dataset,
+        order: &[u32],
+        rates: &[f32],
+        watch: &mut Watch<'_>,
+    ) -> Result<Outcome> {
+        if self.feed.is_resident() && self.loaded != Some(data.id()) {
+            self.feed.load(session, data)?;
+            self.loaded = Some(data.id());
+        }
+        self.feed.begin(session, self.clock, rates, order)?;
+        let (steps, per_shard) = (self.feed.steps(), self.feed.steps_per_shard());
+        let mut done = 0;
+        'pass: while done < steps {
+            if !self.feed.is_resident() {
+                self.feed.load_shard(session, data, order, done / per_shard)?;
+            }
+            let end = (done / per_shard + 1) * per_shard;
+            while done < end.min(steps) {
+                if (watch.stop)() {
+                    break 'pass;
+                }
+                done += self.some_steps(session, done, end.min(steps), watch)?;
+                self.show(session, done, watch);
+            }
+        }
+        self.finish(session, done)
+    }
+
+    /// Runs some steps from `done` on, none after `end`.
+    fn some_steps(&self, session: &mut Session, done: usize, end: usize, watch: &mut Watch<'_>) -> Result<usize> {
+        let executable = self.executable(done);
+        if done == 0 {
+            session.run_steps(executable, 1)?;
+            session.wait()?;
+            (watch.first)();
+            return Ok(1);
+        }
+        let full_left = if self.last.is_some() { self.feed.steps() - 1 - done } else { usize::MAX };
+        session.run_some(executable, if full_left == 0 { 1 } else { full_left.min(end - done) })
+    }
+
+    /// Passes on what is known of the steps so far, without waiting for it.
+    fn show(&self, session: &mut Session, done: usize, watch: &mut Watch<'_>) {
+        let records = session.peeked();
+        (watch.progress)(done, records.as_deref());
+        let (arena, spec) = self.feed.records(self.feed.steps());
+        session.peek(self.executable(0), &arena, 0..spec.shape.elements());
+    }
+
+    /// The one readback that is waited for: clock and records.
+    fn finish(&mut self, session: &mut Session, done: usize) -> Result<Outcome> {
+        let (arena, records) = self.feed.records(done.max(1));
+        let clock_words = TensorSpec::u32([clock::LEN]);
+        let wanted = [(self.feed.clock_arena(), clock_words), (arena, records)];
+        let read = session.read_states(&wanted)?;
+        let words = |t: &Tensor| if let Tensor::U32(x) = t { x.iter().copied().collect() } else { Vec::new() };
+        let (now, records): (Vec<u32>, Vec<u32>) = (words(&read[0]), words(&read[1]));
+        let fault = now[clock::FAULT].checked_sub(1).map(|bad| (bad - self.clock) as usize);
+        self.clock = now[clock::STEP];
+        Ok(Outcome { steps: done, records, fault })
+    }
+
+    /// Runs step `step` of the pass once more, op by op, and names the first op whose result is not finite.
+    pub(super) fn find_fault(
+        &mut self,
+        session: &mut Session,
+        data: &Dataset,
+        order: &[u32],
+        step: usize,
+    ) -> Result<String> {
+        if !self.feed.is_resident() {
+            self.feed.load_shard(session, data, order, step / self.feed.steps_per_shard())?;
+        }
+        let found = session.first_not_finite(self.executable(step))?;
+        Ok(found.unwrap_or_else(|| "an unknown node (the step was finite when it was repeated)".into()))
+    }
+
+    /// Bytes of the state that is the pass's own, by name; for the plan's description.
+    pub(super) fn describe_memory(&self) -> String {
+        let plan = self.plan();
+        let placed = if self.feed.is_resident() { "resident" } else { "streamed" };
+        let dispatches = match plan.dispatches() {
+            0 => format!("{} ops per step", plan.steps.len()),
+            n => format!("{n} dispatches per step"),
+        };
+        let outputs = plan.steps.iter().flat_map(|s| &s.outputs);
+        let tensors = outputs.filter(|r| matches!(r.place, Place::Buffer(_))).count();
+        format!("{dispatches}, {tensors} activations, data {placed}; {}", plan.describe_memory())
+    }
+}
