@@ -15,7 +15,7 @@ use crate::error::Result;
 use crate::graph::{Grad, GradientCtx};
 use crate::shape::TensorSpec;
 
-pub use host::{CpuCall, Real, View, parallel_chunks, parallel_rows};
+pub use host::{CpuCall, Real, View, parallel_chunks, parallel_row_pairs, parallel_rows};
 pub use launch::{Access, Binding, GpuTraits, Kernel, Launch, Launches, Slot, Source, grid};
 pub use random::{Threefry, stream_of};
 pub use template::{GROUP_SIZE, expand};

@@ -87,14 +87,20 @@ macro_rules! registry {
 registry! {
     accuracy: CorrectCount;
     argmax: Argmax;
+    avg_pool2d: AvgPool2d, AvgPool2dGrad;
     binary: Binary;
+    concat: Concat;
     copy: Copy;
     cross_entropy: CrossEntropy, CrossEntropyGrad;
     fill: Fill;
     gather: Gather, GatherGrad;
     matmul: Matmul;
+    max_pool2d: MaxPool2d, MaxPool2dGrad;
+    pad: Pad;
     reduce: Reduce, Expand;
+    slice: Slice;
     softmax: Softmax, SoftmaxGrad;
+    transpose: Transpose;
     unary: Unary, UnaryGrad;
 }
 

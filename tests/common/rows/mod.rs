@@ -18,14 +18,20 @@ macro_rules! table {
 table! {
     accuracy,
     argmax,
+    avg_pool2d,
     binary,
+    concat,
     copy,
     cross_entropy,
     fill,
     gather,
     matmul,
+    max_pool2d,
+    pad,
     reduce,
+    slice,
     softmax,
+    transpose,
     unary,
 }
 
