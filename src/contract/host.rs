@@ -166,3 +166,24 @@ pub fn parallel_rows<T: Send>(out: &mut [T], width: usize, f: impl Fn(usize, &mu
     }
     out.par_chunks_mut(per_chunk * width).enumerate().for_each(|(i, rows)| run(i, rows));
 }
+
+/// Runs `f(index, row of a, row of b)` over the rows of two tensors of one shape, each row `width` long, on all cores where that
+/// pays: for ops that give two outputs at once. See [`parallel_rows`].
+pub fn parallel_row_pairs<A: Send, B: Send>(
+    a: &mut [A],
+    b: &mut [B],
+    width: usize,
+    f: impl Fn(usize, &mut [A], &mut [B]) + Send + Sync,
+) {
+    let per_chunk = (SERIAL / width).max(1);
+    let run = |chunk: usize, a: &mut [A], b: &mut [B]| {
+        for (i, (a, b)) in a.chunks_exact_mut(width).zip(b.chunks_exact_mut(width)).enumerate() {
+            f(chunk * per_chunk + i, a, b);
+        }
+    };
+    if a.len() <= SERIAL {
+        return run(0, a, b);
+    }
+    let pairs = a.par_chunks_mut(per_chunk * width).zip(b.par_chunks_mut(per_chunk * width));
+    pairs.enumerate().for_each(|(i, (a, b))| run(i, a, b));
+}

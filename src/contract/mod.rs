@@ -8,6 +8,7 @@ mod host;
 mod launch;
 mod random;
 mod template;
+mod window;
 
 use std::fmt;
 
@@ -15,11 +16,14 @@ use crate::error::Result;
 use crate::graph::{Grad, GradientCtx};
 use crate::shape::TensorSpec;
 
-pub use host::{CpuCall, Real, View, parallel_all, parallel_chunks, parallel_rows, parallel_together};
+pub use host::{
+    CpuCall, Real, View, parallel_all, parallel_chunks, parallel_row_pairs, parallel_rows, parallel_together,
+};
 pub use launch::{Access, Binding, GpuTraits, Kernel, Launch, Launches, Slot, Source, grid};
 pub(crate) use random::StreamKey;
 pub use random::{Threefry, stream_of};
 pub use template::{GROUP_SIZE, expand};
+pub use window::{Padding, Window};
 
 /// The specs of an op's inputs and outputs, in op order.
 #[derive(Clone, Debug)]

@@ -100,7 +100,11 @@ impl Dataset {
     /// [`Error::Data`] where one side would be empty.
     pub fn split_at(&self, at: usize) -> Result<(Dataset, Dataset)> {
         if at == 0 || at >= self.len() {
-            return Err(Error::data("split", format!("between 1 and {} samples before it", self.len() - 1), at.to_string()));
+            return Err(Error::data(
+                "split",
+                format!("between 1 and {} samples before it", self.len() - 1),
+                at.to_string(),
+            ));
         }
         Ok((self.rows(0..at)?, self.rows(at..self.len())?))
     }
@@ -121,9 +125,9 @@ impl Dataset {
     pub fn classes(&self) -> Option<Vec<u32>> {
         match self.targets() {
             Tensor::U32(x) => Some(x.iter().copied().collect()),
-            Tensor::F32(x) if x.ndim() == 2 => Some(
-                x.rows().into_iter().map(|row| crate::train::argmax(row.iter().copied()) as u32).collect(),
-            ),
+            Tensor::F32(x) if x.ndim() == 2 => {
+                Some(x.rows().into_iter().map(|row| crate::train::argmax(row.iter().copied()) as u32).collect())
+            }
             _ => None,
         }
     }

@@ -103,11 +103,8 @@ impl Layer for Conv2d {
         }
         let init = self.initializer.init(per_group * taps, self.filters * taps);
         let w = ctx.parameter(x.graph(), "kernel", dims, init)?;
-        let options = Conv2dOptions::new()
-            .stride(self.stride)
-            .padding(self.padding)
-            .dilation(self.dilation)
-            .groups(self.groups);
+        let options =
+            Conv2dOptions::new().stride(self.stride).padding(self.padding).dilation(self.dilation).groups(self.groups);
         let mut y = x.conv2d(&w, &options)?;
         if self.bias {
             let bias = ctx.parameter(x.graph(), "bias", [self.filters], Init::Constant(0.0))?;

@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::graph::{Graph, Init, Var};
 use crate::shape::Shape;
 
-pub use activation::{Activation, Activate};
+pub use activation::{Activate, Activation};
 pub use conv::Conv2d;
 pub use dense::{Dense, Flatten};
 pub use init::Initializer;

@@ -69,7 +69,12 @@ impl Network for Sequential {
             x = self.step(layer, &x, Mode::Infer, None)?;
             let after: usize = graph.slots(PARAMETERS).iter().map(|s| s.spec.shape.elements()).sum();
             let output = Shape::from(&x.shape()[1..]);
-            layers.push(LayerSummary { name: layer.0.clone(), kind: layer.1.kind(), output, parameters: after - before });
+            layers.push(LayerSummary {
+                name: layer.0.clone(),
+                kind: layer.1.kind(),
+                output,
+                parameters: after - before,
+            });
         }
         Ok(Summary { input: self.input.clone(), layers })
     }

@@ -47,7 +47,8 @@ pub(crate) fn thousands(n: usize) -> String {
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let batch = |shape: &Shape| {
-            let dims: Vec<String> = std::iter::once("batch".to_owned()).chain(shape.iter().map(usize::to_string)).collect();
+            let dims: Vec<String> =
+                std::iter::once("batch".to_owned()).chain(shape.iter().map(usize::to_string)).collect();
             format!("[{}]", dims.join(", "))
         };
         let mut rows = vec![("input".to_owned(), batch(&self.input), String::new())];

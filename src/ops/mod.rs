@@ -88,8 +88,10 @@ registry! {
     accuracy: CorrectCount;
     adam: Adam;
     argmax: Argmax;
+    avg_pool2d: AvgPool2d, AvgPool2dGrad;
     binary: Binary;
     check_finite: CheckFinite;
+    concat: Concat;
     copy: Copy;
     cross_entropy: CrossEntropy, CrossEntropyGrad;
     dropout: Dropout;
@@ -97,12 +99,16 @@ registry! {
     gather: Gather, GatherGrad;
     gather_batch: GatherBatch;
     matmul: Matmul;
+    max_pool2d: MaxPool2d, MaxPool2dGrad;
+    pad: Pad;
     random: Random;
     record: Record;
     reduce: Reduce, Expand;
     sgd: Sgd;
+    slice: Slice;
     softmax: Softmax, SoftmaxGrad;
     tick: Tick;
+    transpose: Transpose;
     unary: Unary, UnaryGrad;
 }
 

@@ -52,8 +52,7 @@ impl Optimizer for Sgd {
         if !(0.0..1.0).contains(&self.momentum) {
             return Err(Error::parameter("sgd", "momentum", "in [0, 1)", self.momentum));
         }
-        let velocity =
-            if self.momentum == 0.0 { None } else { Some(graph.mirror(PARAMETERS, "sgd.velocity", 0.0)?) };
+        let velocity = if self.momentum == 0.0 { None } else { Some(graph.mirror(PARAMETERS, "sgd.velocity", 0.0)?) };
         let op = sgd::Sgd { momentum: self.momentum, nesterov: self.nesterov };
         ctx.parameters.sgd(op, velocity.as_ref(), &ctx.gradients, &ctx.clock, &ctx.schedule)
     }

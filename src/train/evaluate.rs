@@ -135,7 +135,8 @@ impl Model {
     }
 
     fn predict_floats(&mut self, features: &ArrayD<f32>) -> Result<ArrayD<f32>> {
-        let (expected, n) = (self.definition.network.input_shape().clone(), features.shape().first().copied().unwrap_or(0));
+        let (expected, n) =
+            (self.definition.network.input_shape().clone(), features.shape().first().copied().unwrap_or(0));
         if n == 0 || features.shape()[1..] != *expected {
             let actual = Shape::from(features.shape()).to_string();
             return Err(Error::shape("predict", format!("[n, ..] with samples of {expected}"), actual));

@@ -137,7 +137,9 @@ impl Feed {
     pub(super) fn begin(&self, session: &mut Session, base: u32, rates: &[f32], order: &[u32]) -> Result<()> {
         let mut words = clock::schedule(base, rates);
         words.resize(words.len().next_multiple_of(SLOT_ALIGN), 0);
-        words.extend(order.iter().enumerate().map(|(i, id)| if self.is_resident() { *id } else { (i % self.rows) as u32 }));
+        words.extend(
+            order.iter().enumerate().map(|(i, id)| if self.is_resident() { *id } else { (i % self.rows) as u32 }),
+        );
         session.write(&self.arena("feed"), 0, Elements::U32(&words))
     }
 

@@ -251,7 +251,12 @@ impl Model {
             metrics: names.zip(metrics).collect(),
             val_loss: None,
             val_metrics: Vec::new(),
-            step_losses: outcome.records.chunks_exact(columns).take(outcome.steps).map(|r| f32::from_bits(r[0])).collect(),
+            step_losses: outcome
+                .records
+                .chunks_exact(columns)
+                .take(outcome.steps)
+                .map(|r| f32::from_bits(r[0]))
+                .collect(),
             seconds: 0.0,
         }
     }
