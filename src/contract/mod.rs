@@ -7,6 +7,7 @@ mod host;
 mod launch;
 mod random;
 mod template;
+mod window;
 
 use std::fmt;
 
@@ -18,6 +19,7 @@ pub use host::{CpuCall, Real, View, parallel_chunks, parallel_rows};
 pub use launch::{Access, Binding, GpuTraits, Kernel, Launch, Launches, Slot, Source, grid};
 pub use random::{Threefry, stream_of};
 pub use template::{GROUP_SIZE, expand};
+pub use window::{Padding, Window};
 
 /// The specs of an op's inputs and outputs, in op order.
 #[derive(Clone, Debug)]
