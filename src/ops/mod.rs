@@ -86,6 +86,7 @@ macro_rules! registry {
 
 registry! {
     binary: Binary;
+    conv2d: Conv2d, Conv2dGradX, Conv2dGradW;
     copy: Copy;
     fill: Fill;
     matmul: Matmul;
