@@ -234,7 +234,7 @@ fn no_device(wanted: &str) -> Error {
 }
 
 /// The system's memory in bytes, where the system says it (Linux).
-pub(crate) fn system_memory() -> Option<u64> {
+pub fn system_memory() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let line = text.lines().find(|l| l.starts_with("MemTotal:"))?;
     line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kib| kib * 1024)

@@ -52,6 +52,8 @@ pub struct AdapterSummary {
     pub driver: String,
     /// Its kind.
     pub kind: AdapterKind,
+    /// Bytes of its memory, where the system says it: a software adapter has the processor's. wgpu does not tell it.
+    pub memory: Option<u64>,
     /// Bytes of the largest storage binding.
     pub max_binding: u64,
     /// Bytes of the largest buffer.
@@ -150,6 +152,7 @@ fn summary(adapter: &wgpu::Adapter) -> AdapterSummary {
             wgpu::DeviceType::Cpu => AdapterKind::Software,
             wgpu::DeviceType::Other => AdapterKind::Unknown,
         },
+        memory: None,
         max_binding: limits.max_storage_buffer_binding_size as u64,
         max_buffer: limits.max_buffer_size,
         max_invocations: limits.max_compute_invocations_per_workgroup,

@@ -53,6 +53,11 @@ impl Feed {
         }
     }
 
+    /// Whether both are passes over the same kind of data, wherever its samples lie.
+    pub(super) fn is_like(&self, other: &Feed) -> bool {
+        Feed { rows: other.rows, ..self.clone() } == *other
+    }
+
     /// Steps of the pass.
     pub(super) fn steps(&self) -> usize {
         self.samples.div_ceil(self.batch)

@@ -122,7 +122,7 @@ impl Pass {
 
     /// Whether these steps can run over data like that of `feed`.
     pub(super) fn serves(&self, feed: &Feed) -> bool {
-        Feed { rows: feed.rows, ..self.feed.clone() } == *feed
+        self.feed.is_like(feed)
     }
 
     fn executable(&self, step: usize) -> &Executable {

@@ -1,0 +1,30 @@
+//! Handwritten digits with a convolutional network: Galen's main example.
+//!
+//! ```sh
+//! cargo run --release --example mnist_cnn
+//! cargo run --release --example mnist_cnn -- --data ~/mnist --device gpu
+//! ```
+//!
+//! The Keras program that it mirrors:
+//!
+//! ```python
+//! model = Sequential([Input((28, 28, 1)), Conv2D(32, (3, 3), activation="relu"), MaxPooling2D((2, 2)),
+//!                     Flatten(), Dense(10, activation="softmax")])
+//! model.compile("adam", "categorical_crossentropy", metrics=["accuracy"])
+//! model.fit(x_train, y_train, epochs=10, batch_size=32)
+//! ```
+
+mod common;
+
+use galen::prelude::*;
+
+fn main() -> anyhow::Result<()> {
+    env_logger::init();
+    let options = common::Options::from_args("Trains a convolutional network on handwritten digits.")?;
+    let network = Sequential::new([1, 28, 28])
+        .with(Conv2d::new(32, [3, 3]).activation(Relu))
+        .with(MaxPool2d::new([2, 2]))
+        .with(Flatten)
+        .with(Dense::new(10).activation(Softmax));
+    common::run("mnist_cnn", network, true, &options)
+}

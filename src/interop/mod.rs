@@ -1,0 +1,3 @@
+//! Parameters to and from files of other formats.
+
+mod safetensors;
