@@ -169,10 +169,11 @@ impl OpDef for MaxPool2d {
                 let columns = cells(window, 1, column, w);
                 let mut at = rows.start * w + columns.start;
                 let mut best = x[at];
-                for row in rows.clone() {
-                    for i in row * w + columns.start..row * w + columns.end {
-                        if beats(x[i], best) {
-                            (best, at) = (x[i], i);
+                for start in rows.clone().map(|row| row * w) {
+                    let (from, to) = (start + columns.start, start + columns.end);
+                    for (v, i) in x[from..to].iter().zip(from..) {
+                        if beats(*v, best) {
+                            (best, at) = (*v, i);
                         }
                     }
                 }

@@ -44,7 +44,7 @@ pub fn rows() -> Vec<Row> {
         });
         rows.push(row.constant(shape, Values::Whole(3)).constant(output, Values::Normal).bounds(bound, bound));
     }
-    // NaN and infinities: only the positions are compared, for a NaN equals nothing.
+    // An infinity is within no bound of itself, so where there are some the positions alone are compared.
     let (nan, inf) = (f32::NAN, f32::INFINITY);
     #[rustfmt::skip]
     let values = vec![
@@ -54,8 +54,15 @@ pub fn rows() -> Vec<Row> {
         -inf, -inf, 0.0, inf, inf, nan, inf,
     ];
     for (name, options) in [("nan", plain([2, 2])), ("nan_same", same([3, 3], [1, 1]))] {
-        let row = Row::new(name, move |_, x| Ok(vec![x[0].max_pool2d_with_positions(options)?.1]));
-        rows.push(row.constant([1, 1, 4, 7], Values::Exactly(values.clone())).bounds(Bound::Exact, Bound::Exact));
+        let positions = Row::new(name, move |_, x| Ok(vec![x[0].max_pool2d_with_positions(options)?.1]));
+        let both = Row::new(&format!("{name}_value"), move |_, x| {
+            let (y, positions) = x[0].max_pool2d_with_positions(options)?;
+            Ok(vec![y, positions])
+        });
+        let finite = values.iter().map(|v| if v.is_infinite() { -7.5 } else { *v }).collect();
+        for (row, values) in [(positions, values.clone()), (both, finite)] {
+            rows.push(row.constant([1, 1, 4, 7], Values::Exactly(values)).bounds(Bound::Exact, Bound::Exact));
+        }
     }
     rows
 }
