@@ -33,7 +33,8 @@ fn first_best(lane: u32, mine: vec2<u32>) -> u32 {
             best[lane] = select(a, b, b.x > a.x || (b.x == a.x && b.y < a.y));
         }
     }
-    return best[0].y;
+    // Lane 0's answer is the column's; the others' are not used.
+    return best[lane].y;
 }
 #end
 

@@ -271,3 +271,30 @@ impl Var {
         Ok(self.graph.push(CrossEntropy { axis, from_logits }, &[self, targets])?.swap_remove(0))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Graph;
+
+    #[test]
+    fn targets_that_do_not_fit_are_refused() -> Result<()> {
+        let graph = Graph::new();
+        let scores = graph.input("scores", [4, 3], DType::F32)?;
+        let refuse = |name: &str, shape: &[usize], dtype, part: &str| -> Result<()> {
+            let targets = graph.input(name, shape, dtype)?;
+            let message = match scores.cross_entropy(&targets, -1, true) {
+                Ok(loss) => format!("accepted: {loss:?}"),
+                Err(e) => e.to_string(),
+            };
+            assert!(message.contains(part), "{message}");
+            Ok(())
+        };
+        refuse("index_column", &[4, 1], DType::U32, "expected targets u32[4] for scores f32[4, 3], got u32[4, 1]")?;
+        refuse("one_class", &[4], DType::F32, "expected targets f32[4, 3] for scores f32[4, 3], got f32[4]")?;
+        refuse("bytes", &[4, 3], DType::U8, "expected elements of type f32 (shares) or u32 (class indices)")?;
+        let index = graph.input("index", [4], DType::U32)?;
+        assert!(scores.cross_entropy(&index, 2, true).is_err());
+        Ok(())
+    }
+}
