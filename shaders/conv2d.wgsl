@@ -250,12 +250,12 @@ fn conv2d_${KIND}_tiled(
     var at_a = cut(start + ka, k_extents());
 #if KIND == grad_w
 #for l in 0..(BN * BK / LANES)
-    let column${l} = lane / ${BK}u + ${l * LANES / BK}u;
-    let c${l} = place(g, min(column0 + column${l}, p.columns - 1u));
+    let nb${l} = lane / ${BK}u + ${l * LANES / BK}u;
+    let c${l} = place(g, min(column0 + nb${l}, p.columns - 1u));
 #end
 #else
-    let column = lane % ${BN}u;
-    let c = place(g, min(column0 + column, p.columns - 1u));
+    let nb = lane % ${BN}u;
+    let c = place(g, min(column0 + nb, p.columns - 1u));
 #for l in 0..(BN * BK / LANES)
     let kb${l} = lane / ${BN}u + ${l * LANES / BN}u;
     var at${l} = cut(start + kb${l}, k_extents());
@@ -285,12 +285,12 @@ fn conv2d_${KIND}_tiled(
             if (k0 + ka < end) {
                 v = load_b(at_a, c${l});
             }
-            tile_b[ka * ${BN + 4}u + column${l}] = v;
+            tile_b[ka * ${BN + 4}u + nb${l}] = v;
 #else
             if (k0 + kb${l} < end) {
                 v = load_b(at${l}, c);
             }
-            tile_b[kb${l} * ${BN + 4}u + column] = v;
+            tile_b[kb${l} * ${BN + 4}u + nb] = v;
             at${l} = advance(at${l});
 #end
         }

@@ -6,7 +6,7 @@
 use ndarray::{ArrayView2, ArrayViewMut2, linalg::general_mat_mul, s};
 use rayon::prelude::*;
 
-use super::Sizes;
+use super::{Sizes, depthwise};
 use crate::contract::{Real, parallel_chunks, parallel_rows};
 use crate::ops::matmul::product;
 
@@ -15,7 +15,7 @@ const MANY: usize = 4;
 /// Parts into which samples are shared out, at most.
 const TASKS: usize = 32;
 /// Multiplications below which it is not worth waking another core.
-const SERIAL: usize = 1 << 16;
+pub(super) const SERIAL: usize = 1 << 16;
 /// Elements of a block of the gathered image: as many as a core keeps near, and as many as all cores together work on.
 const NEAR: usize = 1 << 16;
 const SHARED: usize = 1 << 20;
@@ -27,6 +27,19 @@ const PARTIALS: usize = 1 << 22;
 pub(super) struct Epilogue<'a, T> {
     pub(super) bias: Option<&'a [T]>,
     pub(super) relu: bool,
+}
+
+impl<T: Real> Epilogue<'_, T> {
+    /// Finishes values `y` of output channel `o`.
+    pub(super) fn finish(&self, o: usize, y: &mut [T]) {
+        let bias = self.bias.map_or(T::zero(), |bias| bias[o]);
+        if self.relu {
+            // Not max(): that would drop a NaN.
+            y.iter_mut().for_each(|y| *y = if *y + bias < T::zero() { T::zero() } else { *y + bias });
+        } else if self.bias.is_some() {
+            y.iter_mut().for_each(|y| *y += bias);
+        }
+    }
 }
 
 /// How the work is cut up.
@@ -67,7 +80,7 @@ fn pointwise(s: &Sizes) -> bool {
     s.window.kernel == [1, 1] && s.window.stride == [1, 1] && s.window.padding == [0; 4]
 }
 
-fn multiplications(s: &Sizes) -> usize {
+pub(super) fn multiplications(s: &Sizes) -> usize {
     s.batch * s.c_out * s.taps() * s.positions()
 }
 
@@ -184,11 +197,17 @@ fn scatter_channel<T: Real>(s: &Sizes, gathered: &[T], from: usize, width: usize
 }
 
 pub(super) fn forward_scratch(s: &Sizes) -> usize {
+    if depthwise::fits(s) {
+        return 0;
+    }
     let cut = Cut::of(s, TASKS);
     cut.tasks(s) * cut.gathered(s)
 }
 
 pub(super) fn forward<T: Real>(s: &Sizes, x: &[T], w: &[T], last: Epilogue<'_, T>, y: &mut [T], scratch: &mut [T]) {
+    if depthwise::fits(s) {
+        return depthwise::forward(s, x, w, last, y);
+    }
     let cut = Cut::of(s, TASKS);
     let (x_len, y_len) = (s.c_in * s.h * s.w, s.c_out * s.positions());
     let samples = |shared: bool, x: &[T], y: &mut [T], scratch: &mut [T]| {
@@ -233,13 +252,7 @@ fn forward_sample<T: Real>(
         if last.bias.is_none() && !last.relu {
             continue;
         }
-        let finish = |row: usize, y: &mut [T]| {
-            let bias = last.bias.map_or(T::zero(), |b| b[g * rows + row]);
-            for y in y {
-                let v = *y + bias;
-                *y = if last.relu && v < T::zero() { T::zero() } else { v };
-            }
-        };
+        let finish = |row: usize, y: &mut [T]| last.finish(g * rows + row, y);
         if shared {
             parallel_rows(y, positions, finish);
         } else {
@@ -253,6 +266,9 @@ pub(super) fn grad_x_scratch(s: &Sizes) -> usize {
 }
 
 pub(super) fn grad_x<T: Real>(s: &Sizes, dy: &[T], w: &[T], dx: &mut [T], scratch: &mut [T]) {
+    if depthwise::fits(s) {
+        return depthwise::grad_x(s, dy, w, dx);
+    }
     let cut = Cut::of(s, TASKS);
     let (x_len, y_len) = (s.c_in * s.h * s.w, s.c_out * s.positions());
     let samples = |shared: bool, dy: &[T], dx: &mut [T], scratch: &mut [T]| {
@@ -303,12 +319,18 @@ fn grad_w_cut(s: &Sizes) -> Cut {
 }
 
 pub(super) fn grad_w_scratch(s: &Sizes) -> usize {
+    if depthwise::fits(s) {
+        return 0;
+    }
     let cut = grad_w_cut(s);
     let sums = if cut.per_task.is_some() { s.c_out * s.taps() } else { 0 };
     cut.tasks(s) * (cut.gathered(s) + sums)
 }
 
 pub(super) fn grad_w<T: Real>(s: &Sizes, x: &[T], dy: &[T], dw: &mut [T], scratch: &mut [T]) {
+    if depthwise::fits(s) {
+        return depthwise::grad_w(s, x, dy, dw);
+    }
     let cut = grad_w_cut(s);
     let (x_len, y_len) = (s.c_in * s.h * s.w, s.c_out * s.positions());
     let samples = |shared: bool, x: &[T], dy: &[T], dw: &mut [T], scratch: &mut [T]| {

@@ -7,6 +7,7 @@
 //! ("im2col"): K. Chellapilla, S. Puri, P. Simard, "High performance convolutional neural networks for document processing", 2006.
 
 mod cpu;
+mod depthwise;
 mod gpu;
 
 use super::{arity, expect_dtype};

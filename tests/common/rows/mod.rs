@@ -25,6 +25,7 @@ table! {
     binary,
     check_finite,
     concat,
+    conv2d,
     copy,
     cross_entropy,
     dropout,
