@@ -20,8 +20,6 @@ use galen::prelude::*;
 fn main() -> anyhow::Result<()> {
     env_logger::init();
     let options = common::Options::from_args("Trains a dense network on handwritten digits.")?;
-    let network = Sequential::new([784])
-        .with(Dense::new(32).activation(Relu))
-        .with(Dense::new(10).activation(Softmax));
+    let network = Sequential::new([784]).with(Dense::new(32).activation(Relu)).with(Dense::new(10).activation(Softmax));
     common::run("mnist_dense", network, false, &options)
 }

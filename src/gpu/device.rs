@@ -153,7 +153,7 @@ fn summary(adapter: &wgpu::Adapter) -> AdapterSummary {
             wgpu::DeviceType::Other => AdapterKind::Unknown,
         },
         memory: None,
-        max_binding: limits.max_storage_buffer_binding_size as u64,
+        max_binding: limits.max_storage_buffer_binding_size,
         max_buffer: limits.max_buffer_size,
         max_invocations: limits.max_compute_invocations_per_workgroup,
         workgroup_memory: limits.max_compute_workgroup_storage_size,

@@ -47,11 +47,13 @@ impl Model {
     pub fn load(&mut self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
         let bytes = std::fs::read(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
-        let wrong = |expected: &str, actual: String| Error::Format { path: path.into(), expected: expected.into(), actual };
+        let wrong =
+            |expected: &str, actual: String| Error::Format { path: path.into(), expected: expected.into(), actual };
         let file = SafeTensors::deserialize(&bytes).map_err(|e| wrong("a whole safetensors file", e.to_string()))?;
         let mut tensors = Vec::new();
         for slot in self.parameter_specs()? {
-            let view = file.tensor(&slot.name).map_err(|e| wrong(&format!("a tensor \"{}\"", slot.name), e.to_string()))?;
+            let view =
+                file.tensor(&slot.name).map_err(|e| wrong(&format!("a tensor \"{}\"", slot.name), e.to_string()))?;
             if view.dtype() != Dtype::F32 || view.shape() != &*slot.spec.shape {
                 let actual = format!("{:?} {:?}", view.dtype(), view.shape());
                 return Err(wrong(&format!("\"{}\" as {}", slot.name, slot.spec), actual));

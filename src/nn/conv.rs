@@ -92,7 +92,7 @@ impl Layer for Conv2d {
         if self.filters == 0 {
             return Err(Error::parameter("conv2d", "filters", "at least 1", self.filters));
         }
-        if self.groups == 0 || c_in % self.groups != 0 || self.filters % self.groups != 0 {
+        if self.groups == 0 || !c_in.is_multiple_of(self.groups) || !self.filters.is_multiple_of(self.groups) {
             let expected = format!("a divisor of {c_in} channels and {} filters", self.filters);
             return Err(Error::parameter("conv2d", "groups", expected, self.groups));
         }

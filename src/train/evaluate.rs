@@ -63,11 +63,7 @@ impl Model {
         let order: Vec<u32> = (0..data.len() as u32).collect();
         let rates = vec![0.0; pass.feed.steps()];
         let mut watch = Watch { progress: &mut |_, _| {}, stop: &|| false, first: &mut || {} };
-        let outcome = pass.run(&mut self.session, data, &order, &rates, &mut watch);
-        let outcome = match outcome {
-            Ok(outcome) => outcome,
-            Err(e) => return Err(e),
-        };
+        let outcome = pass.run(&mut self.session, data, &order, &rates, &mut watch)?;
         let (loss, metrics) = pass.feed.means(outcome.steps, &outcome.records);
         self.evaluations.0.push_back(pass);
         let names = self.definition.metrics.iter().map(|m| m.name());
