@@ -167,6 +167,17 @@ pub fn parallel_rows<T: Send>(out: &mut [T], width: usize, f: impl Fn(usize, &mu
     out.par_chunks_mut(per_chunk * width).enumerate().for_each(|(i, rows)| run(i, rows));
 }
 
+/// Runs `f(index, element)` over elements that cost about `work` reads each, on all cores where that pays.
+pub fn parallel_outputs<T: Send>(out: &mut [T], work: usize, f: impl Fn(usize, &mut T) + Send + Sync) {
+    if out.len().saturating_mul(work) <= SERIAL {
+        return out.iter_mut().enumerate().for_each(|(i, o)| f(i, o));
+    }
+    let chunk = (SERIAL / work.max(1)).max(1);
+    out.par_chunks_mut(chunk).enumerate().for_each(|(c, out)| {
+        out.iter_mut().enumerate().for_each(|(i, o)| f(c * chunk + i, o));
+    });
+}
+
 /// Runs `f(index, row of a, row of b)` over the rows of two tensors of one shape, each row `width` long, on all cores where that
 /// pays: for ops that give two outputs at once. See [`parallel_rows`].
 pub fn parallel_row_pairs<A: Send, B: Send>(

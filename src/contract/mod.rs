@@ -17,7 +17,8 @@ use crate::graph::{Grad, GradientCtx};
 use crate::shape::TensorSpec;
 
 pub use host::{
-    CpuCall, Real, View, parallel_all, parallel_chunks, parallel_row_pairs, parallel_rows, parallel_together,
+    CpuCall, Real, View, parallel_all, parallel_chunks, parallel_outputs, parallel_row_pairs, parallel_rows,
+    parallel_together,
 };
 pub use launch::{Access, Binding, GpuTraits, Kernel, Launch, Launches, Slot, Source, grid};
 pub(crate) use random::StreamKey;

@@ -114,8 +114,9 @@ impl Plan {
     pub fn new(graph: &Graph, fetch: &[Var], gpu: Option<&GpuTraits>) -> Result<Plan> {
         rewrite::stabilise(graph);
         let fetch = fetch.iter().map(|v| graph.own(v)).collect::<Result<Vec<_>>>()?;
-        let live = rewrite::live(graph, &fetch);
-        let data = graph.data();
+        let mut data = graph.data().clone();
+        rewrite::fuse(&mut data, &fetch);
+        let live = rewrite::live(&data, &fetch);
         Ok(Planner::new(&data, &live, &fetch, gpu).plan(&fetch))
     }
 

@@ -1,7 +1,12 @@
-//! Rewrites that keep a graph's meaning. [`stabilise`] runs before differentiation, [`live`] when a plan is made.
+//! Rewrites that keep a graph's meaning. [`stabilise`] runs before differentiation; [`fuse`] and [`live`] when a plan is made,
+//! on the plan's own copy of the graph.
 
-use super::{Graph, NodeKind, Value};
+use std::collections::HashMap;
+
+use super::{Graph, GraphData, NodeKind, Value};
 use crate::ops::Op;
+use crate::ops::binary::BinaryFn;
+use crate::ops::unary::UnaryFn;
 
 /// Cross-entropy of softmax's output becomes cross-entropy of softmax's input, which neither overflows nor loses the digits of
 /// small probabilities, and whose gradient is `softmax − target`.
@@ -24,9 +29,75 @@ pub(super) fn stabilise(graph: &Graph) {
     }
 }
 
+/// Bias and ReLU after a matrix product or a convolution become part of it, where nothing else sees what lies between: one pass
+/// over memory instead of three. What was fused is dead afterwards.
+pub(super) fn fuse(data: &mut GraphData, fetch: &[Value]) {
+    let uses = uses(data, fetch);
+    for index in 0..data.nodes.len() {
+        let node = &data.nodes[index];
+        let fused = match &node.kind {
+            NodeKind::Op(Op::Binary(op)) if op.function == BinaryFn::Add => with_bias(data, index, &uses),
+            NodeKind::Op(Op::Unary(op)) if op.function == UnaryFn::Relu => with_relu(data, index, &uses),
+            _ => None,
+        };
+        if let Some((op, inputs)) = fused {
+            data.nodes[index].kind = NodeKind::Op(op);
+            data.nodes[index].inputs = inputs;
+        }
+    }
+}
+
+/// How many live nodes and fetches use each value.
+fn uses(data: &GraphData, fetch: &[Value]) -> HashMap<Value, usize> {
+    let live = live(data, fetch);
+    let inputs = data.nodes.iter().zip(&live).filter(|(_, live)| **live).flat_map(|(node, _)| &node.inputs);
+    let mut uses = HashMap::new();
+    for value in inputs.chain(fetch) {
+        *uses.entry(*value).or_default() += 1;
+    }
+    uses
+}
+
+/// The op behind a value that has one use only.
+fn sole<'a>(data: &'a GraphData, value: Value, uses: &HashMap<Value, usize>) -> Option<(&'a Op, &'a [Value])> {
+    match &data.nodes[value.node].kind {
+        NodeKind::Op(op) if uses.get(&value) == Some(&1) => Some((op, &data.nodes[value.node].inputs)),
+        _ => None,
+    }
+}
+
+/// The addition at `index` as a product or convolution with bias, if it is one.
+fn with_bias(data: &GraphData, index: usize, uses: &HashMap<Value, usize>) -> Option<(Op, Vec<Value>)> {
+    let [product, bias] = data.nodes[index].inputs[..] else { return None };
+    let (op, inputs) = sole(data, product, uses)?;
+    let shape = &data.spec(product).shape;
+    let bias = match op {
+        Op::Matmul(m) if !m.relu && inputs.len() == 2 && *data.spec(bias).shape == shape[shape.len() - 1..] => bias,
+        // A bias per channel is added as [channels, 1, 1]; the convolution takes it as [channels].
+        Op::Conv2d(c) if !c.relu && inputs.len() == 2 && *data.spec(bias).shape == [shape[1], 1, 1] => {
+            let node = &data.nodes[bias.node];
+            let flat = *node.inputs.first().filter(|_| matches!(node.kind, NodeKind::Reshape))?;
+            Some(flat).filter(|v| *data.spec(*v).shape == [shape[1]])?
+        }
+        _ => return None,
+    };
+    Some((op.clone(), vec![inputs[0], inputs[1], bias]))
+}
+
+/// The ReLU at `index` as a product or convolution with ReLU, if it is one.
+fn with_relu(data: &GraphData, index: usize, uses: &HashMap<Value, usize>) -> Option<(Op, Vec<Value>)> {
+    let (op, inputs) = sole(data, data.nodes[index].inputs[0], uses)?;
+    let mut op = op.clone();
+    match &mut op {
+        Op::Matmul(m) if !m.relu => m.relu = true,
+        Op::Conv2d(c) if !c.relu => c.relu = true,
+        _ => return None,
+    }
+    Some((op, inputs.to_vec()))
+}
+
 /// Which nodes a plan needs: those that `fetch` depends on, and those with effects.
-pub(super) fn live(graph: &Graph, fetch: &[Value]) -> Vec<bool> {
-    let data = graph.data();
+pub(super) fn live(data: &GraphData, fetch: &[Value]) -> Vec<bool> {
     let mut live = vec![false; data.nodes.len()];
     for value in fetch {
         live[value.node] = true;
@@ -97,6 +168,30 @@ mod tests {
             format!("{node:?}")
         };
         assert_eq!(loss(&graph), loss(&plain));
+        Ok(())
+    }
+
+    /// Dense layers with ReLU, trained: what the backward pass needs of them survives the fusion.
+    fn fused_steps(bias: bool, peek: bool) -> Result<Vec<String>> {
+        let graph = Graph::new();
+        let x = graph.input("x", [4, 3], DType::F32)?;
+        let w = graph.parameter("w", [3, 5], crate::graph::Init::Normal(0.0, 1.0))?;
+        let b = graph.parameter("b", [5], crate::graph::Init::Constant(0.5))?;
+        let product = x.matmul(&w)?;
+        let y = if bias { product.add(&b)? } else { product.clone() }.relu()?;
+        let gradients = graph.gradients(&y.square()?.sum_all()?, std::slice::from_ref(&w))?;
+        let fetch = if peek { vec![gradients[0].clone(), product] } else { gradients };
+        Ok(Plan::new(&graph, &fetch, None)?.steps.iter().map(|s| s.op.name().to_owned()).collect())
+    }
+
+    #[test]
+    fn bias_and_relu_become_part_of_the_product() -> Result<()> {
+        for bias in [true, false] {
+            let steps = fused_steps(bias, false)?;
+            assert!(!steps.iter().any(|s| s == "add" || s == "relu"), "{steps:?}");
+        }
+        let steps = fused_steps(true, true)?;
+        assert!(steps.iter().any(|s| s == "add"), "a product that is fetched must be computed as it is: {steps:?}");
         Ok(())
     }
 }

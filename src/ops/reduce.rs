@@ -3,7 +3,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use super::{arity, expect_dtype, indices};
-use crate::contract::{CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, Slot, grid, parallel_rows, stem};
+use crate::contract::{CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, Slot, grid, parallel_outputs, parallel_rows, stem};
 use crate::error::{Error, Result};
 use crate::graph::{Grad, GradientCtx, Var};
 use crate::shape::{DType, Shape, TensorSpec, resolve_axis};
@@ -178,7 +178,7 @@ impl OpDef for Reduce {
         let max = self.function == ReduceFn::Max;
         let (last, step) = (gone[gone.len() - 1], gone_strides[gone.len() - 1]);
         let runs = gone[..gone.len() - 1].iter().product::<usize>();
-        parallel_rows(call.y[0].f_mut(), 1, |index, y| {
+        parallel_outputs(call.y[0].f_mut(), self.count(shape), |index, y| {
             let base = offset(index, &kept, &kept_strides);
             let mut acc = if max { x[base] } else { T::zero() };
             for run in 0..runs {
@@ -187,7 +187,7 @@ impl OpDef for Reduce {
                 // Each run is summed by itself: the error grows with the longest run, not with the whole.
                 acc = if max { run.fold(acc, |a, b| if b > a || b.is_nan() { b } else { a }) } else { acc + lanes(run) };
             }
-            y[0] = if self.function == ReduceFn::Mean { acc * scale } else { acc };
+            *y = if self.function == ReduceFn::Mean { acc * scale } else { acc };
         });
     }
 

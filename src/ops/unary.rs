@@ -97,6 +97,10 @@ impl UnaryFn {
         }
     }
 
+    fn slope_needs_x(self) -> bool {
+        matches!(self, UnaryFn::Log | UnaryFn::Square | UnaryFn::Abs)
+    }
+
     fn value<T: Real>(self, x: T) -> T {
         let one = T::one();
         match self {
@@ -191,7 +195,9 @@ impl OpDef for Unary {
 
     fn gradient(&self, ctx: &GradientCtx) -> Result<Vec<Grad>> {
         let grad = UnaryGrad { function: self.function };
-        let dx = ctx.graph().push1(grad, &[ctx.input(0), ctx.output(0), ctx.dy()?])?;
+        // Where the slope is a function of y alone, x need not be kept for it (and may be fused away).
+        let x = if self.function.slope_needs_x() { ctx.input(0) } else { ctx.output(0) };
+        let dx = ctx.graph().push1(grad, &[x, ctx.output(0), ctx.dy()?])?;
         Ok(vec![Grad::Of(dx)])
     }
 }

@@ -15,6 +15,16 @@ pub fn rows() -> Vec<Row> {
     rows.push(row("broadcast", vec![2, 1, 5, 4], vec![3, 4, 6], false, false));
     rows.push(row("broadcast_nt", vec![2, 1, 5, 4], vec![3, 6, 4], false, true));
     rows.push(row("broadcast_matrix", vec![4, 5, 4], vec![4, 6], false, false));
+    for relu in [false, true] {
+        // Bias and ReLU are fused into the product when nothing else sees it.
+        let build = move |_: &galen::Graph, x: &[galen::Var]| {
+            let sum = x[0].matmul(&x[1])?.add(&x[2])?;
+            Ok(vec![if relu { sum.relu()? } else { sum }])
+        };
+        let row = Row::new(if relu { "bias_relu" } else { "bias" }, build);
+        let row = row.f32([9, 33], Values::Normal).f32([33, 70], Values::Normal).f32([70], Values::Normal);
+        rows.push(row.bounds(Bound::Terms(16.0), Bound::Terms(24.0)));
+    }
     rows
 }
 
