@@ -163,6 +163,11 @@ impl Model {
         self.training.as_ref().map(Pass::describe_memory).unwrap_or_default()
     }
 
+    /// Bytes of state and activations of the training step; 0 before [`Model::prepare`] and [`Model::fit`].
+    pub fn memory_bytes(&self) -> u64 {
+        self.training.as_ref().map_or(0, |pass| pass.plan().state_bytes() + pass.plan().activation_bytes())
+    }
+
     /// The steps for data of this shape: those of the last training where they fit, else new ones.
     fn training_pass(&mut self, data: &Dataset, batch: usize) -> Result<Pass> {
         let feed = Feed::new("train", data, batch, self.definition.columns());

@@ -1,0 +1,156 @@
+//! What is wrong is said, by name, with what was expected and what came; nothing panics and nothing is lost.
+
+mod common;
+
+use galen::data::Dataset;
+use galen::nn::Network;
+use galen::prelude::*;
+use galen::{DType, Error, Graph, Session, Tensor};
+use ndarray::{Array1, Array2, Array4};
+
+fn cpu() -> Device {
+    Device::cpu_with_threads(1).expect("a thread")
+}
+
+fn images(n: usize, side: usize) -> Array4<f32> {
+    Array4::from_elem((n, 1, side, side), 0.5)
+}
+
+fn classes(n: usize, classes: u32) -> Array1<u32> {
+    (0..n as u32).map(|i| i % classes).collect()
+}
+
+fn model(device: &Device) -> Model {
+    let network = Sequential::new([1, 6, 6])
+        .with(Conv2d::new(2, [3, 3]).activation(Relu))
+        .with(Flatten)
+        .with(Dense::new(3).activation(Softmax));
+    let loss = Loss::CATEGORICAL_CROSS_ENTROPY;
+    network.compile_on(&Setup::on(device), Adam::default(), loss, &[Metric::Accuracy]).expect("a model")
+}
+
+/// The error's text holds every one of `parts`.
+fn says<T: std::fmt::Debug>(result: galen::Result<T>, parts: &[&str]) {
+    let text = result.expect_err("this must be refused").to_string();
+    for part in parts {
+        assert!(text.contains(part), "\"{text}\" does not say \"{part}\"");
+    }
+}
+
+#[test]
+fn shapes_that_do_not_match_name_op_layer_and_both_shapes() {
+    let graph = Graph::new();
+    let a = graph.input("a", [2, 3], DType::F32).expect("an input");
+    let b = graph.input("b", [4, 5], DType::F32).expect("an input");
+    says(a.matmul(&b), &["matmul", "[2, 3]", "[4, 5]"]);
+    says(a.add(&b), &["add", "[2, 3]", "[4, 5]"]);
+    says(a.reshape([7]), &["reshape", "6 elements", "[7]"]);
+    says(graph.input("a", [1], DType::F32), &["\"a\""]);
+    says(Graph::new().input("z", [0, 2], DType::F32), &["at least one element", "[0, 2]"]);
+    says(Graph::new().push1(galen::ops::copy::Copy, &[&a]), &["another graph"]);
+    let network = Sequential::new([1, 5, 5]).with(Conv2d::new(4, [7, 7]));
+    says(network.summary(), &["layer \"conv2d\""]);
+    let network =
+        Sequential::new([1, 5, 5]).with(Dense::new(3)).with(MaxPool2d::new([2, 2])).with(MaxPool2d::new([9, 9]));
+    says(network.summary(), &["layer \"max_pool2d_1\""]);
+    says(Sequential::new([4]).with(MaxPool2d::new([2, 2])).summary(), &["layer \"max_pool2d\"", "[1, 4]"]);
+    says(Sequential::new([3, 8, 8]).with(Conv2d::new(4, [3, 3]).groups(2)).summary(), &["conv2d", "groups", "3", "2"]);
+    says(Sequential::new([1, 8, 8]).with(Conv2d::new(4, [3, 3]).stride([0, 1])).summary(), &["conv2d", "stride"]);
+    says(Sequential::new([4]).with(Dropout::new(1.0)).summary(), &["dropout", "[0, 1)"]);
+}
+
+#[test]
+fn settings_that_make_no_sense_are_refused_at_build() {
+    let data = Dataset::new(images(8, 6), classes(8, 3)).expect("data");
+    let mut model = model(&cpu());
+    says(model.fit(&data, &Fit::new().batch_size(0)), &["batch size", "at least 1"]);
+    says(model.fit(&data, &Fit::new().epochs(0)), &["epochs", "at least 1"]);
+    says(model.fit(&data, &Fit::new().validation_split(1.5)), &["validation split"]);
+    for rate in [-1.0, 0.0, f32::NAN] {
+        let network = Sequential::new([2]).with(Dense::new(1));
+        let mut model =
+            network.compile_on(&Setup::on(&cpu()), Adam::new(rate), Loss::MeanSquaredError, &[]).expect("a model");
+        let data = Dataset::new(Array2::<f32>::zeros((2, 2)), Array2::<f32>::zeros((2, 1))).expect("data");
+        says(model.fit(&data, &Fit::new().verbose(false)), &["adam", "learning rate", "positive"]);
+    }
+}
+
+#[test]
+fn data_that_cannot_be_trained_on_is_refused() {
+    says(Dataset::new(Array2::<f32>::zeros((0, 3)), Array1::<u32>::zeros(0)), &["features", "at least one sample"]);
+    says(Dataset::new(images(4, 6), classes(5, 3)), &["targets", "4", "5"]);
+    let mut bad = images(4, 6);
+    bad[[2, 0, 1, 1]] = f32::NAN;
+    says(Dataset::new(bad, classes(4, 3)), &["features", "finite", "sample 2"]);
+    let mut model = model(&cpu());
+    let wrong_size = Dataset::new(images(4, 5), classes(4, 3)).expect("data");
+    says(model.fit(&wrong_size, &Fit::new()), &["[1, 6, 6]", "[1, 5, 5]"]);
+    says(model.predict(images(4, 5)), &["[1, 6, 6]", "[4, 1, 5, 5]"]);
+    let unknown_class = Dataset::new(images(4, 6), classes(4, 4)).expect("data");
+    says(model.fit(&unknown_class, &Fit::new()), &["0 to 2", "3 in sample 3"]);
+    says(model.evaluate(&unknown_class), &["0 to 2"]);
+    let one_hot = Dataset::new(images(4, 6), Array2::<f32>::zeros((4, 2))).expect("data");
+    says(model.fit(&one_hot, &Fit::new()), &["cross_entropy", "3", "2"]);
+    // Nothing was lost: it trains.
+    let good = Dataset::new(images(4, 6), classes(4, 3)).expect("data");
+    model.fit(&good, &Fit::new().verbose(false)).expect("a training");
+}
+
+#[test]
+fn a_device_that_is_not_there_is_said_with_those_that_are() {
+    says(Device::named("no such adapter"), &["no such adapter", "cpu"]);
+}
+
+#[test]
+fn a_plan_over_the_budget_names_node_need_and_limit() {
+    for device in std::iter::once(cpu()).chain(common::gpu().cloned()) {
+        let network =
+            Sequential::new([1, 6, 6]).with(Flatten).with(Dense::new(2000)).with(Dense::new(3).activation(Softmax));
+        let setup = Setup::on(&device).memory_budget(Some(10_000));
+        let loss = Loss::CATEGORICAL_CROSS_ENTROPY;
+        let result = network.compile_on(&setup, Adam::default(), loss, &[]);
+        match result {
+            Err(Error::Limit { needed, allowed: 10_000, unit: "bytes", .. }) => assert!(needed > 10_000),
+            other => panic!("{device}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn inputs_of_a_run_are_checked_by_name() {
+    let graph = Graph::new();
+    let x = graph.input("x", [2], DType::F32).expect("an input");
+    let y = x.neg().expect("a node");
+    let mut session = Session::new(&cpu(), 0, None);
+    let run = session.compile(&graph, &[y]).expect("a plan");
+    let (right, wrong) = (Tensor::from(Array1::<f32>::zeros(2)), Tensor::from(Array1::<f32>::zeros(3)));
+    says(session.run(&run, &[]), &["\"x\"", "not given"]);
+    says(session.run(&run, &[("q", &right)]), &["\"q\""]);
+    says(session.run(&run, &[("x", &wrong)]), &["\"x\"", "[2]", "[3]"]);
+    says(session.run(&run, &[("x", &Array1::<u32>::zeros(2).into())]), &["f32[2]", "u32[2]"]);
+    session.run(&run, &[("x", &right)]).expect("a run");
+}
+
+#[test]
+fn a_lost_device_is_an_error_and_not_a_hang() {
+    let Some(gpu) = common::gpu() else { return };
+    let gpu = Device::named(&gpu.name()).expect("the adapter again");
+    let mut model = model(&gpu);
+    let data = Dataset::new(images(8, 6), classes(8, 3)).expect("data");
+    model.fit(&data, &Fit::new().verbose(false)).expect("a training");
+    gpu.destroy();
+    match model.fit(&data, &Fit::new().verbose(false)) {
+        Err(Error::DeviceLost { device, .. }) => assert_eq!(device, gpu.name()),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn gradients_that_do_not_exist_are_refused() {
+    let graph = Graph::new();
+    let x = graph.input("x", [2, 3], DType::F32).expect("an input");
+    let z = graph.input("z", [2, 3], DType::F32).expect("an input");
+    let loss = x.square().and_then(|y| y.sum_all()).expect("a loss");
+    says(graph.gradients(&x, std::slice::from_ref(&x)), &["one element"]);
+    says(graph.gradients(&loss, std::slice::from_ref(&z)), &["does not depend"]);
+}
