@@ -136,6 +136,17 @@ impl Tensor {
     }
 }
 
+/// The index of the largest number, the first of equals; a NaN counts as the largest.
+pub(crate) fn argmax(values: impl Iterator<Item = f32>) -> usize {
+    let mut best = (0, f32::NEG_INFINITY);
+    for (i, v) in values.enumerate() {
+        if v > best.1 || (v.is_nan() && !best.1.is_nan()) {
+            best = (i, v);
+        }
+    }
+    best.0
+}
+
 fn from_vec<T>(shape: Shape, elements: Vec<T>) -> Result<ArrayD<T>> {
     let count = elements.len();
     ArrayD::from_shape_vec(IxDyn(&shape), elements)

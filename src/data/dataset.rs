@@ -126,7 +126,7 @@ impl Dataset {
         match self.targets() {
             Tensor::U32(x) => Some(x.iter().copied().collect()),
             Tensor::F32(x) if x.ndim() == 2 => {
-                Some(x.rows().into_iter().map(|row| crate::train::argmax(row.iter().copied()) as u32).collect())
+                Some(x.rows().into_iter().map(|row| crate::tensor::argmax(row.iter().copied()) as u32).collect())
             }
             _ => None,
         }

@@ -1,3 +1,3 @@
-//! Parameters to and from files of other formats.
+//! Tensors to and from files of other formats.
 
-mod safetensors;
+pub mod safetensors;

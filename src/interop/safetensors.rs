@@ -1,4 +1,4 @@
-//! Parameters in a safetensors file: <https://github.com/huggingface/safetensors>.
+//! Named tensors in a safetensors file: <https://github.com/huggingface/safetensors>.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -6,61 +6,73 @@ use std::path::Path;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use crate::error::{Error, Result};
-use crate::tensor::Tensor;
-use crate::train::Model;
+use crate::tensor::{Elements, Tensor};
 
-impl Model {
-    /// Writes the parameters, by name, to a safetensors file. A file of that name is replaced only when the new one is whole.
-    ///
-    /// # Errors
-    /// [`Error::Io`] where the file cannot be written; a device that fails.
-    pub fn save(&mut self, path: impl AsRef<Path>) -> Result<()> {
-        let path = path.as_ref();
-        let io = |source| Error::Io { path: path.to_owned(), source };
-        let mut tensors = Vec::new();
-        for slot in self.parameter_specs()? {
-            tensors.push((slot.name.clone(), self.parameter(&slot.name)?));
-        }
-        let mut views = Vec::new();
-        for (name, tensor) in &tensors {
-            let view = TensorView::new(Dtype::F32, tensor.shape().to_vec(), tensor.elements().bytes())
-                .map_err(|e| Error::usage(name.as_str(), e.to_string()))?;
-            views.push((name.as_str(), view));
-        }
-        let about = HashMap::from([
-            ("format".to_owned(), "galen parameters 1".to_owned()),
-            ("galen".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
-        ]);
-        let bytes =
-            safetensors::serialize(views, Some(about)).map_err(|e| Error::usage("safetensors", e.to_string()))?;
-        let mut beside = path.as_os_str().to_owned();
-        beside.push(".part");
-        std::fs::write(&beside, bytes).map_err(io)?;
-        std::fs::rename(&beside, path).map_err(io)
+/// Writes named tensors and a few words about them. A file of that name is replaced only when the new one is whole and on disk.
+///
+/// # Errors
+/// [`Error::Io`] where the file cannot be written.
+pub fn write(path: &Path, tensors: &[(String, Tensor)], about: &[(&str, &str)]) -> Result<()> {
+    let refused = |e: safetensors::SafeTensorError| Error::usage("safetensors", e.to_string());
+    let mut views = Vec::with_capacity(tensors.len());
+    for (name, tensor) in tensors {
+        let dtype = match tensor {
+            Tensor::F32(_) => Dtype::F32,
+            Tensor::U32(_) => Dtype::U32,
+            Tensor::U8(_) => Dtype::U8,
+        };
+        let view = TensorView::new(dtype, tensor.shape().to_vec(), tensor.elements().bytes()).map_err(refused)?;
+        views.push((name.as_str(), view));
     }
+    let about: HashMap<String, String> = about.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    let bytes = safetensors::serialize(views, Some(about)).map_err(refused)?;
+    replace(path, &bytes).map_err(|source| Error::Io { path: path.to_owned(), source })
+}
 
-    /// Replaces the parameters by those of a file that [`Model::save`] wrote. Nothing changes unless every one of them is there
-    /// with its shape.
-    ///
-    /// # Errors
-    /// [`Error::Io`] where the file cannot be read, [`Error::Format`] where it is damaged or belongs to another model.
-    pub fn load(&mut self, path: impl AsRef<Path>) -> Result<()> {
-        let path = path.as_ref();
-        let bytes = std::fs::read(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
-        let wrong =
-            |expected: &str, actual: String| Error::Format { path: path.into(), expected: expected.into(), actual };
-        let file = SafeTensors::deserialize(&bytes).map_err(|e| wrong("a whole safetensors file", e.to_string()))?;
-        let mut tensors = Vec::new();
-        for slot in self.parameter_specs()? {
-            let view =
-                file.tensor(&slot.name).map_err(|e| wrong(&format!("a tensor \"{}\"", slot.name), e.to_string()))?;
-            if view.dtype() != Dtype::F32 || view.shape() != &*slot.spec.shape {
-                let actual = format!("{:?} {:?}", view.dtype(), view.shape());
-                return Err(wrong(&format!("\"{}\" as {}", slot.name, slot.spec), actual));
+/// Writes beside the file, to the disk, and only then takes its name.
+fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".part");
+    let written = std::fs::File::create(&beside).and_then(|mut file| {
+        std::io::Write::write_all(&mut file, bytes)?;
+        file.sync_all()
+    });
+    let done = written.and_then(|()| std::fs::rename(&beside, path));
+    if done.is_err() {
+        // The error that counts is the first one; what is left of a full disk is given back.
+        let _ = std::fs::remove_file(&beside);
+    }
+    done
+}
+
+/// Reads the tensors that `wanted` names, each with its type and shape.
+///
+/// # Errors
+/// [`Error::Io`] where the file cannot be read; [`Error::Format`] where it is damaged, a tensor is missing, or one has another
+/// type or shape.
+pub fn read(path: &Path, wanted: &[(String, crate::TensorSpec)]) -> Result<Vec<Tensor>> {
+    let bytes = std::fs::read(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
+    let wrong = |expected: String, actual: String| Error::Format { path: path.into(), expected, actual };
+    let file = SafeTensors::deserialize(&bytes).map_err(|e| wrong("a whole safetensors file".into(), e.to_string()))?;
+    let one = |(name, spec): &(String, crate::TensorSpec)| {
+        let view = file.tensor(name).map_err(|e| wrong(format!("a tensor \"{name}\""), e.to_string()))?;
+        let words = || view.data().chunks_exact(4).map(|b| [b[0], b[1], b[2], b[3]]);
+        let shape = view.shape().to_vec();
+        let tensor = match view.dtype() {
+            Dtype::F32 => Tensor::f32(shape, words().map(f32::from_le_bytes).collect())?,
+            Dtype::U32 => Tensor::u32(shape, words().map(u32::from_le_bytes).collect())?,
+            Dtype::U8 => Tensor::u8(shape, view.data().to_vec())?,
+            other => return Err(wrong(format!("\"{name}\" as {spec}"), format!("{other:?}"))),
+        };
+        if tensor.spec() != *spec {
+            return Err(wrong(format!("\"{name}\" as {spec}"), tensor.spec().to_string()));
+        }
+        match tensor.elements() {
+            Elements::F32(x) if x.iter().any(|v| !v.is_finite()) => {
+                Err(wrong(format!("finite numbers in \"{name}\""), "NaN or infinity".into()))
             }
-            let floats = view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
-            tensors.push((slot.name.clone(), Tensor::f32(slot.spec.shape, floats)?));
+            _ => Ok(tensor),
         }
-        tensors.iter().try_for_each(|(name, tensor)| self.set_parameter(name, tensor))
-    }
+    };
+    wanted.iter().map(one).collect()
 }

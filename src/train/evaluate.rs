@@ -126,7 +126,7 @@ impl Model {
         let truth = data.classes().ok_or_else(|| Error::data("targets", "classes", "values"))?;
         let predicted = self.predict_dataset(data)?;
         let rows = predicted.axis_iter(Axis(0));
-        let classes: Vec<u32> = rows.map(|row| super::argmax(row.iter().copied()) as u32).collect();
+        let classes: Vec<u32> = rows.map(|row| crate::tensor::argmax(row.iter().copied()) as u32).collect();
         ConfusionTable::new(&truth, &classes)
     }
 

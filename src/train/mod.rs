@@ -7,6 +7,7 @@ mod feed;
 mod fit;
 mod history;
 mod interrupt;
+mod keep;
 mod metrics;
 mod model;
 mod program;
@@ -18,14 +19,3 @@ pub use history::{EpochRecord, History};
 pub use interrupt::Interrupt;
 pub use metrics::{ConfusionTable, Metric};
 pub use model::{Compile, Model, Setup};
-
-/// The index of the largest number, the first of equals; a NaN counts as the largest.
-pub(crate) fn argmax(values: impl Iterator<Item = f32>) -> usize {
-    let mut best = (0, f32::NEG_INFINITY);
-    for (i, v) in values.enumerate() {
-        if v > best.1 || (v.is_nan() && !best.1.is_nan()) {
-            best = (i, v);
-        }
-    }
-    best.0
-}
