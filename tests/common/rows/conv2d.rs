@@ -1,6 +1,7 @@
 use super::{Bound, Row, Values};
 use galen::contract::Padding;
 use galen::ops::conv2d::{Conv2d, Conv2dGradW, Conv2dGradX, Conv2dOptions};
+use galen::{Graph, Result, Var};
 
 /// Every form of the window, as in the oracle, then sizes past the tiles of both kernel forms, groups, and the fused epilogue.
 pub fn rows() -> Vec<Row> {
@@ -49,10 +50,7 @@ pub fn rows() -> Vec<Row> {
 }
 
 fn row(name: &str, x: [usize; 4], w: [usize; 4], options: Conv2dOptions) -> Row {
-    Row::new(name, move |_, x| Ok(vec![x[0].conv2d(&x[1], &options)?]))
-        .f32(x, Values::Normal)
-        .f32(w, Values::Normal)
-        .bounds(Bound::Terms(12.0), Bound::Terms(16.0))
+    both(name, x, w, move |_, x| Ok(vec![x[0].conv2d(&x[1], &options)?]))
 }
 
 /// The epilogue that only fusion sets. ReLU has no gradient of its own there; the bias has.
@@ -75,17 +73,19 @@ fn fused(relu: bool, bias: bool, groups: usize) -> Row {
 /// The gradients as ops of their own, with gradients that are convolutions again.
 fn backward_of_backward() -> [Row; 2] {
     let conv = Conv2d { stride: [2, 1], padding: [1, 0, 1, 1], dilation: [1, 2], groups: 2, relu: false };
-    let grad = |name, a: [usize; 4], b: [usize; 4], build: Box<dyn Fn(&galen::Graph, &[&galen::Var]) -> _>| {
-        Row::new(name, move |graph, x| build(graph, &[&x[0], &x[1]]))
-            .f32(a, Values::Normal)
-            .f32(b, Values::Normal)
-            .bounds(Bound::Terms(12.0), Bound::Terms(16.0))
-    };
     let (x, w, dy) = ([2, 4, 8, 7], [6, 2, 3, 2], [2, 6, 4, 7]);
     let of_x = Conv2dGradX { conv: conv.clone(), input: [8, 7] };
     let of_w = Conv2dGradW { conv, kernel: [3, 2] };
     [
-        grad("grad_x", dy, w, Box::new(move |graph, inputs| graph.push(of_x.clone(), inputs))),
-        grad("grad_w", x, dy, Box::new(move |graph, inputs| graph.push(of_w.clone(), inputs))),
+        both("grad_x", dy, w, move |graph, x| graph.push(of_x.clone(), &[&x[0], &x[1]])),
+        both("grad_w", x, dy, move |graph, x| graph.push(of_w.clone(), &[&x[0], &x[1]])),
     ]
+}
+
+/// A row of two inputs with gradients, and the bounds of a convolution.
+fn both(name: &str, a: [usize; 4], b: [usize; 4], build: impl Fn(&Graph, &[Var]) -> Result<Vec<Var>> + 'static) -> Row {
+    Row::new(name, build)
+        .f32(a, Values::Normal)
+        .f32(b, Values::Normal)
+        .bounds(Bound::Terms(12.0), Bound::Terms(16.0))
 }

@@ -1,7 +1,10 @@
 use super::{Bound, Row, Values};
 
+/// Name, shape, elements before and after in every dimension, and what they are.
+type Case = (&'static str, &'static [usize], &'static [(usize, usize)], f32);
+
 pub fn rows() -> Vec<Row> {
-    let cases: [(&str, &[usize], &[(usize, usize)], f32); 8] = [
+    let cases: [Case; 8] = [
         ("vector", &[5], &[(2, 3)], 0.0),
         ("rows", &[3, 31], &[(1, 2), (0, 0)], 0.5),
         ("columns", &[33, 4], &[(0, 0), (1, 3)], -2.0),

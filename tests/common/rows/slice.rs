@@ -1,7 +1,10 @@
 use super::{Bound, Row, Values};
 
+/// Name, shape, and the range of every dimension.
+type Case = (&'static str, &'static [usize], &'static [(usize, usize)]);
+
 pub fn rows() -> Vec<Row> {
-    let cases: [(&str, &[usize], &[(usize, usize)]); 8] = [
+    let cases: [Case; 8] = [
         ("vector", &[9], &[(3, 8)]),
         ("one_element", &[3, 4], &[(2, 3), (1, 2)]),
         ("rows", &[7, 31], &[(2, 5)]),
