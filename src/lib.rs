@@ -1,5 +1,97 @@
-//! Galen
+//! Galen (GPU-Accelerated Learning ENgine) trains neural networks with hand-written WGSL compute shaders on any GPU that wgpu
+//! reaches (Vulkan, Metal, DX12), and with ndarray on machines that have none. It is made for people who work with clinical data:
+//! the data stays on their machine, and the result is repeatable to the bit.
+//!
+//! ```
+//! use galen::prelude::*;
+//! use ndarray::{Array1, Array2};
+//!
+//! // 90 points on a line; which third of it?
+//! let x = Array2::from_shape_fn((90, 1), |(i, _)| i as f32 / 90.0);
+//! let y = Array1::from_shape_fn(90, |i| i as u32 / 30);
+//! let data = Dataset::new(x, y)?;
+//!
+//! let network = Sequential::new([1]).with(Dense::new(16).activation(Tanh)).with(Dense::new(3).activation(Softmax));
+//! let setup = Setup::on(&Device::cpu()?).seed(7);
+//! let mut model = network.compile_on(&setup, Adam::new(0.05), Loss::CATEGORICAL_CROSS_ENTROPY, &[Metric::Accuracy])?;
+//! model.fit(&data, &Fit::new().epochs(60).batch_size(30).verbose(false))?;
+//! assert!(model.evaluate(&data)?.accuracy() > 0.9);
+//! # Ok::<(), galen::Error>(())
+//! ```
+//!
+//! # The picture
+//!
+//! ```text
+//! build once   layers ─► Graph ─ infer ─► gradients(loss) ─► + optimizer nodes ─► rewrite ─► Plan ─► Program
+//! load once    parameters, optimizer state, and the dataset where it fits ─────────────────► device buffers (they stay)
+//! each epoch   one upload: the order of samples and the learning rates
+//! each step    gather batch ─► forward ─► loss, metrics ─► backward ─► update       dispatches only
+//! each epoch   one readback: the clock, and loss and metrics of every step
+//! ```
+//!
+//! - [`nn`] describes networks; a layer only pushes nodes into a [`Graph`]. Shapes are checked as nodes are pushed, so an error
+//!   names the layer.
+//! - [`Graph::gradients`] walks backwards; gradients are nodes like any other. All of them lie side by side in one arena, so that an
+//!   [optimizer](optim) updates every parameter in one dispatch.
+//! - A [`Plan`] is plain data: the order of ops, where each tensor lies, every dispatch. [`Plan::describe`] prints it, and
+//!   [`Plan::check`] refuses what does not fit before anything is allocated.
+//! - [`gpu`] and [`cpu`] run the same plan. On a GPU all pipelines and bind groups are made before the first step; the host only
+//!   encodes. On the CPU the ops' twins run over the same buffers.
+//! - A [`Session`] holds what stays on a device. [`train::Model`] holds a session and the programs for training, evaluation and
+//!   prediction.
+//! - What a step needs to know lies on the device too: a *clock* counts steps, a *schedule* holds the learning rates, an *order* holds
+//!   the samples ([`contract::clock`]). A kernel latches a fault in the clock when a loss or gradient is not finite; then updates do
+//!   nothing and the clock stands still, so that the host can repeat that very step and name the first bad node.
+//!
+//! # Where things are
+//!
+//! ```text
+//! src/error.rs shape.rs tensor.rs   one Error; shapes and types; arrays at the border
+//! src/contract/                     what an op owes: OpDef, CustomOp, Launch, views, templates, random numbers, windows, clock
+//! src/ops/<stem>.rs                 ONE OP = ONE STEM: shape rule, GPU launch, CPU twin, gradient, method on Var
+//! shaders/<stem>.wgsl               its kernels, backward kernels included
+//! src/graph/                        Graph and Var; autodiff.rs, rewrite.rs, plan.rs
+//! src/cpu/ src/gpu/                 the two backends
+//! src/engine/                       Device, Session, and Reference: a run in f64
+//! src/nn/ src/optim/                layers, losses, models; optimizers
+//! src/data/ src/interop/            datasets and file formats; safetensors
+//! src/train/                        compile, fit, evaluate, predict, history, progress
+//! tests/common/rows/<stem>.rs       the op's cases; parity.rs, gradients.rs and contract.rs run over all of them
+//! ```
+//!
+//! # Who may call whom
+//!
+//! | layer | modules | may use | crates that may be named there |
+//! |---|---|---|---|
+//! | 0 | `error`, `shape`, `tensor` | | ndarray, bytemuck |
+//! | 1 | `contract`, `ops`, `graph` | 0, and each other: an op's gradient is made of graph nodes | ndarray and rayon (twins), bytemuck |
+//! | 2 | `cpu`, `gpu` (never each other) | 0–1 | cpu: rayon · gpu: wgpu, pollster, futures-intrusive |
+//! | 3 | `engine` | 0–2 | |
+//! | 4 | `nn`, `optim` | 0–1 | |
+//! | 5 | `data`, `interop` | 0–4 | the format's own crate |
+//! | 6 | `train` | 0–5 | indicatif, ctrlc, kuva behind features |
+//!
+//! # Invariants
+//!
+//! - wgpu is named only in `gpu`, and its device and queue are called only in `gpu/device.rs` and `gpu/pipelines.rs`, which count
+//!   every call ([`gpu::Stats`]). Ops see no device. Only `engine` knows both backends. Nothing below `train` prints.
+//! - Effects happen in the order in which nodes were pushed. An op that changes state names the inputs that it changes, and is
+//!   never removed as dead.
+//! - No dispatch reads and writes the same buffer.
+//! - The same seed, device and program give the same bits: no float atomics, sums split by shape and never by the number of
+//!   threads or by the adapter, random numbers from (seed, stream, step, element), initial values from the host.
+//! - How much memory there is changes no result: data that does not fit is streamed in the order that it would have had.
+//! - A gradient is given, or said not to exist, or said not to be known. It is never silently zero.
+//! - Bad input is an [`Error`] that says what was expected and what came. A panic is a bug of ours.
+//! - `unsafe` stands in two modules, each of which says why: `cpu/denormals.rs` and `gpu/pipelines.rs`.
+//!
+//! # Threads
+//!
+//! [`Device`], [`Plan`], [`data::Dataset`] and [`train::Interrupt`] are `Send` and `Sync`. [`Session`] and [`train::Model`] are `Send`:
+//! they can move to a thread that trains, and one thing at a time can be done with them. [`Graph`] and [`Var`] stay on the thread
+//! that builds them.
 #![deny(unsafe_code)]
+
 pub mod contract;
 pub mod cpu;
 pub mod data;
@@ -23,6 +115,7 @@ pub use tensor::{Elements, Tensor};
 
 /// What a training program usually needs.
 pub mod prelude {
+    pub use crate::contract::Padding;
     pub use crate::data::Dataset;
     pub use crate::engine::Device;
     pub use crate::nn::Activation::{Linear, Relu, Sigmoid, Softmax, Tanh};
