@@ -4,6 +4,7 @@ mod common;
 
 use common::rows::Row;
 use galen::Device;
+use galen::contract::GpuTraits;
 
 /// The rows of the stems that `GALEN_ROWS` names (a comma-separated list of stems or `stem/name` beginnings); all without it.
 fn chosen() -> Vec<Row> {
@@ -14,14 +15,14 @@ fn chosen() -> Vec<Row> {
     rows
 }
 
-fn run(device: &Device) {
+fn run(device: &Device, on_gpu: bool) {
     let mut failures = Vec::new();
     let rows = chosen();
     for row in &rows {
-        let result = common::build(row)
-            .and_then(|case| Ok((case.run(device)?, case)))
-            .map_err(|e| e.to_string())
-            .and_then(|(actual, case)| case.compare(&actual));
+        let result = common::build(row).map_err(|e| e.to_string()).and_then(|case| {
+            let actual = if on_gpu { case.run_on_gpu(device)? } else { case.run(device).map_err(|e| e.to_string())? };
+            case.compare(&actual)
+        });
         if let Err(e) = result {
             failures.push(format!("{}/{}: {e}", row.stem, row.name));
         }
@@ -32,12 +33,21 @@ fn run(device: &Device) {
 
 #[test]
 fn the_gpu_agrees_with_the_f64_twin() {
-    if let Some(gpu) = common::gpu() {
-        run(gpu);
+    if let Some(gpu) = common::own_gpu() {
+        run(&gpu, true);
+    }
+}
+
+/// What an adapter is decides between two forms of some kernels, so each machine alone would only ever see one of them.
+#[test]
+fn the_gpu_agrees_in_its_other_form() {
+    if let Some(gpu) = common::own_gpu() {
+        let traits = gpu.gpu_traits().expect("a GPU");
+        run(&gpu.with_gpu_traits(GpuTraits { software: !traits.software }), true);
     }
 }
 
 #[test]
 fn the_cpu_agrees_with_the_f64_twin() {
-    run(&Device::cpu().expect("a thread pool"));
+    run(&Device::cpu().expect("a thread pool"), false);
 }

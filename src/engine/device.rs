@@ -190,6 +190,17 @@ impl Device {
         }
     }
 
+    /// A handle to the same device whose kernels are told `traits` instead of what the adapter is: every adapter can then run both
+    /// forms of a kernel. It is for tests of the form that the adapter would not choose; results are right in either form, only
+    /// slower. The CPU has no kernels to tell, and comes back as it is.
+    #[must_use]
+    pub fn with_gpu_traits(&self, traits: GpuTraits) -> Device {
+        match &self.0 {
+            Kind::Cpu(_) => self.clone(),
+            Kind::Gpu(gpu) => Device(Kind::Gpu(gpu.with_traits(traits))),
+        }
+    }
+
     /// Bytes that a session may take where nobody says otherwise. Adapters do not tell their memory: a graphics card counts as
     /// 4 GiB, a GPU that shares the processor's memory as 2 GiB (never more than half of that memory), the CPU as half of it.
     pub fn default_budget(&self) -> u64 {

@@ -116,7 +116,10 @@ struct Trouble {
 
 /// A GPU, ready to work. Cloning gives another handle to the same device; it is `Send` and `Sync`.
 #[derive(Clone)]
-pub struct Gpu(Arc<Inner>);
+pub struct Gpu {
+    inner: Arc<Inner>,
+    traits: GpuTraits,
+}
 
 struct Inner {
     summary: AdapterSummary,
@@ -129,7 +132,7 @@ struct Inner {
 
 impl fmt::Debug for Gpu {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Gpu({}, {})", self.0.summary.name, self.0.summary.backend)
+        write!(f, "Gpu({}, {})", self.inner.summary.name, self.inner.summary.backend)
     }
 }
 
@@ -193,22 +196,29 @@ impl Gpu {
             lock(&errors).error.get_or_insert(error);
         }));
         let (counters, pipelines) = (Counters::default(), Mutex::new(Pipelines::default()));
-        Ok(Gpu(Arc::new(Inner { summary: wanted.clone(), device, queue, counters, trouble, pipelines })))
+        let inner = Inner { summary: wanted.clone(), device, queue, counters, trouble, pipelines };
+        Ok(Gpu { inner: Arc::new(inner), traits: GpuTraits { software: wanted.kind == AdapterKind::Software } })
     }
 
     /// What the adapter says of itself.
     pub fn summary(&self) -> &AdapterSummary {
-        &self.0.summary
+        &self.inner.summary
     }
 
     /// What kernels may know of the adapter.
     pub fn traits(&self) -> GpuTraits {
-        GpuTraits { software: self.0.summary.kind == AdapterKind::Software }
+        self.traits
+    }
+
+    /// A handle to the same device whose kernels are told `traits` instead of what the adapter is.
+    #[must_use]
+    pub fn with_traits(&self, traits: GpuTraits) -> Gpu {
+        Gpu { inner: Arc::clone(&self.inner), traits }
     }
 
     /// What was asked of wgpu so far.
     pub fn stats(&self) -> Stats {
-        let c = &self.0.counters;
+        let c = &self.inner.counters;
         Stats {
             buffers: c.buffers.load(Relaxed),
             buffer_bytes: c.buffer_bytes.load(Relaxed),
@@ -225,8 +235,8 @@ impl Gpu {
 
     /// Gives the device up, as if it had been lost. What was on it is gone.
     pub fn destroy(&self) {
-        self.0.device.destroy();
-        lock(&self.0.trouble).lost.get_or_insert_with(|| "it was given up".into());
+        self.inner.device.destroy();
+        lock(&self.inner.trouble).lost.get_or_insert_with(|| "it was given up".into());
     }
 
     /// What went wrong since the last call, if anything did.
@@ -234,8 +244,8 @@ impl Gpu {
     /// # Errors
     /// [`Error::DeviceLost`], [`Error::OutOfMemory`] or [`Error::Backend`].
     pub(super) fn check(&self, what: &str) -> Result<()> {
-        let device = self.0.summary.name.clone();
-        let mut trouble = lock(&self.0.trouble);
+        let device = self.inner.summary.name.clone();
+        let mut trouble = lock(&self.inner.trouble);
         if let Some(reason) = &trouble.lost {
             return Err(Error::DeviceLost { device, reason: reason.clone() });
         }
@@ -247,21 +257,21 @@ impl Gpu {
     }
 
     pub(super) fn pipelines(&self) -> MutexGuard<'_, Pipelines> {
-        lock(&self.0.pipelines)
+        lock(&self.inner.pipelines)
     }
 
     /// The device, for `pipelines.rs`, which makes shader modules, layouts and pipelines of it and counts the latter here.
     pub(super) fn device_for_pipelines(&self) -> &wgpu::Device {
-        self.0.counters.pipelines.fetch_add(1, Relaxed);
-        &self.0.device
+        self.inner.counters.pipelines.fetch_add(1, Relaxed);
+        &self.inner.device
     }
 
     pub(super) fn create_buffer(&self, label: &str, bytes: u64, usage: wgpu::BufferUsages) -> wgpu::Buffer {
         let size = bytes.max(16).next_multiple_of(16);
-        self.0.counters.buffers.fetch_add(1, Relaxed);
-        self.0.counters.buffer_bytes.fetch_add(size, Relaxed);
+        self.inner.counters.buffers.fetch_add(1, Relaxed);
+        self.inner.counters.buffer_bytes.fetch_add(size, Relaxed);
         let descriptor = wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: false };
-        self.0.device.create_buffer(&descriptor)
+        self.inner.device.create_buffer(&descriptor)
     }
 
     pub(super) fn create_bind_group(
@@ -269,65 +279,67 @@ impl Gpu {
         layout: &wgpu::BindGroupLayout,
         entries: &[wgpu::BindGroupEntry<'_>],
     ) -> wgpu::BindGroup {
-        self.0.counters.bind_groups.fetch_add(1, Relaxed);
-        self.0.device.create_bind_group(&wgpu::BindGroupDescriptor { label: None, layout, entries })
+        self.inner.counters.bind_groups.fetch_add(1, Relaxed);
+        self.inner.device.create_bind_group(&wgpu::BindGroupDescriptor { label: None, layout, entries })
     }
 
     pub(super) fn uniform_alignment(&self) -> u64 {
-        self.0.device.limits().min_uniform_buffer_offset_alignment.into()
+        self.inner.device.limits().min_uniform_buffer_offset_alignment.into()
     }
 
     pub(super) fn write(&self, buffer: &wgpu::Buffer, offset: u64, bytes: &[u8]) {
-        self.0.counters.uploads.fetch_add(1, Relaxed);
-        self.0.counters.uploaded_bytes.fetch_add(bytes.len() as u64, Relaxed);
+        self.inner.counters.uploads.fetch_add(1, Relaxed);
+        self.inner.counters.uploaded_bytes.fetch_add(bytes.len() as u64, Relaxed);
         // Writes are whole words; a tail of bytes is padded.
         let whole = bytes.len() / 4 * 4;
-        self.0.queue.write_buffer(buffer, offset, &bytes[..whole]);
+        self.inner.queue.write_buffer(buffer, offset, &bytes[..whole]);
         if whole < bytes.len() {
             let mut tail = [0; 4];
             tail[..bytes.len() - whole].copy_from_slice(&bytes[whole..]);
-            self.0.queue.write_buffer(buffer, offset + whole as u64, &tail);
+            self.inner.queue.write_buffer(buffer, offset + whole as u64, &tail);
         }
     }
 
     pub(super) fn encoder(&self) -> wgpu::CommandEncoder {
-        self.0.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default())
+        self.inner.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default())
     }
 
     pub(super) fn count_dispatches(&self, count: u64) {
-        self.0.counters.dispatches.fetch_add(count, Relaxed);
+        self.inner.counters.dispatches.fetch_add(count, Relaxed);
     }
 
     pub(super) fn submit(&self, encoder: wgpu::CommandEncoder) -> wgpu::SubmissionIndex {
-        self.0.counters.submissions.fetch_add(1, Relaxed);
-        self.0.queue.submit([encoder.finish()])
+        self.inner.counters.submissions.fetch_add(1, Relaxed);
+        self.inner.queue.submit([encoder.finish()])
     }
 
     /// Waits until `submission` is done (all of them where it is `None`).
     pub(super) fn wait(&self, submission: Option<wgpu::SubmissionIndex>) -> Result<()> {
         let timeout = Some(Duration::from_secs(600));
         let poll = wgpu::PollType::Wait { submission_index: submission, timeout };
-        let waited = self.0.device.poll(poll);
+        let waited = self.inner.device.poll(poll);
         self.check("waiting for the device")?;
-        waited.map(|_| ()).map_err(|e| Error::DeviceLost { device: self.0.summary.name.clone(), reason: e.to_string() })
+        waited
+            .map(|_| ())
+            .map_err(|e| Error::DeviceLost { device: self.inner.summary.name.clone(), reason: e.to_string() })
     }
 
     /// Runs the callbacks of whatever is done, without waiting.
     pub(super) fn poll(&self) {
         // An error here shows again, and is reported, at the next wait.
-        let _ = self.0.device.poll(wgpu::PollType::Poll);
+        let _ = self.inner.device.poll(wgpu::PollType::Poll);
     }
 
     /// Maps `staging`, waits, and gives its first `bytes` bytes.
     pub(super) fn read(&self, staging: &wgpu::Buffer, bytes: u64) -> Result<Vec<u8>> {
-        self.0.counters.readbacks.fetch_add(1, Relaxed);
+        self.inner.counters.readbacks.fetch_add(1, Relaxed);
         let (sender, receiver) = oneshot_channel();
         staging.slice(..bytes).map_async(wgpu::MapMode::Read, move |result| {
             // The receiver is gone only where the wait below failed; then nobody wants the result.
             let _ = sender.send(result);
         });
         self.wait(None)?;
-        let lost = |reason: String| Error::DeviceLost { device: self.0.summary.name.clone(), reason };
+        let lost = |reason: String| Error::DeviceLost { device: self.inner.summary.name.clone(), reason };
         match pollster::block_on(receiver.receive()) {
             Some(Ok(())) => {}
             other => return Err(lost(format!("a readback failed: {other:?}"))),
@@ -339,7 +351,7 @@ impl Gpu {
 
     /// Maps `staging` without waiting; `done` is called from a later poll.
     pub(super) fn peek(&self, staging: &wgpu::Buffer, bytes: u64, done: impl FnOnce(bool) + Send + 'static) {
-        self.0.counters.peeks.fetch_add(1, Relaxed);
+        self.inner.counters.peeks.fetch_add(1, Relaxed);
         staging.slice(..bytes).map_async(wgpu::MapMode::Read, move |result| done(result.is_ok()));
     }
 }

@@ -133,7 +133,7 @@ impl Machine {
         let mut offsets = offsets.into_iter();
         for step in &plan.steps {
             for (launch, offset) in step.launches.iter().zip(offsets.by_ref()) {
-                let dispatch = self.dispatch(&program, step, launch, &uniforms, offset);
+                let dispatch = self.dispatch(&program, step, launch, &uniforms, offset)?;
                 self.gpu.check(&step.name())?;
                 program.dispatches.push(dispatch);
             }
@@ -149,8 +149,8 @@ impl Machine {
         launch: &crate::contract::Launch,
         uniforms: &wgpu::Buffer,
         offset: u64,
-    ) -> Dispatch {
-        let compiled = self.gpu.pipeline(launch);
+    ) -> Result<Dispatch> {
+        let compiled = self.gpu.pipeline(launch)?;
         let binding = |buffer, offset, bytes: u64| {
             wgpu::BindingResource::Buffer(wgpu::BufferBinding {
                 buffer,
@@ -170,7 +170,7 @@ impl Machine {
             entries.push(wgpu::BindGroupEntry { binding: i as u32 + 1, resource });
         }
         let bind_group = self.gpu.create_bind_group(&compiled.layout, &entries);
-        Dispatch { compiled, bind_group, workgroups: launch.workgroups }
+        Ok(Dispatch { compiled, bind_group, workgroups: launch.workgroups })
     }
 
     /// The activation buffers of a plan: those of earlier plans where they are large enough.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::device::{Cache, Gpu};
 use crate::contract::{Access, Kernel, Launch, Source};
+use crate::error::Result;
 
 /// A pipeline and the layout of its one bind group.
 #[derive(Debug)]
@@ -20,17 +21,21 @@ pub(super) struct Pipelines {
 }
 
 impl Gpu {
-    /// The pipeline of a launch; made now if it is new. Errors show in [`Gpu::check`].
-    pub(super) fn pipeline(&self, launch: &Launch) -> Arc<Compiled> {
+    /// The pipeline of a launch; made now if it is new.
+    ///
+    /// # Errors
+    /// Where its shader does not compile. Such a pipeline is not kept, so that the next one who asks is told as well.
+    pub(super) fn pipeline(&self, launch: &Launch) -> Result<Arc<Compiled>> {
         let access: Vec<Access> = launch.bindings.iter().map(|b| b.access).collect();
         let key = (launch.kernel.clone(), access);
         let mut pipelines = self.pipelines();
         if let Some(found) = pipelines.made.get(&key) {
-            return Arc::clone(found);
+            return Ok(Arc::clone(found));
         }
         let made = Arc::new(compile(self.device_for_pipelines(), &key.0, &key.1));
+        self.check(&format!("{}::{}", launch.kernel.stem, launch.kernel.entry))?;
         pipelines.made.insert(key, Arc::clone(&made));
-        made
+        Ok(made)
     }
 }
 
