@@ -92,6 +92,11 @@
 //! that builds them.
 #![deny(unsafe_code)]
 
+/// The programs of the README, compiled as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 pub mod contract;
 pub mod cpu;
 pub mod data;
