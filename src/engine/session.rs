@@ -252,9 +252,10 @@ impl Session {
         Ok(index.map(|i| executable.plan().steps[i].name()))
     }
 
-    /// Asks for words of a piece of state without waiting for them; [`Session::peeked`] gives them when they have come.
-    pub fn peek(&mut self, executable: &Executable, arena: &str, words: std::ops::Range<usize>) {
-        let Some(index) = executable.plan().arenas.iter().position(|a| a.name == arena) else { return };
+    /// Asks for words of a piece of state without waiting for them; [`Session::peeked`] gives them when they have come. Tells
+    /// whether it asked: it does not while an earlier wish is still open.
+    pub fn peek(&mut self, executable: &Executable, arena: &str, words: std::ops::Range<usize>) -> bool {
+        let Some(index) = executable.plan().arenas.iter().position(|a| a.name == arena) else { return false };
         let spec = TensorSpec::u32([words.len()]);
         let region = Region { place: Place::Arena(index), offset: words.start, spec };
         match (&mut self.backend, &executable.0) {
@@ -263,8 +264,9 @@ impl Session {
                 if let Ok(Tensor::U32(words)) = machine.read(program, &region) {
                     self.peeked = Some(words.into_iter().collect());
                 }
+                self.peeked.is_some()
             }
-            _ => {}
+            _ => false,
         }
     }
 

@@ -105,16 +105,16 @@ impl Machine {
         Ok(None)
     }
 
-    /// Asks for a region of the program's memory without waiting for it; see [`Machine::peeked`]. Does nothing while an earlier
-    /// wish is still open.
-    pub fn peek(&mut self, program: &Program, region: &Region) {
+    /// Asks for a region of the program's memory without waiting for it; see [`Machine::peeked`]. Tells whether it asked: it does
+    /// not while an earlier wish is still open.
+    pub fn peek(&mut self, program: &Program, region: &Region) -> bool {
         let bytes = region.spec.bytes();
         if self.peek.as_ref().is_none_or(|p| !p.busy && p.staging.size() < bytes) {
             let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
             let staging = self.gpu.create_buffer("progress", bytes, usage);
             self.peek = Some(Peek { staging, state: Arc::default(), busy: false, region: None });
         }
-        let Some(peek) = self.peek.as_mut().filter(|p| !p.busy) else { return };
+        let Some(peek) = self.peek.as_mut().filter(|p| !p.busy) else { return false };
         let mut encoder = self.gpu.encoder();
         encoder.copy_buffer_to_buffer(program.buffer(region.place), byte_offset(region), &peek.staging, 0, bytes);
         self.gpu.submit(encoder);
@@ -122,6 +122,7 @@ impl Machine {
         peek.state.store(PENDING, Ordering::Release);
         let state = Arc::clone(&peek.state);
         self.gpu.peek(&peek.staging, bytes, move |ok| state.store(if ok { READY } else { FAILED }, Ordering::Release));
+        true
     }
 
     /// What [`Machine::peek`] asked for, once, if it has come.

@@ -5,7 +5,7 @@ use ndarray::{ArrayD, Axis};
 use super::feed::Feed;
 use super::metrics::ConfusionTable;
 use super::model::Model;
-use super::program::{Pass, Watch};
+use super::program::{Pass, Unwatched};
 use crate::data::Dataset;
 use crate::engine::Executable;
 use crate::error::{Error, Result};
@@ -62,8 +62,7 @@ impl Model {
         let mut pass = self.evaluation_pass(data, batch)?;
         let order: Vec<u32> = (0..data.len() as u32).collect();
         let rates = vec![0.0; pass.feed.steps()];
-        let mut watch = Watch { progress: &mut |_, _| {}, stop: &|| false, first: &mut || {} };
-        let outcome = pass.run(&mut self.session, data, &order, &rates, &mut watch)?;
+        let outcome = pass.run(&mut self.session, data, &order, &rates, &mut Unwatched)?;
         let (loss, metrics) = pass.feed.means(outcome.steps, &outcome.records);
         self.evaluations.0.push_back(pass);
         let names = self.definition.metrics.iter().map(|m| m.name());

@@ -1,4 +1,4 @@
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::feed::Feed;
 use super::history::{EpochRecord, History};
@@ -102,6 +102,32 @@ impl Fit {
     }
 }
 
+/// Shows progress, listens for the wish to stop, and takes the time of the first step.
+struct FitWatch<'a> {
+    progress: Progress,
+    interrupt: &'a Interrupt,
+    start: Instant,
+    first: Option<Duration>,
+}
+
+impl Watch for FitWatch<'_> {
+    fn wants_to_stop(&self) -> bool {
+        self.interrupt.is_wished()
+    }
+
+    fn first_step(&mut self) {
+        self.first.get_or_insert(self.start.elapsed());
+    }
+
+    fn is_due(&self) -> bool {
+        self.progress.is_due()
+    }
+
+    fn show(&mut self, done: usize, records: Option<(usize, &[u32])>) {
+        self.progress.steps(done, records);
+    }
+}
+
 impl Model {
     /// Refuses data that the network cannot take.
     pub(super) fn check_data(&self, data: &Dataset) -> Result<()> {
@@ -194,26 +220,18 @@ impl Model {
         history: &mut History,
     ) -> Result<()> {
         let names: Vec<&'static str> = self.definition.metrics.iter().map(|m| m.name()).collect();
-        let mut progress = Progress::new(options.verbose, self.epochs + options.epochs, pass.feed.clone(), names);
+        let progress = Progress::new(options.verbose, self.epochs + options.epochs, pass.feed.clone(), names);
+        let mut watch = FitWatch { progress, interrupt: &options.interrupt, start, first: None };
         for _ in 0..options.epochs {
             let epoch_start = Instant::now();
             let order = self.order(train.len(), options.shuffle);
             let base = pass.clock as usize;
             let optimizer = &self.definition.optimizer;
             let rates: Vec<f32> = (0..pass.feed.steps()).map(|k| optimizer.learning_rate(base + k)).collect();
-            progress.start(self.epochs + 1);
-            let mut first = || {
-                if history.time_to_first_loss.is_zero() {
-                    history.time_to_first_loss = start.elapsed();
-                }
-            };
-            let mut watch = Watch {
-                progress: &mut |done, records| progress.steps(done, records),
-                stop: &|| options.interrupt.is_wished(),
-                first: &mut first,
-            };
+            watch.progress.start(self.epochs + 1);
             let outcome = pass.run(&mut self.session, train, &order, &rates, &mut watch)?;
             self.steps = pass.clock;
+            history.time_to_first_loss = watch.first.unwrap_or_default();
             if let Some(step) = outcome.fault {
                 let first_bad = pass.find_fault(&mut self.session, train, &order, step)?;
                 pass.set_clock(&mut self.session, self.steps, self.seed)?;
@@ -228,7 +246,7 @@ impl Model {
                     (record.val_loss, record.val_metrics) = (Some(evaluation.loss), evaluation.metrics);
                 }
                 record.seconds = epoch_start.elapsed().as_secs_f64();
-                progress.end(&record);
+                watch.progress.end(&record);
                 history.epochs.push(record);
             }
             if history.interrupted {

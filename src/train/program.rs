@@ -73,19 +73,35 @@ pub(super) struct Pass {
     last: Option<Executable>,
     /// The dataset whose samples lie on the device.
     loaded: Option<u64>,
+    /// Steps that were submitted when the records were last asked for.
+    asked: usize,
     /// Steps that the pass's clock has counted.
     pub(super) clock: u32,
 }
 
-/// What the loop tells while it runs.
-pub(super) struct Watch<'a> {
-    /// Called after every submission with the steps done, and when they are to be had the records so far.
-    pub(super) progress: &'a mut dyn FnMut(usize, Option<&[u32]>),
-    /// Whether to stop.
-    pub(super) stop: &'a dyn Fn() -> bool,
-    /// Called once, when the first step is done.
-    pub(super) first: &'a mut dyn FnMut(),
+/// Who watches a pass; by default nobody.
+pub(super) trait Watch {
+    /// Whether to stop before the next submission.
+    fn wants_to_stop(&self) -> bool {
+        false
+    }
+
+    /// The first step is done.
+    fn first_step(&mut self) {}
+
+    /// Whether it is time to show something. Records are asked for only then.
+    fn is_due(&self) -> bool {
+        false
+    }
+
+    /// `done` steps have been submitted; `records` are those of the first so many steps, where they have come.
+    fn show(&mut self, _done: usize, _records: Option<(usize, &[u32])>) {}
 }
+
+/// Watches nothing.
+pub(super) struct Unwatched;
+
+impl Watch for Unwatched {}
 
 /// What a pass over the data gave.
 pub(super) struct Outcome {
@@ -112,7 +128,7 @@ impl Pass {
             Some(batch) => Some(session.prepare(recipe.plan(session, &feed, batch)?)?),
             None => None,
         };
-        Ok(Pass { feed, full, last, loaded: None, clock: 0 })
+        Ok(Pass { feed, full, last, loaded: None, asked: 0, clock: 0 })
     }
 
     /// The plan of a full batch.
@@ -146,13 +162,14 @@ impl Pass {
         data: &Dataset,
         order: &[u32],
         rates: &[f32],
-        watch: &mut Watch<'_>,
+        watch: &mut dyn Watch,
     ) -> Result<Outcome> {
         if self.feed.is_resident() && self.loaded != Some(data.id()) {
             self.feed.load(session, data)?;
             self.loaded = Some(data.id());
         }
         self.feed.begin(session, self.clock, rates, order)?;
+        self.asked = 0;
         let (steps, per_shard) = (self.feed.steps(), self.feed.steps_per_shard());
         let mut done = 0;
         'pass: while done < steps {
@@ -161,7 +178,7 @@ impl Pass {
             }
             let end = (done / per_shard + 1) * per_shard;
             while done < end.min(steps) {
-                if (watch.stop)() {
+                if watch.wants_to_stop() {
                     break 'pass;
                 }
                 done += self.some_steps(session, done, end.min(steps), watch)?;
@@ -172,12 +189,12 @@ impl Pass {
     }
 
     /// Runs some steps from `done` on, none after `end`.
-    fn some_steps(&self, session: &mut Session, done: usize, end: usize, watch: &mut Watch<'_>) -> Result<usize> {
+    fn some_steps(&self, session: &mut Session, done: usize, end: usize, watch: &mut dyn Watch) -> Result<usize> {
         let executable = self.executable(done);
         if done == 0 {
             session.run_steps(executable, 1)?;
             session.wait()?;
-            (watch.first)();
+            watch.first_step();
             return Ok(1);
         }
         let full_left = if self.last.is_some() { self.feed.steps() - 1 - done } else { usize::MAX };
@@ -185,11 +202,16 @@ impl Pass {
     }
 
     /// Passes on what is known of the steps so far, without waiting for it.
-    fn show(&self, session: &mut Session, done: usize, watch: &mut Watch<'_>) {
+    fn show(&mut self, session: &mut Session, done: usize, watch: &mut dyn Watch) {
+        if !watch.is_due() {
+            return;
+        }
         let records = session.peeked();
-        (watch.progress)(done, records.as_deref());
+        watch.show(done, records.as_deref().map(|records| (self.asked, records)));
         let (arena, spec) = self.feed.records(self.feed.steps());
-        session.peek(self.executable(0), &arena, 0..spec.shape.elements());
+        if session.peek(self.executable(0), &arena, 0..spec.shape.elements()) {
+            self.asked = done;
+        }
     }
 
     /// The one readback that is waited for: clock and records.

@@ -1,73 +1,46 @@
 //! What a person sees while a model trains: a bar in a terminal, a line per epoch in a pipe, nothing where they want none.
 
-use std::io::IsTerminal;
-use std::time::{Duration, Instant};
-
 use super::feed::Feed;
 use super::history::EpochRecord;
-
-/// How often the numbers beside the bar change.
-const EVERY: Duration = Duration::from_millis(200);
+use bar::Bar;
 
 pub(super) struct Progress {
     verbose: bool,
     epochs: usize,
     feed: Feed,
     names: Vec<&'static str>,
-    shown: Instant,
-    #[cfg(feature = "cli")]
-    bar: Option<indicatif::ProgressBar>,
+    bar: Option<Bar>,
 }
 
 impl Progress {
     pub(super) fn new(verbose: bool, epochs: usize, feed: Feed, names: Vec<&'static str>) -> Self {
-        Progress {
-            verbose,
-            epochs,
-            feed,
-            names,
-            shown: Instant::now(),
-            #[cfg(feature = "cli")]
-            bar: None,
-        }
+        Progress { verbose, epochs, feed, names, bar: None }
     }
 
     pub(super) fn start(&mut self, epoch: usize) {
-        #[cfg(feature = "cli")]
-        if self.verbose && std::io::stderr().is_terminal() {
-            let bar = indicatif::ProgressBar::new(self.feed.steps() as u64);
-            let line = "{prefix} {bar:28.cyan/dim} {pos}/{len} {elapsed}<{eta} {per_sec}{msg}";
-            if let Ok(style) = indicatif::ProgressStyle::with_template(line) {
-                bar.set_style(style);
-            }
-            bar.set_prefix(format!("epoch {epoch}/{}", self.epochs));
-            self.bar = Some(bar);
+        if self.verbose {
+            self.bar = Bar::new(&format!("epoch {epoch}/{}", self.epochs), self.feed.steps());
         }
-        let _ = epoch;
     }
 
-    /// `done` steps of the epoch have been submitted; `records` are those of some of them, where they are known.
-    pub(super) fn steps(&mut self, done: usize, records: Option<&[u32]>) {
-        if self.shown.elapsed() < EVERY {
-            return;
+    /// Whether there is a bar, and it has stood still for a while.
+    pub(super) fn is_due(&self) -> bool {
+        self.bar.as_ref().is_some_and(Bar::is_due)
+    }
+
+    /// `done` steps of the epoch have been submitted; `records` are those of the first so many, where they are known.
+    pub(super) fn steps(&mut self, done: usize, records: Option<(usize, &[u32])>) {
+        let numbers = records.filter(|(steps, _)| *steps > 0).map(|(steps, records)| {
+            let (loss, metrics) = self.feed.means(steps, records);
+            self.numbers("", loss, &metrics)
+        });
+        if let Some(bar) = &mut self.bar {
+            bar.show(done, numbers);
         }
-        self.shown = Instant::now();
-        #[cfg(feature = "cli")]
-        if let Some(bar) = &self.bar {
-            bar.set_position(done as u64);
-            if let Some(records) = records {
-                let (loss, metrics) = self.feed.means(done, records);
-                bar.set_message(format!("  {}", self.numbers("", loss, &metrics)));
-            }
-        }
-        let _ = (done, records, &self.feed);
     }
 
     pub(super) fn end(&mut self, record: &EpochRecord) {
-        #[cfg(feature = "cli")]
-        if let Some(bar) = self.bar.take() {
-            bar.finish_and_clear();
-        }
+        self.bar = None;
         if !self.verbose {
             return;
         }
@@ -78,9 +51,8 @@ impl Progress {
             line += &self.numbers("val_", loss, &values(&record.val_metrics));
         }
         let width = self.epochs.to_string().len();
-        let line = format!("epoch {:>width$}/{}  {:6.1} s  {line}", record.epoch, self.epochs, record.seconds);
         // Standard error keeps standard output free for results; in a terminal both are seen.
-        eprintln!("{line}");
+        eprintln!("epoch {:>width$}/{}  {:6.1} s  {line}", record.epoch, self.epochs, record.seconds);
     }
 
     fn numbers(&self, prefix: &str, loss: f64, metrics: &[f64]) -> String {
@@ -89,5 +61,75 @@ impl Progress {
             text += &format!("  {prefix}{name} {value:.4}");
         }
         text
+    }
+}
+
+#[cfg(feature = "cli")]
+mod bar {
+    use std::io::IsTerminal;
+    use std::time::{Duration, Instant};
+
+    use indicatif::{ProgressBar, ProgressStyle};
+
+    /// How often the bar moves.
+    const EVERY: Duration = Duration::from_millis(200);
+
+    /// A bar on the last line of the terminal; it vanishes when it is dropped.
+    pub(super) struct Bar {
+        bar: ProgressBar,
+        shown: Instant,
+    }
+
+    impl Bar {
+        /// A bar, where standard error is a terminal.
+        pub(super) fn new(prefix: &str, steps: usize) -> Option<Bar> {
+            if !std::io::stderr().is_terminal() {
+                return None;
+            }
+            let bar = ProgressBar::new(steps as u64).with_prefix(prefix.to_owned());
+            let line = "{prefix} {bar:28.cyan/dim} {pos}/{len} {elapsed}<{eta} {per_sec}{msg}";
+            if let Ok(style) = ProgressStyle::with_template(line) {
+                bar.set_style(style);
+            }
+            Some(Bar { bar, shown: Instant::now() })
+        }
+
+        pub(super) fn is_due(&self) -> bool {
+            self.shown.elapsed() >= EVERY
+        }
+
+        pub(super) fn show(&mut self, done: usize, numbers: Option<String>) {
+            self.shown = Instant::now();
+            self.bar.set_position(done as u64);
+            if let Some(numbers) = numbers {
+                self.bar.set_message(format!("  {numbers}"));
+            }
+        }
+    }
+
+    impl Drop for Bar {
+        fn drop(&mut self) {
+            self.bar.finish_and_clear();
+        }
+    }
+}
+
+#[cfg(not(feature = "cli"))]
+mod bar {
+    /// Without the feature `cli` there is no bar.
+    pub(super) enum Bar {}
+
+    impl Bar {
+        pub(super) fn new(_prefix: &str, _steps: usize) -> Option<Bar> {
+            None
+        }
+
+        pub(super) fn is_due(&self) -> bool {
+            match *self {}
+        }
+
+        pub(super) fn show(&mut self, _done: usize, _numbers: Option<String>) {
+            match *self {}
+        }
     }
 }
