@@ -102,7 +102,7 @@ fn reduce_group(
 }
 
 @compute @workgroup_size(${GROUP})
-fn expand(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+fn reduce_expand(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let i = linear_id(gid, groups);
     if (i < p.outputs) {
         y[i] = x[kept_offset(i)] * p.scale;

@@ -153,15 +153,22 @@ impl Plan {
         let mut total = self.state_bytes();
         refuse("parameters, optimizer state and data".into(), total, limits.budget, "bytes", "memory budget")?;
         let mut seen = vec![false; self.buffers.len()];
+        let mut make = |node: String, region: &Region| {
+            refuse(node.clone(), region.spec.bytes(), limits.buffer, "bytes", "largest buffer")?;
+            match region.place {
+                Place::Buffer(b) if !std::mem::replace(&mut seen[b], true) => {
+                    total += self.buffers[b].bytes();
+                    refuse(node, total, limits.budget, "bytes", "memory budget")
+                }
+                _ => Ok(()),
+            }
+        };
+        for (name, region) in &self.inputs {
+            make(format!("input \"{name}\""), region)?;
+        }
         for step in &self.steps {
             for region in step.outputs.iter().chain(&step.temps) {
-                refuse(step.name(), region.spec.bytes(), limits.buffer, "bytes", "largest buffer")?;
-                if let Place::Buffer(b) = region.place
-                    && !std::mem::replace(&mut seen[b], true)
-                {
-                    total += self.buffers[b].bytes();
-                    refuse(step.name(), total, limits.budget, "bytes", "memory budget")?;
-                }
+                make(step.name(), region)?;
             }
             for region in step.inputs.iter().chain(&step.outputs).chain(&step.temps) {
                 refuse(step.name(), region.spec.bytes(), limits.binding, "bytes", "largest storage binding")?;

@@ -248,7 +248,7 @@ impl OpDef for Expand {
             scale: self.scale as f32,
             pad: [0; 3],
         };
-        let kernel = Kernel::of::<Self>("expand").define("KEPT", self.shape.len()).define("GONE", 1).define("MAX", 0);
+        let kernel = Kernel::of::<Self>("reduce_expand").define("KEPT", self.shape.len()).define("GONE", 1).define("MAX", 0);
         Launch::new(kernel.define("COMBINE", "a + b"), &params, grid(n)).bind_all(io).into()
     }
 
