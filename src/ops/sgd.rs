@@ -16,7 +16,7 @@ use crate::shape::TensorSpec;
 #[derive(Clone, Debug)]
 pub struct Sgd {
     /// How much of the velocity is kept, in 0..=1; with 0 there is no velocity.
-    pub momentum: f32,
+    pub momentum: f64,
     /// Nesterov's form of momentum.
     pub nesterov: bool,
 }
@@ -69,7 +69,7 @@ impl OpDef for Sgd {
         let kernel = Kernel::of::<Self>("sgd")
             .define("MOMENTUM", u32::from(self.with_velocity()))
             .define("NESTEROV", u32::from(self.nesterov));
-        let params = Params { n4: n4 as u32, steps, momentum: self.momentum };
+        let params = Params { n4: n4 as u32, steps, momentum: self.momentum as f32 };
         Launch::new(kernel, &params, grid(n4)).bind_in_place(io, self.writes()).into()
     }
 
@@ -81,7 +81,7 @@ impl OpDef for Sgd {
             return;
         }
         let lr = T::of(f64::from(learning_rate(clock, schedule)));
-        let (momentum, nesterov) = (T::of(f64::from(self.momentum)), self.nesterov);
+        let (momentum, nesterov) = (T::of(self.momentum), self.nesterov);
         match state {
             [p, v, g] => {
                 let g = g.f();

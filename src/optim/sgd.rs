@@ -8,7 +8,7 @@ use crate::ops::sgd;
 #[derive(Clone, Debug)]
 pub struct Sgd {
     rate: f32,
-    momentum: f32,
+    momentum: f64,
     nesterov: bool,
 }
 
@@ -20,7 +20,7 @@ impl Sgd {
 
     /// Keeps this share of the last step.
     #[must_use]
-    pub fn momentum(self, momentum: f32) -> Self {
+    pub fn momentum(self, momentum: f64) -> Self {
         Sgd { momentum, ..self }
     }
 
