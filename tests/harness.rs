@@ -1,0 +1,225 @@
+//! The checks themselves: each goes red on a planted fault, and stays green without one. The ops with faults live in user code, so
+//! that they also show that an op can.
+
+mod common;
+#[path = "harness/softsign.rs"]
+mod softsign;
+
+use common::rows::{Bound, Row, Values};
+use galen::nn::{Dense, Loss, Sequential};
+use galen::optim::Adam;
+use galen::train::{Compile, Fit, Setup};
+use galen::{Device, Error, Plan, Tensor};
+use ndarray::Array2;
+use softsign::{Fault, softsign};
+
+/// A fault's name and what it does to a result.
+type Planted<'a> = (&'a str, Box<dyn FnOnce(&mut [f32])>);
+
+fn cpu() -> Device {
+    Device::cpu_with_threads(1).expect("a thread")
+}
+
+/// 3 · 50 elements: more than two workgroups.
+fn row(fault: Fault) -> Row {
+    Row::new("softsign", move |_, x| softsign(&x[0], fault))
+        .f32([3, 50], Values::OffZero)
+        .bounds(Bound::Ulps(4.0), Bound::Ulps(8.0))
+}
+
+/// What the parity test does with a row.
+fn parity(row: &Row, device: &Device) -> Result<(), String> {
+    let case = common::build(row).map_err(|e| e.to_string())?;
+    let actual =
+        if device.is_gpu() { case.run_on_gpu(device)? } else { case.run(device).map_err(|e| e.to_string())? };
+    case.compare(&actual)
+}
+
+fn red(result: Result<(), String>, word: &str) {
+    match result {
+        Ok(()) => panic!("a planted fault was not seen ({word})"),
+        Err(e) => assert!(e.contains(word), "\"{e}\" does not speak of \"{word}\""),
+    }
+}
+
+/// A result in which the elements that `change` is given are replaced.
+fn changed(results: &[Tensor], which: usize, change: impl FnOnce(&mut [f32])) -> Vec<Tensor> {
+    let mut results = results.to_vec();
+    match &mut results[which] {
+        Tensor::F32(x) => change(x.as_slice_mut().expect("in order")),
+        other => panic!("floats were expected, not {other:?}"),
+    }
+    results
+}
+
+/// Every row of the table would notice a NaN, a wrong element and a zero in place of a result: no bound is so wide that it accepts
+/// anything.
+#[test]
+fn no_row_accepts_a_planted_fault() {
+    let (device, mut planted) = (cpu(), 0);
+    for row in common::rows::all() {
+        let name = format!("{}/{}", row.stem, row.name);
+        let case = common::build(&row).expect("a case");
+        let results = case.run(&device).expect("a run");
+        case.compare(&results).unwrap_or_else(|e| panic!("{name}, without a fault: {e}"));
+        assert!(case.compare(&results[1..]).is_err(), "{name}: a missing result");
+        for (which, result) in results.iter().enumerate() {
+            let truth = common::floats(result);
+            let largest = truth.iter().filter(|v| v.is_finite()).fold(0.0f64, |m, v| m.max(v.abs())) as f32;
+            let Some(at) = truth.iter().position(|v| v.is_finite() && *v as f32 == largest || -*v as f32 == largest)
+            else {
+                continue;
+            };
+            if let Tensor::U32(x) = result {
+                let mut wrong = results.clone();
+                let mut x = x.clone();
+                x.as_slice_mut().expect("in order")[at] ^= 1;
+                wrong[which] = Tensor::U32(x);
+                assert!(case.compare(&wrong).is_err(), "{name}, result {which}: a wrong integer");
+            }
+            if !matches!(result, Tensor::F32(_)) {
+                continue;
+            }
+            let faults: [Planted; 4] = [
+                ("a NaN", Box::new(|x| x[at] = f32::NAN)),
+                ("nothing written", Box::new(|x| x.fill(f32::from_bits(u32::MAX)))),
+                ("an infinity", Box::new(|x| x[at] = f32::INFINITY)),
+                ("one element off by a hundredth", Box::new(|x| x[at] += 0.01 * largest.max(1e-3))),
+            ];
+            for (fault, change) in faults {
+                let wrong = changed(&results, which, change);
+                assert!(case.compare(&wrong).is_err(), "{name}, result {which}: {fault}");
+                planted += 1;
+            }
+            if largest > 0.0 {
+                let wrong = changed(&results, which, |x| x.fill(0.0));
+                assert!(case.compare(&wrong).is_err(), "{name}, result {which}: zero instead of it");
+                planted += 1;
+            }
+        }
+    }
+    println!("{planted} planted faults");
+}
+
+#[test]
+fn swapped_operands_are_seen() {
+    let row = |swapped: bool| {
+        Row::new("sub", move |_, x| Ok(vec![if swapped { x[1].sub(&x[0])? } else { x[0].sub(&x[1])? }]))
+            .f32([3, 7], Values::Normal)
+            .f32([3, 7], Values::Normal)
+    };
+    let (right, swapped) = (common::build(&row(false)).expect("a case"), common::build(&row(true)).expect("a case"));
+    let results = swapped.run(&cpu()).expect("a run");
+    swapped.compare(&results).expect("the same case");
+    red(right.compare(&results), "result 0");
+    // The gradients of the two inputs are swapped as well; right outputs must not hide that.
+    let mut mixed = right.run(&cpu()).expect("a run");
+    mixed.swap(1, 2);
+    red(right.compare(&mixed), "result 1");
+}
+
+#[test]
+fn the_comparison_accepts_only_what_is_within_the_bound() {
+    let compare = |a: f64, e: f64, bound| common::compare(&[a], &[e], bound, Some(&[4.0]));
+    let unit = common::UNIT;
+    for (bound, allowed) in
+        [(Bound::Exact, 0.0), (Bound::Ulps(2.0), 2.0), (Bound::Terms(2.0), 8.0), (Bound::Scale(2.0), 2.0)]
+    {
+        assert!(compare(1.0 + allowed * unit, 1.0, bound).is_ok(), "{bound:?}");
+        assert!(compare(1.0 + (allowed + 0.5) * unit, 1.0, bound).is_err(), "{bound:?}");
+        assert!(compare(f64::NAN, 1.0, bound).is_err() && compare(1.0, f64::NAN, bound).is_err(), "{bound:?}");
+        assert!(compare(f64::INFINITY, 1.0, bound).is_err(), "{bound:?}");
+        assert!(compare(-1.0, 1.0, bound).is_err(), "{bound:?}");
+    }
+    assert!(common::compare(&[], &[1.0], Bound::Exact, None).is_err(), "an empty result");
+}
+
+#[test]
+fn a_run_on_the_cpu_does_not_pass_for_one_on_a_gpu() {
+    let row = row(Fault::None);
+    let case = common::build(&row).expect("a case");
+    let error = case.run_on_gpu(&cpu()).expect_err("the CPU is no GPU");
+    assert!(error.contains("did not run on a GPU"), "{error}");
+    let plan =
+        Plan::new(&case.graph, &case.fetch, Some(&galen::contract::GpuTraits { software: true })).expect("a plan");
+    let planned = plan.dispatches() as u64;
+    assert!(planned == 2 && common::every_step_ran(&plan, planned).is_ok());
+    for made in [0, planned - 1, planned + 1] {
+        assert!(common::every_step_ran(&plan, made).is_err(), "{made} dispatches of {planned}");
+    }
+}
+
+#[test]
+fn an_op_in_user_code_agrees_with_its_twin_and_its_gradient_with_differences() {
+    common::finite::check(&row(Fault::None)).expect("the gradient");
+    parity(&row(Fault::None), &cpu()).expect("the CPU");
+    if let Some(gpu) = common::own_gpu() {
+        parity(&row(Fault::None), &gpu).expect("the GPU");
+    }
+}
+
+#[test]
+fn wrong_gradients_are_seen_though_kernel_and_twin_agree() {
+    for fault in [Fault::ZeroGradient, Fault::WrongGradient] {
+        red(common::finite::check(&row(fault)), "finite difference");
+        parity(&row(fault), &cpu()).expect("kernel and twin have the same fault");
+    }
+}
+
+#[test]
+fn faults_in_a_kernel_are_seen() {
+    red(parity(&row(Fault::Unwritten), &cpu()), "unwritten");
+    let Some(gpu) = common::own_gpu() else { return };
+    red(parity(&row(Fault::OneElement), &gpu), "element 70");
+    red(parity(&row(Fault::OneUnwritten), &gpu), "element 70 was not written");
+    red(parity(&row(Fault::Unwritten), &gpu), "unwritten");
+    red(parity(&row(Fault::Swapped), &gpu), "element 0");
+    parity(&row(Fault::None), &gpu).expect("the op without a fault, on the same device");
+}
+
+#[test]
+fn a_shader_that_does_not_compile_is_an_error() {
+    let Some(gpu) = common::own_gpu() else { return };
+    let case = common::build(&row(Fault::Broken)).expect("a case");
+    for attempt in ["first", "second"] {
+        match case.run(&gpu) {
+            Err(Error::Backend { message, .. }) => {
+                assert!(message.contains("softsign") && message.contains("nobody_knows"), "{attempt}: {message}");
+            }
+            other => panic!("{attempt}: {other:?}"),
+        }
+    }
+    parity(&row(Fault::None), &gpu).expect("the device works on");
+}
+
+#[test]
+fn an_op_in_user_code_refuses_what_it_cannot_take() {
+    let graph = galen::Graph::new();
+    let x = graph.input("x", [3], galen::DType::U32).expect("an input");
+    let error = graph.in_layer("mine", || softsign(&x, Fault::None)).expect_err("integers");
+    assert!(error.to_string().contains("mine") && error.to_string().contains("softsign"), "{error}");
+}
+
+/// A small regression through a layer made of the op: the loss falls, on every device alike.
+#[test]
+fn an_op_in_user_code_trains() {
+    let x = Array2::from_shape_fn((64, 2), |(i, j)| ((i * 7 + j * 13) % 16) as f32 / 8.0 - 1.0);
+    let y = Array2::from_shape_fn((64, 1), |(i, _)| x[[i, 0]] * x[[i, 1]]);
+    let data = galen::data::Dataset::new(x, y).expect("data");
+    let losses = |device: &Device| -> galen::Result<Vec<f64>> {
+        let network = Sequential::new([2]).with(Dense::new(16)).with(softsign::Activation).with(Dense::new(1));
+        let setup = Setup::on(device).seed(4);
+        let mut model = network.compile_on(&setup, Adam::new(0.02), Loss::MeanSquaredError, &[])?;
+        let history = model.fit(&data, &Fit::new().epochs(40).batch_size(16).verbose(false))?;
+        Ok(history.losses())
+    };
+    let on_cpu = losses(&cpu()).expect("a training on the CPU");
+    let (first, last) = (on_cpu[0], on_cpu[on_cpu.len() - 1]);
+    assert!(last < 0.2 * first, "the loss fell from {first} to {last} only");
+    if let Some(gpu) = common::own_gpu() {
+        let on_gpu = losses(&gpu).expect("a training on the GPU");
+        for (epoch, (a, b)) in on_cpu.iter().zip(&on_gpu).enumerate() {
+            assert!((a - b).abs() <= 1e-3 * first, "epoch {epoch}: {a} on the CPU, {b} on the GPU");
+        }
+    }
+}
