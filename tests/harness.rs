@@ -81,10 +81,10 @@ fn no_row_accepts_a_planted_fault() {
                 continue;
             }
             let faults: [Planted; 4] = [
-                ("a NaN", Box::new(|x| x[at] = f32::NAN)),
+                ("a NaN", Box::new(move |x| x[at] = f32::NAN)),
                 ("nothing written", Box::new(|x| x.fill(f32::from_bits(u32::MAX)))),
-                ("an infinity", Box::new(|x| x[at] = f32::INFINITY)),
-                ("one element off by a hundredth", Box::new(|x| x[at] += 0.01 * largest.max(1e-3))),
+                ("an infinity", Box::new(move |x| x[at] = f32::INFINITY)),
+                ("one element off by a hundredth", Box::new(move |x| x[at] += 0.01 * largest.max(1e-3))),
             ];
             for (fault, change) in faults {
                 let wrong = changed(&results, which, change);
