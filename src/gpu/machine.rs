@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Instant;
 
 use super::device::Gpu;
@@ -31,6 +32,8 @@ pub struct Program {
     pub(super) dispatches: Vec<Dispatch>,
     /// For every step of the plan, the index after its last dispatch.
     pub(super) step_ends: Vec<usize>,
+    /// Runs that one submission holds; learned from how long they take, beginning with one.
+    pub(super) steps_per_submission: AtomicUsize,
     arenas: Vec<wgpu::Buffer>,
     buffers: Vec<wgpu::Buffer>,
 }
@@ -58,7 +61,6 @@ pub struct Machine {
     pub(super) staging: Option<wgpu::Buffer>,
     pub(super) in_flight: VecDeque<(wgpu::SubmissionIndex, usize)>,
     pub(super) last_done: Option<Instant>,
-    pub(super) steps_per_submission: usize,
     pub(super) peek: Option<Peek>,
 }
 
@@ -72,7 +74,6 @@ impl Machine {
             staging: None,
             in_flight: VecDeque::new(),
             last_done: None,
-            steps_per_submission: 1,
             peek: None,
         }
     }
@@ -117,7 +118,14 @@ impl Machine {
     pub fn prepare(&mut self, plan: Arc<Plan>) -> Result<Program> {
         let arenas = plan.arenas.iter().map(|a| self.arena(&a.name).cloned()).collect::<Result<Vec<_>>>()?;
         let buffers = self.activations(&plan)?;
-        let mut program = Program { plan, dispatches: Vec::new(), step_ends: Vec::new(), arenas, buffers };
+        let mut program = Program {
+            plan,
+            dispatches: Vec::new(),
+            step_ends: Vec::new(),
+            steps_per_submission: AtomicUsize::new(1),
+            arenas,
+            buffers,
+        };
         let plan = Arc::clone(&program.plan);
         let align = self.gpu.uniform_alignment();
         let (mut params, mut offsets) = (Vec::new(), Vec::new());

@@ -37,9 +37,9 @@ impl Machine {
     /// # Errors
     /// Where the device is lost.
     pub fn run_some(&mut self, program: &Program, at_most: usize) -> Result<usize> {
-        let steps = at_most.min(self.steps_per_submission);
+        let steps = at_most.min(program.steps_per_submission.load(Ordering::Relaxed));
         while self.in_flight.len() >= IN_FLIGHT {
-            self.wait_for_oldest()?;
+            self.wait_for_oldest(program)?;
         }
         let mut encoder = self.gpu.encoder();
         for _ in 0..steps {
@@ -55,18 +55,21 @@ impl Machine {
         Ok(steps)
     }
 
-    /// Waits for the oldest submission and learns from it how many steps the next one should hold.
-    fn wait_for_oldest(&mut self) -> Result<()> {
+    /// Waits for the oldest submission and learns from it how many steps the program's next one should hold.
+    fn wait_for_oldest(&mut self, program: &Program) -> Result<()> {
         let Some((submission, steps)) = self.in_flight.pop_front() else { return Ok(()) };
         self.gpu.wait(Some(submission))?;
         let now = Instant::now();
         if let Some(before) = self.last_done.replace(now) {
-            let took = now - before;
-            if took < TARGET / 2 && steps == self.steps_per_submission {
-                self.steps_per_submission = (steps * 2).min(MOST_STEPS);
+            let (took, now_held) = (now - before, program.steps_per_submission.load(Ordering::Relaxed));
+            let next = if took < TARGET / 2 && steps == now_held {
+                (steps * 2).min(MOST_STEPS)
             } else if took > TARGET * 2 {
-                self.steps_per_submission = (self.steps_per_submission / 2).max(1);
-            }
+                (now_held / 2).max(1)
+            } else {
+                now_held
+            };
+            program.steps_per_submission.store(next, Ordering::Relaxed);
         }
         Ok(())
     }
