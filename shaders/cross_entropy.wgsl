@@ -36,7 +36,7 @@ const HIGH: f32 = 0.9999999;
 // d loss / d score, from the score, its target and the sum of the column's targets.
 fn slope(score: f32, wanted: f32, all_wanted: f32, column: u32) -> f32 {
 #if LOGITS
-    return exp(score - statistic[column]) * all_wanted - wanted;
+    return spoiled_by(statistic[column], exp(score - statistic[column]) * all_wanted - wanted);
 #else
     return select(0.0, -wanted / score, score >= LOW && score <= HIGH);
 #end
@@ -84,7 +84,7 @@ fn cross_entropy_grad(
 // -log of a probability, clipped. Not clamp(): that may drop a NaN.
 fn surprise(probability: f32) -> f32 {
     let low = select(probability, LOW, probability < LOW);
-    return -log(select(low, HIGH, low > HIGH));
+    return select(-log(select(low, HIGH, low > HIGH)), probability, is_nan_bits(probability));
 }
 
 @compute @workgroup_size(${WIDTH})
@@ -104,7 +104,7 @@ fn cross_entropy(
     var m = scores[first];
     for (var j = lane; j < p.c; j += LANES) {
         let z = scores[first + j * p.inner];
-        m = select(m, z, z > m);
+        m = larger(m, z);
     }
     m = column_max(lane, m);
     var s = 0.0;
@@ -137,10 +137,11 @@ fn cross_entropy(
     l = column_sum(lane, l);
 #end
     if (lane == 0u) {
-        loss[column] = l;
 #if LOGITS
-        statistic[column] = m + log_s;
+        loss[column] = spoiled_by(m, l);
+        statistic[column] = spoiled_by(m, m + log_s);
 #else
+        loss[column] = l;
         statistic[column] = 0.0;
 #end
     }

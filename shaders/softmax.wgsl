@@ -1,9 +1,10 @@
 // softmax:       y = exp(x - m) / s   with m = max x, s = sum exp(x - m);   with LOG   y = (x - m) - log s
 // softmax_grad:  dx = y (dy - sum dy y);                                    with LOG   dx = dy - exp(y) sum dy
 // Shapes: all [outer, c, inner]; maximum and sums run along c. One invocation, or one workgroup, computes one column (see
-// shared/column.wgsl). x - m is never above 0, so exp cannot overflow; a NaN reaches the sum and with it the whole column.
+// shared/column.wgsl). x - m is never above 0, so exp cannot overflow; a NaN or an infinite maximum makes the whole column NaN.
 // Twin: src/ops/softmax.rs.
 #include "index"
+#include "bits"
 
 struct Params {
     columns: u32,
@@ -72,7 +73,7 @@ fn softmax(
     var m = x[first];
     for (var j = lane; j < p.c; j += LANES) {
         let v = x[first + j * p.inner];
-        m = select(m, v, v > m);
+        m = larger(m, v);
     }
     m = column_max(lane, m);
     var s = 0.0;
@@ -94,9 +95,9 @@ fn softmax(
     for (var j = lane; j < p.c; j += LANES) {
         let i = first + j * p.inner;
 #if LOG
-        y[i] = (x[i] - m) - log_s;
+        y[i] = spoiled_by(m, (x[i] - m) - log_s);
 #else
-        y[i] = y[i] / s;
+        y[i] = spoiled_by(m, y[i] / s);
 #end
     }
 }

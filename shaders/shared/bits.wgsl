@@ -8,6 +8,17 @@ fn is_nan_bits(x: f32) -> bool {
     return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u;
 }
 
+// The larger of two, where a NaN counts as largest.
+fn larger(a: f32, b: f32) -> f32 {
+    return select(a, b, !is_nan_bits(a) && (b > a || is_nan_bits(b)));
+}
+
+// `value`, or NaN where `top` is NaN or infinite. What a driver's exp or log makes of a NaN is its own affair (one was seen to give
+// an ordinary number), so a column with such a top is marked here.
+fn spoiled_by(top: f32, value: f32) -> f32 {
+    return select(bitcast<f32>(bitcast<u32>(top) | 0x7fc00000u), value, is_finite_bits(top));
+}
+
 // A NaN that no compiler folds away: `zero` is a uniform or loaded 0.
 fn quiet_nan(zero: u32) -> f32 {
     return bitcast<f32>(0x7fc00000u | zero);

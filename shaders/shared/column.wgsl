@@ -1,6 +1,7 @@
 // Walking a tensor [outer, c, inner] one column at a time: the c elements that share an outer and an inner index. Element j of a
 // column lies at first_of(column) + j * p.inner. With LANES == 1 an invocation has a column to itself; else a workgroup of LANES
-// invocations shares it, lane by lane, and sums are trees of a fixed shape. `p` is the kernel's Params, with columns, c and inner.
+// invocations shares it, lane by lane, and sums are trees of a fixed shape. `p` is the kernel's Params, with columns, c and inner; `bits` must be
+// included before.
 
 const LANES: u32 = ${LANES}u;
 
@@ -55,7 +56,7 @@ fn column_max(lane: u32, v: f32) -> f32 {
     for (var half = LANES / 2u; half > 0u; half /= 2u) {
         workgroupBarrier();
         if (lane < half) {
-            partial[lane] = select(partial[lane], partial[lane + half], partial[lane + half] > partial[lane]);
+            partial[lane] = larger(partial[lane], partial[lane + half]);
         }
     }
     workgroupBarrier();
