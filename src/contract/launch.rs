@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytemuck::Pod;
 
 use super::{GROUP_SIZE, Io, OpDef};
+use crate::error::Result;
 use crate::shape::TensorSpec;
 
 /// Workgroups that WebGPU guarantees along one dimension of a dispatch.
@@ -66,7 +67,10 @@ impl Kernel {
     }
 
     /// The WGSL that is compiled: the template with its definitions and includes filled in.
-    pub fn wgsl(&self) -> String {
+    ///
+    /// # Errors
+    /// On a mistake in the template, with the line.
+    pub fn wgsl(&self) -> Result<String> {
         match &self.source {
             Source::Own(text) => super::expand(text, &self.defines),
             Source::Custom(text) => super::expand(text, &self.defines),

@@ -24,7 +24,7 @@ impl Gpu {
     /// The pipeline of a launch; made now if it is new.
     ///
     /// # Errors
-    /// Where its shader does not compile. Such a pipeline is not kept, so that the next one who asks is told as well.
+    /// Where its template has a mistake or its shader does not compile. Such a pipeline is not kept, so that the next one who asks is told as well.
     pub(super) fn pipeline(&self, launch: &Launch) -> Result<Arc<Compiled>> {
         let access: Vec<Access> = launch.bindings.iter().map(|b| b.access).collect();
         let key = (launch.kernel.clone(), access);
@@ -32,17 +32,18 @@ impl Gpu {
         if let Some(found) = pipelines.made.get(&key) {
             return Ok(Arc::clone(found));
         }
-        let made = Arc::new(compile(self.device_for_pipelines(), &key.0, &key.1));
+        let wgsl = launch.kernel.wgsl()?;
+        let made = Arc::new(compile(self.device_for_pipelines(), &key.0, wgsl, &key.1));
         self.check(&format!("{}::{}", launch.kernel.stem, launch.kernel.entry))?;
         pipelines.made.insert(key, Arc::clone(&made));
         Ok(made)
     }
 }
 
-fn compile(device: &wgpu::Device, kernel: &Kernel, access: &[Access]) -> Compiled {
+fn compile(device: &wgpu::Device, kernel: &Kernel, wgsl: String, access: &[Access]) -> Compiled {
     let label = format!("{}::{}", kernel.stem, kernel.entry);
     let descriptor =
-        wgpu::ShaderModuleDescriptor { label: Some(&label), source: wgpu::ShaderSource::Wgsl(kernel.wgsl().into()) };
+        wgpu::ShaderModuleDescriptor { label: Some(&label), source: wgpu::ShaderSource::Wgsl(wgsl.into()) };
     let module = match kernel.source {
         Source::Own(_) => {
             let mut checks = wgpu::ShaderRuntimeChecks::checked();

@@ -24,7 +24,7 @@ fn every_shader_is_portable_and_agrees_with_its_launch() {
     for (name, plan) in super::plans() {
         for step in &plan.steps {
             for launch in &step.launches {
-                let wgsl = launch.kernel.wgsl();
+                let wgsl = launch.kernel.wgsl().expect("a template without mistakes");
                 let (module, info) = modules.entry(wgsl.clone()).or_insert_with(|| parse(&wgsl));
                 let entry = launch.kernel.entry.to_string();
                 let mut result = agrees(module, info, step, launch);
