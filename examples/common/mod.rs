@@ -14,12 +14,19 @@ use ndarray::Array1;
 
 pub use options::Options;
 
-/// Training and test set: those of `--data`, or the digits that come with Galen. `channels` says whether an image is
-/// `[1, 28, 28]` or `[784]`.
-pub fn load(options: &Options, channels: bool) -> Result<(Dataset, Dataset)> {
-    let mnist = match &options.data {
-        Some(dir) => idx::mnist(dir).with_context(|| format!("--data {}", dir.display()))?,
-        None => digits::load()?,
+/// Training and test set, and a line that says what they are: those of `--data`, or the digits that come with Galen.
+/// `channels` says whether an image is `[1, 28, 28]` or `[784]`.
+pub fn load(options: &Options, channels: bool) -> Result<(Dataset, Dataset, String)> {
+    let (mnist, note) = match &options.data {
+        Some(dir) => {
+            let mnist = idx::mnist(dir).with_context(|| format!("--data {}", dir.display()))?;
+            let note = format!("{} training and {} test images", mnist.train_labels.len(), mnist.test_labels.len());
+            (mnist, note)
+        }
+        None => {
+            let digits = digits::load()?;
+            (digits.mnist, digits.note)
+        }
     };
     let dataset = |images: ndarray::ArrayD<u8>, labels: Vec<u32>| -> Result<Dataset> {
         let n = images.shape()[0];
@@ -27,13 +34,13 @@ pub fn load(options: &Options, channels: bool) -> Result<(Dataset, Dataset)> {
         Ok(Dataset::new(images.into_shape_with_order(shape)?, Array1::from(labels))?)
     };
     let train = dataset(mnist.train_images, mnist.train_labels)?;
-    Ok((train, dataset(mnist.test_images, mnist.test_labels)?))
+    Ok((train, dataset(mnist.test_images, mnist.test_labels)?, note))
 }
 
 /// Compiles, describes, trains and evaluates; prints what a person wants to know on the way.
 pub fn run(name: &str, network: Sequential, channels: bool, options: &Options) -> Result<()> {
     let start = Instant::now();
-    let (train, test) = load(options, channels)?;
+    let (train, test, note) = load(options, channels)?;
     let device = Device::named(&options.device)?;
     let say = |line: String| {
         if !options.quiet {
@@ -54,7 +61,7 @@ pub fn run(name: &str, network: Sequential, channels: bool, options: &Options) -
     model.prepare(&train, &fit)?;
     say(format!("device  {device}"));
     say(format!("plan    {}", model.describe_memory()));
-    say(format!("data    {} training and {} test images\n", train.len(), test.len()));
+    say(format!("data    {note}\n"));
     let before = start.elapsed();
     let history = model.fit(&train, &fit)?;
     if history.interrupted {
