@@ -99,7 +99,7 @@ fn main() -> Result<()> {
 
 /// One segment's worth of real digits: the embedded ones, from the beginning again where they end.
 fn data(shape: Vec<usize>) -> Result<Dataset> {
-    let mnist = digits::load()?;
+    let (mnist, _) = digits::load(false)?;
     let n = SEGMENT * BATCH;
     let have = mnist.train_images.shape()[0].min(n);
     let part = |to: usize| mnist.train_images.slice_axis(Axis(0), Slice::from(..to));

@@ -23,10 +23,7 @@ pub fn load(options: &Options, channels: bool) -> Result<(Dataset, Dataset, Stri
             let note = format!("{} training and {} test images", mnist.train_labels.len(), mnist.test_labels.len());
             (mnist, note)
         }
-        None => {
-            let digits = digits::load()?;
-            (digits.mnist, digits.note)
-        }
+        None => digits::load(true)?,
     };
     let dataset = |images: ndarray::ArrayD<u8>, labels: Vec<u32>| -> Result<Dataset> {
         let n = images.shape()[0];
