@@ -18,8 +18,12 @@ mod common;
 
 use galen::prelude::*;
 
-fn main() -> anyhow::Result<()> {
+fn main() -> std::process::ExitCode {
     env_logger::init();
+    common::report(train())
+}
+
+fn train() -> anyhow::Result<()> {
     let options = common::Options::from_args("Trains a convolutional network on handwritten digits.")?;
     let network = Sequential::new([1, 28, 28])
         .with(Conv2d::new(32, [3, 3]).activation(Relu))

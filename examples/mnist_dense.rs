@@ -17,8 +17,12 @@ mod common;
 
 use galen::prelude::*;
 
-fn main() -> anyhow::Result<()> {
+fn main() -> std::process::ExitCode {
     env_logger::init();
+    common::report(train())
+}
+
+fn train() -> anyhow::Result<()> {
     let options = common::Options::from_args("Trains a dense network on handwritten digits.")?;
     let network = Sequential::new([784]).with(Dense::new(32).activation(Relu)).with(Dense::new(10).activation(Softmax));
     common::run("mnist_dense", network, false, &options)

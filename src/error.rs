@@ -68,12 +68,12 @@ pub enum Error {
         actual: String,
     },
     /// A file that could not be read or written.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {reason}", path.display())]
     Io {
         /// The file.
         path: PathBuf,
         /// What the system said.
-        source: std::io::Error,
+        reason: std::io::Error,
     },
     /// A file whose content is not what its name or header claims.
     #[error("{}: expected {expected}, got {actual}", path.display())]

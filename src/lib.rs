@@ -46,7 +46,7 @@
 //! # Where things are
 //!
 //! ```text
-//! src/error.rs shape.rs tensor.rs   one Error; shapes and types; arrays at the border
+//! src/error.rs shape.rs tensor.rs   one Error; shapes and types; arrays at the border; file.rs: writing without loss
 //! src/contract/                     what an op owes: OpDef, CustomOp, Launch, views, templates, random numbers, windows, clock
 //! src/ops/<stem>.rs                 ONE OP = ONE STEM: shape rule, GPU launch, CPU twin, gradient, method on Var
 //! shaders/<stem>.wgsl               its kernels, backward kernels included
@@ -63,7 +63,7 @@
 //!
 //! | layer | modules | may use | crates that may be named there |
 //! |---|---|---|---|
-//! | 0 | `error`, `shape`, `tensor` | | ndarray, bytemuck |
+//! | 0 | `error`, `shape`, `tensor`, `file` | | ndarray, bytemuck |
 //! | 1 | `contract`, `ops`, `graph` | 0, and each other: an op's gradient is made of graph nodes | ndarray and rayon (twins), bytemuck |
 //! | 2 | `cpu`, `gpu` (never each other) | 0–1 | cpu: rayon · gpu: wgpu, pollster, futures-intrusive |
 //! | 3 | `engine` | 0–2 | |
@@ -102,6 +102,7 @@ pub mod cpu;
 pub mod data;
 pub mod engine;
 pub mod error;
+pub mod file;
 pub mod gpu;
 pub mod graph;
 pub mod interop;

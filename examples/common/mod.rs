@@ -4,6 +4,7 @@ mod digits;
 mod options;
 
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
@@ -34,9 +35,24 @@ pub fn load(options: &Options, channels: bool) -> Result<(Dataset, Dataset, Stri
     Ok((train, dataset(mnist.test_images, mnist.test_labels)?, note))
 }
 
+/// Says in one line what went wrong, if something did.
+pub fn report(result: Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("error: {e:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
 /// Compiles, describes, trains and evaluates; prints what a person wants to know on the way.
 pub fn run(name: &str, network: Sequential, channels: bool, options: &Options) -> Result<()> {
     let start = Instant::now();
+    if let Some(path) = &options.save {
+        // Found out before the training, not after it.
+        galen::file::check_writable(path).context("--save")?;
+    }
     let (train, test, note) = load(options, channels)?;
     let device = Device::named(&options.device)?;
     let say = |line: String| {

@@ -6,6 +6,7 @@ use std::path::Path;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use crate::error::{Error, Result};
+use crate::file;
 use crate::tensor::{Elements, Tensor};
 
 /// Writes named tensors and a few words about them. A file of that name is replaced only when the new one is whole and on disk.
@@ -26,23 +27,7 @@ pub fn write(path: &Path, tensors: &[(String, Tensor)], about: &[(&str, &str)]) 
     }
     let about: HashMap<String, String> = about.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
     let bytes = safetensors::serialize(views, Some(about)).map_err(refused)?;
-    replace(path, &bytes).map_err(|source| Error::Io { path: path.to_owned(), source })
-}
-
-/// Writes beside the file, to the disk, and only then takes its name.
-fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".part");
-    let written = std::fs::File::create(&beside).and_then(|mut file| {
-        std::io::Write::write_all(&mut file, bytes)?;
-        file.sync_all()
-    });
-    let done = written.and_then(|()| std::fs::rename(&beside, path));
-    if done.is_err() {
-        // The error that counts is the first one; what is left of a full disk is given back.
-        let _ = std::fs::remove_file(&beside);
-    }
-    done
+    file::replace(path, &bytes)
 }
 
 /// Reads the tensors that `wanted` names, each with its type and shape.
@@ -51,7 +36,7 @@ fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
 /// [`Error::Io`] where the file cannot be read; [`Error::Format`] where it is damaged, a tensor is missing, or one has another
 /// type or shape.
 pub fn read(path: &Path, wanted: &[(String, crate::TensorSpec)]) -> Result<Vec<Tensor>> {
-    let bytes = std::fs::read(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
+    let bytes = std::fs::read(path).map_err(|reason| Error::Io { path: path.to_owned(), reason })?;
     let wrong = |expected: String, actual: String| Error::Format { path: path.into(), expected, actual };
     let file = SafeTensors::deserialize(&bytes).map_err(|e| wrong("a whole safetensors file".into(), e.to_string()))?;
     let one = |(name, spec): &(String, crate::TensorSpec)| {

@@ -48,7 +48,7 @@ pub struct Panel {
 /// written.
 pub fn write(path: &Path, title: &str, panels: &[Panel]) -> Result<()> {
     let svg = draw(title, panels)?;
-    replace(path, svg.as_bytes()).map_err(|source| Error::Io { path: path.to_owned(), source })
+    crate::file::replace(path, svg.as_bytes())
 }
 
 fn draw(title: &str, panels: &[Panel]) -> Result<String> {
@@ -206,24 +206,6 @@ fn text(text: &str, most: usize) -> String {
         short.push('…');
     }
     short.replace('$', "\\$")
-}
-
-/// Puts `bytes` at `path` in one step. They are not flushed to the disk first: after a power cut the curve may be gone,
-/// which costs nothing that is not known otherwise.
-fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let Some(name) = path.file_name() else {
-        return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, "names no file"));
-    };
-    let mut draft = std::ffi::OsString::from(".");
-    draft.push(name);
-    draft.push(format!(".{}.tmp", std::process::id()));
-    let draft = path.with_file_name(draft);
-    let written = std::fs::write(&draft, bytes).and_then(|()| std::fs::rename(&draft, path));
-    if written.is_err() {
-        // What failed is reported; whether the remains could be removed changes nothing about it.
-        let _ = std::fs::remove_file(&draft);
-    }
-    written
 }
 
 #[cfg(test)]

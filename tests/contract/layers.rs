@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// Modules that are one layer: ops put their methods on `Var`, and a graph's nodes are ops.
-const GROUND: [&str; 6] = ["error", "shape", "tensor", "contract", "ops", "graph"];
+const GROUND: [&str; 7] = ["error", "shape", "tensor", "file", "contract", "ops", "graph"];
 
 /// What a module of the library may name of its siblings, besides itself.
 fn allowed(module: &str) -> Vec<&'static str> {
     let more: &[&str] = match module {
-        "error" | "shape" | "tensor" => return GROUND[..3].to_vec(),
+        "error" | "shape" | "tensor" | "file" => return GROUND[..4].to_vec(),
         "contract" | "ops" | "graph" | "cpu" | "gpu" => &[],
         "engine" => &["cpu", "gpu"],
         "nn" | "optim" => &["nn", "optim"],

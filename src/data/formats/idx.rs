@@ -34,7 +34,7 @@ pub struct Mnist {
 /// bytes, it is shorter or longer than its header says, or its gzip stream is broken.
 pub fn read(path: impl AsRef<Path>) -> Result<ArrayD<u8>> {
     let path = path.as_ref();
-    let file = File::open(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
+    let file = File::open(path).map_err(|reason| Error::Io { path: path.to_owned(), reason })?;
     decode(BufReader::new(file), path)
 }
 
@@ -77,7 +77,7 @@ fn find(dir: &Path, stem: &str, rank: usize) -> Result<PathBuf> {
         } else {
             format!("no such folder; looked in it for {}", names.join(", "))
         };
-        Error::Io { path: dir.to_owned(), source: io::Error::new(io::ErrorKind::NotFound, message) }
+        Error::Io { path: dir.to_owned(), reason: io::Error::new(io::ErrorKind::NotFound, message) }
     })
 }
 
@@ -112,7 +112,7 @@ fn pair(image_path: &Path, label_path: &Path) -> Result<(ArrayD<u8>, Vec<u32>)> 
 
 fn decode(mut reader: impl BufRead, name: &Path) -> Result<ArrayD<u8>> {
     let mut head = Vec::with_capacity(2);
-    reader.by_ref().take(2).read_to_end(&mut head).map_err(|source| Error::Io { path: name.to_owned(), source })?;
+    reader.by_ref().take(2).read_to_end(&mut head).map_err(|reason| Error::Io { path: name.to_owned(), reason })?;
     let gzipped = head == [0x1f, 0x8b];
     let whole = io::Cursor::new(head).chain(reader);
     if gzipped {
@@ -146,7 +146,7 @@ impl<R: Read> Content<'_, R> {
             Err(e) if self.gzipped && matches!(e.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => {
                 Err(refuse(self.name, "a whole gzip stream", format!("a damaged one ({e})")))
             }
-            Err(source) => Err(Error::Io { path: self.name.to_owned(), source }),
+            Err(reason) => Err(Error::Io { path: self.name.to_owned(), reason }),
         }
     }
 }
