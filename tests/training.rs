@@ -89,6 +89,32 @@ fn threads_and_memory_change_no_bit() {
     }
 }
 
+/// Samples of 7 bytes in batches of 3: shards of bytes whose parts start anywhere but at whole words.
+#[test]
+fn odd_samples_are_streamed_like_any_other() {
+    let mut random = galen::contract::Threefry::new(1, 2);
+    let bytes = ndarray::Array2::from_shape_fn((101, 7), |_| random.below(256) as u8);
+    let labels = Array1::from_shape_fn(101, |i| u32::from(bytes[[i, 3]] > 127));
+    let data = Dataset::new(bytes, labels).expect("good data");
+    for device in devices() {
+        let train = |budget: Option<u64>| {
+            let network = Sequential::new([7]).with(Dense::new(2).activation(Softmax));
+            let setup = Setup::on(&device).memory_budget(budget);
+            let loss = Loss::CATEGORICAL_CROSS_ENTROPY;
+            let mut model = network.compile_on(&setup, Sgd::new(0.1).momentum(0.9), loss, &[]).expect("a model");
+            let options = Fit::new().epochs(2).batch_size(3).verbose(false);
+            model.prepare(&data, &options).expect("a plan");
+            let (bytes, told) = (model.memory_bytes(), model.describe_memory());
+            model.fit(&data, &options).expect("a training");
+            (bytes, told, parameters(&mut model))
+        };
+        let (bytes, _, resident) = train(None);
+        let (_, told, streamed) = train(Some(bytes - 200));
+        assert!(told.contains("data streamed"), "{told}");
+        assert_eq!(resident, streamed, "{device}");
+    }
+}
+
 /// A budget that the data does not fit into, but everything else does; it is checked that the model then streams.
 fn streaming_budget(device: &Device) -> u64 {
     let mut probe = model(&Setup::on(device));

@@ -101,7 +101,10 @@ impl Feed {
         if rows >= self.samples {
             return self.clone();
         }
-        let batches = (rows / 2 / self.batch).max(1);
+        // A shard of bytes must start at a whole word, whatever a sample's size is.
+        let bytes = if self.features.dtype == DType::U8 { self.features.shape.elements() } else { 4 };
+        let unit = [1, 2, 4].into_iter().find(|n| (n * self.batch * bytes).is_multiple_of(4)).unwrap_or(4);
+        let batches = (rows / 2 / self.batch / unit * unit).max(unit);
         let rows = 2 * batches * self.batch;
         Feed { rows: if rows >= self.samples { self.samples } else { rows }, ..self.clone() }
     }
