@@ -94,19 +94,18 @@ impl Feed {
         bytes(&self.features) + bytes(&self.targets)
     }
 
-    /// The same pass with at most `bytes` bytes of samples on the device, and no state larger than `largest`.
-    pub(super) fn within(&self, bytes: u64, largest: u64) -> Feed {
+    /// The same pass with its samples streamed: two shards on the device that take at most `bytes` bytes together (but hold a batch
+    /// each), and no state larger than `largest`.
+    pub(super) fn streamed(&self, bytes: u64, largest: u64) -> Feed {
+        // Each of the two tensors is padded to 256 bytes.
+        let rows = bytes.saturating_sub(512) / self.bytes_per_row().max(1);
         let row = self.features.bytes().max(self.targets.bytes()).max(1);
-        let rows = (bytes / self.bytes_per_row().max(1)).min(largest / row) as usize;
-        if rows >= self.samples {
-            return self.clone();
-        }
+        let rows = rows.min(largest / row) as usize;
         // A shard of bytes must start at a whole word, whatever a sample's size is.
         let bytes = if self.features.dtype == DType::U8 { self.features.shape.elements() } else { 4 };
         let unit = [1, 2, 4].into_iter().find(|n| (n * self.batch * bytes).is_multiple_of(4)).unwrap_or(4);
         let batches = (rows / 2 / self.batch / unit * unit).max(unit);
-        let rows = 2 * batches * self.batch;
-        Feed { rows: if rows >= self.samples { self.samples } else { rows }, ..self.clone() }
+        Feed { rows: (2 * batches * self.batch).min(self.samples), ..self.clone() }
     }
 
     fn arena(&self, what: &str) -> String {

@@ -117,11 +117,16 @@ impl Pass {
     /// Makes the steps ready. Where the data does not fit the budget beside everything else, it will be streamed.
     pub(super) fn new(session: &mut Session, recipe: Recipe<'_>, feed: Feed) -> Result<Pass> {
         let limits = session.device().limits(session.budget());
-        let all = recipe.plan(session, &feed, feed.batch)?;
-        let data = feed.rows as u64 * feed.bytes_per_row();
-        let rest = (all.state_bytes() + all.activation_bytes()).saturating_sub(data);
-        let feed = feed.within(limits.budget.saturating_sub(rest), limits.binding.min(limits.buffer));
-        let plan = if feed.is_resident() { all } else { recipe.plan(session, &feed, feed.batch)? };
+        let resident = recipe.plan(session, &feed, feed.batch)?;
+        let (plan, feed) = match resident.check(&limits) {
+            Ok(()) => (resident, feed),
+            Err(_) => {
+                let data = feed.rows as u64 * feed.bytes_per_row();
+                let rest = (resident.state_bytes() + resident.activation_bytes()).saturating_sub(data);
+                let feed = feed.streamed(limits.budget.saturating_sub(rest), limits.binding.min(limits.buffer));
+                (recipe.plan(session, &feed, feed.batch)?, feed)
+            }
+        };
         plan.check(&limits)?;
         let full = session.prepare(plan)?;
         let last = match feed.last_batch() {
