@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use super::{Graph, GraphData, NodeKind, Value};
+use super::{Graph, GraphData, Node, NodeKind, Value};
 use crate::ops::Op;
 use crate::ops::binary::BinaryFn;
 use crate::ops::unary::UnaryFn;
@@ -29,8 +29,8 @@ pub(super) fn stabilise(graph: &Graph) {
     }
 }
 
-/// Bias and ReLU after a matrix product or a convolution become part of it, where nothing else sees what lies between: one pass
-/// over memory instead of three. What was fused is dead afterwards.
+/// Bias and ReLU after a matrix product or a convolution become part of it, where nothing else sees what lies between, and no state
+/// changes there: one pass over memory instead of three. What was fused is dead afterwards.
 pub(super) fn fuse(data: &mut GraphData, fetch: &[Value]) {
     let uses = uses(data, fetch);
     for index in 0..data.nodes.len() {
@@ -59,17 +59,31 @@ fn uses(data: &GraphData, fetch: &[Value]) -> HashMap<Value, usize> {
 }
 
 /// The op behind a value that has one use only.
-fn sole<'a>(data: &'a GraphData, value: Value, uses: &HashMap<Value, usize>) -> Option<(&'a Op, &'a [Value])> {
+///
+/// None where an op between it and `index` changes state: what is computed later must not read what was written meanwhile.
+fn sole<'a>(
+    data: &'a GraphData,
+    value: Value,
+    index: usize,
+    uses: &HashMap<Value, usize>,
+) -> Option<(&'a Op, &'a [Value])> {
+    let between = data.nodes.get(value.node + 1..index)?;
     match &data.nodes[value.node].kind {
-        NodeKind::Op(op) if uses.get(&value) == Some(&1) => Some((op, &data.nodes[value.node].inputs)),
+        NodeKind::Op(op) if uses.get(&value) == Some(&1) && !between.iter().any(changes_state) => {
+            Some((op, &data.nodes[value.node].inputs))
+        }
         _ => None,
     }
+}
+
+fn changes_state(node: &Node) -> bool {
+    matches!(&node.kind, NodeKind::Op(op) if !op.writes().is_empty())
 }
 
 /// The addition at `index` as a product or convolution with bias, if it is one.
 fn with_bias(data: &GraphData, index: usize, uses: &HashMap<Value, usize>) -> Option<(Op, Vec<Value>)> {
     let [product, bias] = data.nodes[index].inputs[..] else { return None };
-    let (op, inputs) = sole(data, product, uses)?;
+    let (op, inputs) = sole(data, product, index, uses)?;
     let shape = &data.spec(product).shape;
     let bias = match op {
         Op::Matmul(m) if !m.relu && inputs.len() == 2 && *data.spec(bias).shape == shape[shape.len() - 1..] => bias,
@@ -86,7 +100,7 @@ fn with_bias(data: &GraphData, index: usize, uses: &HashMap<Value, usize>) -> Op
 
 /// The ReLU at `index` as a product or convolution with ReLU, if it is one.
 fn with_relu(data: &GraphData, index: usize, uses: &HashMap<Value, usize>) -> Option<(Op, Vec<Value>)> {
-    let (op, inputs) = sole(data, data.nodes[index].inputs[0], uses)?;
+    let (op, inputs) = sole(data, data.nodes[index].inputs[0], index, uses)?;
     let mut op = op.clone();
     match &mut op {
         Op::Matmul(m) if !m.relu => m.relu = true,
@@ -104,7 +118,7 @@ pub(super) fn live(data: &GraphData, fetch: &[Value]) -> Vec<bool> {
     }
     for index in (0..data.nodes.len()).rev() {
         let node = &data.nodes[index];
-        if matches!(&node.kind, NodeKind::Op(op) if !op.writes().is_empty()) {
+        if changes_state(node) {
             live[index] = true;
         }
         if live[index] {
@@ -182,6 +196,26 @@ mod tests {
         let gradients = graph.gradients(&y.square()?.sum_all()?, std::slice::from_ref(&w))?;
         let fetch = if peek { vec![gradients[0].clone(), product] } else { gradients };
         Ok(Plan::new(&graph, &fetch, None)?.steps.iter().map(|s| s.op.name().to_owned()).collect())
+    }
+
+    /// `w` changes between the product and its ReLU: the product must have been computed by then.
+    #[test]
+    fn nothing_is_fused_across_a_change_of_state() -> Result<()> {
+        let graph = Graph::new();
+        let one = crate::graph::Init::Constant(1.0);
+        let state = |arena: &str, spec| graph.state(arena, arena, spec, one.clone());
+        let (w, g) = (state("w", crate::TensorSpec::f32([64]))?, state("g", crate::TensorSpec::f32([64]))?);
+        let clock = graph.state("clock", "clock", crate::TensorSpec::u32([8]), crate::graph::Init::Constant(0.0))?;
+        let rates = crate::graph::Init::Words([0, 1f32.to_bits()].into());
+        let schedule = graph.state("schedule", "schedule", crate::TensorSpec::u32([2]), rates)?;
+        let product = w.reshape([8, 8])?.matmul(&w.reshape([8, 8])?)?;
+        w.sgd(crate::ops::sgd::Sgd { momentum: 0.0, nesterov: false }, None, &g, &clock, &schedule)?;
+        let y = product.relu()?;
+        let mut session = crate::Session::new(&crate::Device::cpu_with_threads(1)?, 0, None);
+        let run = session.compile(&graph, &[y])?;
+        let y = session.run(&run, &[])?.swap_remove(0).into_f32()?;
+        assert!(y.iter().all(|y| *y == 8.0), "{y}");
+        Ok(())
     }
 
     #[test]
