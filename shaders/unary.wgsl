@@ -2,6 +2,7 @@
 // unary_grad:  dx = dy f'(x), with f' written in x and y = f(x)
 // Shapes: all [n]. One invocation computes one element. Twin: src/ops/unary.rs.
 #include "index"
+#include "bits"
 
 struct Params {
     n: u32,
@@ -31,7 +32,8 @@ fn unary_grad(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgr
 @group(0) @binding(2) var<storage, read_write> ys: array<f32>;
 
 fn f(x: f32) -> f32 {
-    return ${F};
+    // clamp, and what a driver makes of exp or tanh, may lose a NaN.
+    return select(${F}, x, is_nan_bits(x));
 }
 
 @compute @workgroup_size(${GROUP})

@@ -33,6 +33,9 @@ pub fn rows() -> Vec<Row> {
     rows.push(exact("relu_kinks", Var::relu, &[0.0, -0.0, f32::NAN, -1.0, 1.0]));
     rows.push(exact("sigmoid_saturated", Var::sigmoid, &[-200.0, -80.0, 80.0, 200.0]));
     rows.push(exact("tanh_saturated", Var::tanh, &[-200.0, -40.0, 40.0, 200.0]));
+    for (name, f) in [("exp", Var::exp as Function), ("sigmoid", Var::sigmoid), ("tanh", Var::tanh), ("log", Var::log)] {
+        rows.push(exact(&format!("{name}_of_nan"), f, &[f32::NAN, 0.5, 1.0]));
+    }
     // At the kink the gradient is 0 by convention; a finite difference would say 1/2.
     let kink = |name: &str, f: Function| {
         let build = move |g: &galen::Graph, x: &[Var]| {
