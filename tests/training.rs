@@ -115,6 +115,56 @@ fn odd_samples_are_streamed_like_any_other() {
     }
 }
 
+/// The same bytes, scaled in two ways, in turns: each has its own numbers, every time.
+#[test]
+fn data_that_differs_in_its_scaling_alone_is_told_apart() {
+    let data = bars(40);
+    let doubled =
+        Dataset::scaled(data.features().clone(), data.targets().clone(), 2.0 / 255.0, -0.5).expect("good data");
+    for device in devices() {
+        let mut model = model(&Setup::on(&device));
+        let a = model.evaluate(&data).expect("numbers");
+        let b = model.evaluate(&doubled).expect("numbers");
+        assert_ne!(a, b);
+        assert_eq!(a, model.evaluate(&data).expect("numbers"), "{device}");
+        assert_eq!(b, model.evaluate(&doubled).expect("numbers"), "{device}");
+    }
+}
+
+/// A layer that does nothing, but wishes that the training stop as soon as it is built for a validation.
+#[derive(Debug)]
+struct StopAtValidation {
+    armed: std::sync::Arc<std::sync::atomic::AtomicBool>,
+    interrupt: Interrupt,
+}
+
+impl galen::nn::Layer for StopAtValidation {
+    fn kind(&self) -> &'static str {
+        "stop_at_validation"
+    }
+
+    fn build(&self, ctx: &galen::nn::BuildCtx, x: &galen::Var) -> galen::Result<galen::Var> {
+        if ctx.mode == galen::nn::Mode::Infer && self.armed.load(std::sync::atomic::Ordering::Relaxed) {
+            self.interrupt.stop();
+        }
+        Ok(x.clone())
+    }
+}
+
+#[test]
+fn a_wish_to_stop_is_heard_during_validation() {
+    let (armed, interrupt) = (std::sync::Arc::default(), Interrupt::new());
+    let layer = StopAtValidation { armed: std::sync::Arc::clone(&armed), interrupt: interrupt.clone() };
+    let network = network().with(layer);
+    let loss = Loss::CATEGORICAL_CROSS_ENTROPY;
+    let mut model = network.compile_on(&Setup::on(&cpu()), Adam::default(), loss, &[]).expect("a model");
+    armed.store(true, std::sync::atomic::Ordering::Relaxed);
+    let options = fit(5).validation(&bars(64)).interrupt(&interrupt);
+    let history = model.fit(&bars(32), &options).expect("what it has");
+    assert!(history.interrupted);
+    assert_eq!((history.epochs.len(), history.epochs[0].val_loss), (1, None), "half a validation is none");
+}
+
 /// A budget that the data does not fit into, but everything else does; it is checked that the model then streams.
 fn streaming_budget(device: &Device) -> u64 {
     let mut probe = model(&Setup::on(device));

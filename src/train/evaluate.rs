@@ -5,7 +5,7 @@ use ndarray::{ArrayD, Axis};
 use super::feed::Feed;
 use super::metrics::ConfusionTable;
 use super::model::Model;
-use super::program::{Pass, Unwatched};
+use super::program::{Pass, Unwatched, Watch};
 use crate::data::Dataset;
 use crate::engine::Executable;
 use crate::error::{Error, Result};
@@ -54,19 +54,27 @@ impl Model {
     /// # Errors
     /// Data that does not fit the network; a device that fails.
     pub fn evaluate(&mut self, data: &Dataset) -> Result<Evaluation> {
-        self.evaluate_in(data, BATCH)
+        let evaluation = self.evaluate_in(data, BATCH, &mut Unwatched)?;
+        evaluation.ok_or_else(|| Error::usage("evaluate", "it was stopped, though nobody can wish that"))
     }
 
-    pub(super) fn evaluate_in(&mut self, data: &Dataset, batch: usize) -> Result<Evaluation> {
+    /// The same in batches of `batch`; nothing where `watch` wished to stop before the end.
+    pub(super) fn evaluate_in(
+        &mut self,
+        data: &Dataset,
+        batch: usize,
+        watch: &mut dyn Watch,
+    ) -> Result<Option<Evaluation>> {
         self.check_data(data)?;
         let mut pass = self.evaluation_pass(data, batch)?;
         let order: Vec<u32> = (0..data.len() as u32).collect();
         let rates = vec![0.0; pass.feed.steps()];
-        let outcome = pass.run(&mut self.session, data, &order, &rates, &mut Unwatched)?;
+        let outcome = pass.run(&mut self.session, data, &order, &rates, watch)?;
         let (loss, metrics) = pass.feed.means(outcome.steps, &outcome.records);
+        let whole = outcome.steps == pass.feed.steps();
         self.evaluations.0.push_back(pass);
         let names = self.definition.metrics.iter().map(|m| m.name());
-        Ok(Evaluation { loss, metrics: names.zip(metrics).collect() })
+        Ok(whole.then(|| Evaluation { loss, metrics: names.zip(metrics).collect() }))
     }
 
     fn evaluation_pass(&mut self, data: &Dataset, batch: usize) -> Result<Pass> {
@@ -83,6 +91,8 @@ impl Model {
                 self.session.forget(&arena);
             }
         }
+        // Steps for data of the same name that is scaled in another way use the same state: they go with it.
+        self.evaluations.0.retain(|pass| pass.feed.name != name);
         for arena in feed.arenas() {
             self.session.forget(&arena);
         }

@@ -110,6 +110,15 @@ struct FitWatch<'a> {
     first: Option<Duration>,
 }
 
+/// Listens, during validation, for the wish to stop.
+struct ValidationWatch<'a>(&'a Interrupt);
+
+impl Watch for ValidationWatch<'_> {
+    fn wants_to_stop(&self) -> bool {
+        self.0.is_wished()
+    }
+}
+
 impl Watch for FitWatch<'_> {
     fn wants_to_stop(&self) -> bool {
         self.interrupt.is_wished()
@@ -220,7 +229,8 @@ impl Model {
         history: &mut History,
     ) -> Result<()> {
         let names: Vec<&'static str> = self.definition.metrics.iter().map(|m| m.name()).collect();
-        let progress = Progress::new(options.verbose, self.epochs + options.epochs, pass.feed.clone(), names);
+        let progress =
+            Progress::new(options.verbose, self.epochs.saturating_add(options.epochs), pass.feed.clone(), names);
         let mut watch = FitWatch { progress, interrupt: &options.interrupt, start, first: None };
         for _ in 0..options.epochs {
             let epoch_start = Instant::now();
@@ -242,8 +252,11 @@ impl Model {
                 let mut record = self.record(pass, &outcome);
                 self.epochs += 1;
                 if let Some(validation) = validation.filter(|_| !history.interrupted) {
-                    let evaluation = self.evaluate_in(validation, options.batch_size)?;
-                    (record.val_loss, record.val_metrics) = (Some(evaluation.loss), evaluation.metrics);
+                    let mut watch = ValidationWatch(&options.interrupt);
+                    match self.evaluate_in(validation, options.batch_size, &mut watch)? {
+                        Some(e) => (record.val_loss, record.val_metrics) = (Some(e.loss), e.metrics),
+                        None => history.interrupted = true,
+                    }
                 }
                 record.seconds = epoch_start.elapsed().as_secs_f64();
                 watch.progress.end(&record);
