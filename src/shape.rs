@@ -8,6 +8,9 @@ use crate::error::{Error, Result};
 /// Most dimensions that a tensor may have. Kernels carry index arrays of this length in their parameters.
 pub const MAX_RANK: usize = 6;
 
+/// Tensors have fewer elements than this: more than any memory holds, and few enough that no arithmetic on sizes overflows.
+const MAX_ELEMENTS: usize = 1 << 48;
+
 /// The type of a tensor's elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DType {
@@ -44,9 +47,9 @@ impl fmt::Display for DType {
 pub struct Shape(Vec<usize>);
 
 impl Shape {
-    /// The number of elements; 1 for a scalar.
+    /// The number of elements; 1 for a scalar, and `usize::MAX` where there are more than that.
     pub fn elements(&self) -> usize {
-        self.0.iter().product()
+        if self.0.contains(&0) { 0 } else { self.0.iter().fold(1, |n, d| n.saturating_mul(*d)) }
     }
 
     /// Row-major strides in elements.
@@ -165,6 +168,22 @@ impl TensorSpec {
     /// A tensor of unsigned integers.
     pub fn u32(shape: impl Into<Shape>) -> Self {
         TensorSpec::new(shape, DType::U32)
+    }
+
+    /// Refuses, for `what`, a tensor without elements, with too many dimensions, or too large to be counted.
+    ///
+    /// # Errors
+    /// [`Error::Shape`].
+    pub(crate) fn check(&self, what: &str) -> Result<()> {
+        let (rank, elements) = (self.shape.len(), self.shape.elements());
+        if rank > MAX_RANK {
+            return Err(Error::shape(what, format!("at most {MAX_RANK} dimensions"), self.to_string()));
+        }
+        if elements == 0 || elements >= MAX_ELEMENTS {
+            let expected = if elements == 0 { "at least one element" } else { "fewer than 2⁴⁸ elements" };
+            return Err(Error::shape(what, expected, self.to_string()));
+        }
+        Ok(())
     }
 
     /// Bytes that the tensor takes in a buffer.

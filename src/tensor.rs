@@ -104,7 +104,16 @@ impl Tensor {
         }
     }
 
-    /// The elements, row-major. Tensors made by `From` and by Galen are always in that layout.
+    /// Refuses, for `what`, an array that somebody put into a variant by hand and that is not row-major.
+    pub(crate) fn expect_rows(&self, what: &str) -> Result<()> {
+        if self.elements().len() == self.spec().shape.elements() {
+            return Ok(());
+        }
+        Err(Error::usage(what, "its elements are not in row-major order; Tensor::from puts them there"))
+    }
+
+    /// The elements, row-major. Tensors made by `From` and by Galen are always in that layout; of an array in another layout that
+    /// was put into a variant by hand, there are none.
     pub fn elements(&self) -> Elements<'_> {
         match self {
             Tensor::F32(x) => Elements::F32(x.as_slice().unwrap_or_default()),

@@ -2,7 +2,9 @@
 
 mod common;
 
+use galen::contract::{CpuCall, CustomOp, GpuTraits, Io, Launches};
 use galen::data::Dataset;
+use galen::graph::{Grad, GradientCtx, Init};
 use galen::nn::Network;
 use galen::prelude::*;
 use galen::{DType, Error, Graph, Session, Tensor};
@@ -153,4 +155,99 @@ fn gradients_that_do_not_exist_are_refused() {
     let loss = x.square().and_then(|y| y.sum_all()).expect("a loss");
     says(graph.gradients(&x, std::slice::from_ref(&x)), &["one element"]);
     says(graph.gradients(&loss, std::slice::from_ref(&z)), &["does not depend"]);
+}
+
+#[test]
+fn shapes_beyond_any_memory_are_refused() {
+    let graph = Graph::new();
+    let huge = usize::MAX / 2;
+    says(graph.input("x", [huge, 3], DType::F32), &["input \"x\"", "elements"]);
+    says(graph.input("x", [huge, 0], DType::F32), &["at least one element"]);
+    says(graph.input("x", [2; 7], DType::F32), &["at most 6 dimensions"]);
+    says(graph.parameter("w", [huge, huge], Init::Constant(0.0)), &["state \"w\"", "elements"]);
+    says(graph.fill([huge, huge], 0.0), &["fill", "elements"]);
+    let x = graph.input("x", [2], DType::F32).expect("an input");
+    says(x.reshape([huge, huge]), &["reshape"]);
+    says(x.broadcast_to([huge, huge, 2]), &["elements"]);
+    says(Sequential::new([huge, huge]).with(Flatten).summary(), &["elements"]);
+    says(Sequential::new([4]).with(Dense::new(huge)).with(Dense::new(huge)).summary(), &["dense", "elements"]);
+    says(Sequential::new([1, 8, 8]).with(Conv2d::new(huge, [huge, huge])).summary(), &["conv2d"]);
+}
+
+#[test]
+fn an_executable_runs_only_where_it_was_made_and_with_the_state_it_was_made_for() {
+    for device in std::iter::once(cpu()).chain(common::gpu().cloned()) {
+        let graph = Graph::new();
+        let w = graph.parameter("w", [3], Init::Constant(2.0)).expect("a parameter");
+        let y = w.neg().expect("a node");
+        let (mut one, mut other) = (Session::new(&device, 0, None), Session::new(&device, 0, None));
+        let run = one.compile(&graph, std::slice::from_ref(&y)).expect("a plan");
+        says(other.run(&run, &[]), &["another session"]);
+        assert_eq!(one.run_some(&run, 0).expect("nothing to do"), 0);
+        one.run(&run, &[]).expect("a run");
+        one.forget("parameters");
+        says(one.run(&run, &[]), &["parameters", "dropped"]);
+        let again = one.compile(&graph, &[y]).expect("a plan");
+        says(one.run(&run, &[]), &["parameters", "dropped"]);
+        one.run(&again, &[]).expect("a run");
+        // A read beyond the end is refused, and those after it are not.
+        says(one.read_state("parameters", 64, galen::TensorSpec::f32([64])), &["read", "at most"]);
+        one.state("parameters", "w").expect("the parameter");
+    }
+}
+
+#[test]
+fn arrays_in_another_order_are_not_taken_for_empty_ones() {
+    let turned = || Tensor::F32(Array2::<f32>::zeros((3, 2)).reversed_axes().into_dyn());
+    says(Dataset::new(turned(), classes(2, 2)), &["features", "row-major"]);
+    let graph = Graph::new();
+    let x = graph.input("x", [2, 3], DType::F32).expect("an input");
+    let mut session = Session::new(&cpu(), 0, None);
+    let run = session.compile(&graph, &[x.neg().expect("a node")]).expect("a plan");
+    says(session.run(&run, &[("x", &turned())]), &["\"x\"", "row-major"]);
+}
+
+/// `y = x`, with a gradient that somebody got wrong.
+#[derive(Debug)]
+struct Wrong(fn(&GradientCtx) -> galen::Result<Vec<Grad>>);
+
+impl CustomOp for Wrong {
+    fn name(&self) -> &str {
+        "wrong"
+    }
+    fn infer(&self, inputs: &[galen::TensorSpec]) -> galen::Result<Vec<galen::TensorSpec>> {
+        Ok(inputs.to_vec())
+    }
+    fn gpu(&self, _: &Io, _: &GpuTraits) -> Launches {
+        Launches::default()
+    }
+    fn cpu_f32(&self, _: CpuCall<'_, f32>) {}
+    fn cpu_f64(&self, _: CpuCall<'_, f64>) {}
+    fn gradient(&self, ctx: &GradientCtx) -> galen::Result<Vec<Grad>> {
+        (self.0)(ctx)
+    }
+}
+
+#[test]
+fn a_gradient_that_is_missing_or_misshapen_is_never_taken_for_zero() {
+    let ask = |gradient| {
+        let graph = Graph::new();
+        let x = graph.input("x", [2, 3], DType::F32)?;
+        let y = graph.custom(std::sync::Arc::new(Wrong(gradient)), &[&x])?.swap_remove(0);
+        graph.gradients(&y.sum_all()?, &[x])
+    };
+    says(ask(|_| Ok(vec![])), &["wrong", "0 of them for 1"]);
+    says(ask(|_| Ok(vec![Grad::NotWanted])), &["wrong", "wanted"]);
+    says(ask(|ctx| Ok(vec![Grad::Of(ctx.dy()?.sum(&[0], false)?)])), &["wrong", "f32[2, 3]", "f32[3]"]);
+    // A penalty on all parameters at once is a part of the gradient of each, and cannot be followed.
+    let graph = Graph::new();
+    let w = graph.parameter("w", [3], Init::Constant(1.0)).expect("a parameter");
+    let all = graph.whole("parameters").and_then(|p| p.square()).and_then(|p| p.sum_all()).expect("a penalty");
+    let loss = w.sum_all().and_then(|y| y.add(&all)).expect("a loss");
+    says(graph.gradients(&loss, std::slice::from_ref(&w)), &["parameters", "whole"]);
+    // An arena is packed once, with floats.
+    graph.pack("parameters", "packed", std::slice::from_ref(&w)).expect("a pack");
+    says(graph.pack("parameters", "packed", std::slice::from_ref(&w)), &["\"packed\"", "already"]);
+    let ids = graph.input("ids", [3], DType::U32).expect("an input");
+    says(graph.pack("parameters", "ids", &[ids]), &["f32", "u32"]);
 }

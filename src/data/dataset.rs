@@ -40,6 +40,8 @@ impl Dataset {
     /// See [`Dataset::new`].
     pub fn scaled(features: impl Into<Tensor>, targets: impl Into<Tensor>, scale: f32, shift: f32) -> Result<Dataset> {
         let (features, targets) = (features.into(), targets.into());
+        features.expect_rows("features")?;
+        targets.expect_rows("targets")?;
         let count = |t: &Tensor| t.shape().first().copied().unwrap_or(0);
         let (n, m) = (count(&features), count(&targets));
         if n == 0 || features.elements().is_empty() {

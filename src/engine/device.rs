@@ -216,7 +216,8 @@ impl Device {
     pub fn limits(&self, budget: u64) -> Limits {
         match self.adapter() {
             Some(a) => Limits {
-                binding: a.max_binding,
+                // Kernels count in 32 bits.
+                binding: a.max_binding.min(u32::MAX.into()),
                 buffer: a.max_buffer,
                 workgroups: a.max_workgroups,
                 storage_bindings: a.storage_buffers,

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::device::{Device, Kind};
 use crate::contract::{Threefry, stream_of};
@@ -19,8 +20,21 @@ pub struct Session {
     backend: Backend,
     seed: u64,
     budget: u64,
-    layouts: HashMap<String, ArenaSpec>,
+    layouts: HashMap<String, Layout>,
+    id: u64,
     peeked: Option<Vec<u32>>,
+}
+
+/// A piece of state, and a number that no other piece in this process has: state of the same name that is made anew is another.
+#[derive(Debug)]
+struct Layout {
+    arena: ArenaSpec,
+    id: u64,
+}
+
+fn next_id() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 #[derive(Debug)]
@@ -31,7 +45,12 @@ enum Backend {
 
 /// A plan made ready in a session. It belongs to the session that made it.
 #[derive(Debug)]
-pub struct Executable(Program);
+pub struct Executable {
+    program: Program,
+    session: u64,
+    /// The state that it works on, in the order of the plan's arenas.
+    state: Vec<u64>,
+}
 
 #[derive(Debug)]
 enum Program {
@@ -42,7 +61,7 @@ enum Program {
 impl Executable {
     /// The plan.
     pub fn plan(&self) -> &Plan {
-        match &self.0 {
+        match &self.program {
             Program::Cpu(p) => p.plan(),
             Program::Gpu(p) => p.plan(),
         }
@@ -58,7 +77,8 @@ impl Session {
             Kind::Gpu(gpu) => Backend::Gpu(Box::new(gpu::Machine::new(gpu.clone()))),
         };
         let budget = budget.unwrap_or_else(|| device.default_budget());
-        Session { device: device.clone(), backend, seed, budget, layouts: HashMap::new(), peeked: None }
+        let (device, layouts) = (device.clone(), HashMap::new());
+        Session { device, backend, seed, budget, layouts, id: next_id(), peeked: None }
     }
 
     /// The device.
@@ -89,11 +109,13 @@ impl Session {
         for arena in &plan.arenas {
             self.ensure(arena)?;
         }
+        let state = plan.arenas.iter().map(|a| self.layouts[&a.name].id).collect();
         let plan = Arc::new(plan);
-        Ok(Executable(match &mut self.backend {
+        let program = match &mut self.backend {
             Backend::Cpu(machine) => Program::Cpu(machine.prepare(plan)?),
             Backend::Gpu(machine) => Program::Gpu(machine.prepare(plan)?),
-        }))
+        };
+        Ok(Executable { program, session: self.id, state })
     }
 
     /// [`Session::plan`] and [`Session::prepare`] in one.
@@ -106,7 +128,7 @@ impl Session {
     }
 
     fn ensure(&mut self, arena: &ArenaSpec) -> Result<()> {
-        if let Some(have) = self.layouts.get(&arena.name) {
+        if let Some(Layout { arena: have, .. }) = self.layouts.get(&arena.name) {
             let names =
                 |a: &ArenaSpec| a.slots.iter().map(|s| format!("{} {}", s.name, s.spec)).collect::<Vec<_>>().join(", ");
             if names(have) != names(arena) || have.len != arena.len {
@@ -118,7 +140,7 @@ impl Session {
             Backend::Cpu(machine) => machine.ensure_arena(arena),
             Backend::Gpu(machine) => machine.ensure_arena(arena)?,
         };
-        self.layouts.insert(arena.name.clone(), arena.clone());
+        self.layouts.insert(arena.name.clone(), Layout { arena: arena.clone(), id: next_id() });
         for slot in &arena.slots {
             if slot.init != Init::Constant(0.0) {
                 let values = initial_values(self.seed, slot);
@@ -128,7 +150,20 @@ impl Session {
         Ok(())
     }
 
-    /// Drops the state called `arena`. Plans that use it must not run any more.
+    /// Refuses an executable of another session, or one whose state was dropped.
+    fn own(&self, executable: &Executable) -> Result<()> {
+        if executable.session != self.id {
+            return Err(foreign());
+        }
+        for (arena, id) in executable.plan().arenas.iter().zip(&executable.state) {
+            if self.layouts.get(&arena.name).is_none_or(|layout| layout.id != *id) {
+                return Err(Error::usage("an executable", format!("its state \"{}\" was dropped", arena.name)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Drops the state called `arena`. Executables that work on it are refused from then on.
     pub fn forget(&mut self, arena: &str) {
         self.layouts.remove(arena);
         match &mut self.backend {
@@ -164,12 +199,14 @@ impl Session {
     /// # Errors
     /// Where there is no such input, or shape or type differ.
     pub fn set_input(&mut self, executable: &Executable, name: &str, tensor: &Tensor) -> Result<()> {
+        self.own(executable)?;
         let found = executable.plan().inputs.iter().find(|(have, _)| have == name).map(|(_, region)| region);
         let region = found.ok_or_else(|| Error::usage(format!("input \"{name}\""), "the plan has no such input"))?;
         if tensor.spec() != region.spec {
             return Err(Error::shape(format!("input \"{name}\""), region.spec.to_string(), tensor.spec().to_string()));
         }
-        match (&mut self.backend, &executable.0) {
+        tensor.expect_rows(&format!("input \"{name}\""))?;
+        match (&mut self.backend, &executable.program) {
             (Backend::Cpu(machine), Program::Cpu(program)) => machine.write(program, region, tensor.elements()),
             (Backend::Gpu(machine), Program::Gpu(program)) => machine.write(program, region, tensor.elements()),
             _ => Err(foreign()),
@@ -182,10 +219,14 @@ impl Session {
     /// # Errors
     /// Where the device fails.
     pub fn run_some(&mut self, executable: &Executable, at_most: usize) -> Result<usize> {
-        match (&mut self.backend, &executable.0) {
+        self.own(executable)?;
+        match (&mut self.backend, &executable.program) {
             (Backend::Cpu(machine), Program::Cpu(program)) => {
+                if at_most == 0 {
+                    return Ok(0);
+                }
                 machine.run(program);
-                Ok(1.min(at_most))
+                Ok(1)
             }
             (Backend::Gpu(machine), Program::Gpu(program)) => machine.run_some(program, at_most),
             _ => Err(foreign()),
@@ -221,7 +262,8 @@ impl Session {
     }
 
     fn read_region(&mut self, executable: &Executable, region: &Region) -> Result<Tensor> {
-        match (&mut self.backend, &executable.0) {
+        self.own(executable)?;
+        match (&mut self.backend, &executable.program) {
             (Backend::Cpu(machine), Program::Cpu(program)) => machine.read(program, region),
             (Backend::Gpu(machine), Program::Gpu(program)) => machine.read(program, region),
             _ => Err(foreign()),
@@ -244,7 +286,8 @@ impl Session {
     /// # Errors
     /// Where the device fails.
     pub fn first_not_finite(&mut self, executable: &Executable) -> Result<Option<String>> {
-        let index = match (&mut self.backend, &executable.0) {
+        self.own(executable)?;
+        let index = match (&mut self.backend, &executable.program) {
             (Backend::Cpu(machine), Program::Cpu(program)) => machine.run_until_not_finite(program),
             (Backend::Gpu(machine), Program::Gpu(program)) => machine.run_until_not_finite(program)?,
             _ => return Err(foreign()),
@@ -256,9 +299,12 @@ impl Session {
     /// whether it asked: it does not while an earlier wish is still open.
     pub fn peek(&mut self, executable: &Executable, arena: &str, words: std::ops::Range<usize>) -> bool {
         let Some(index) = executable.plan().arenas.iter().position(|a| a.name == arena) else { return false };
+        if self.own(executable).is_err() || words.is_empty() || words.end > executable.plan().arenas[index].len {
+            return false;
+        }
         let spec = TensorSpec::u32([words.len()]);
         let region = Region { place: Place::Arena(index), offset: words.start, spec };
-        match (&mut self.backend, &executable.0) {
+        match (&mut self.backend, &executable.program) {
             (Backend::Gpu(machine), Program::Gpu(program)) => machine.peek(program, &region),
             (Backend::Cpu(machine), Program::Cpu(program)) => {
                 if let Ok(Tensor::U32(words)) = machine.read(program, &region) {
@@ -285,6 +331,7 @@ impl Session {
     pub fn layout(&self, arena: &str) -> Result<&ArenaSpec> {
         self.layouts
             .get(arena)
+            .map(|layout| &layout.arena)
             .ok_or_else(|| Error::usage(format!("state \"{arena}\""), "the session has none of this name"))
     }
 
@@ -337,6 +384,7 @@ impl Session {
         if have.spec != tensor.spec() {
             return Err(Error::shape(format!("state \"{slot}\""), have.spec.to_string(), tensor.spec().to_string()));
         }
+        tensor.expect_rows(&format!("state \"{slot}\""))?;
         self.write(arena, have.offset, tensor.elements())
     }
 
@@ -353,7 +401,7 @@ impl Session {
 }
 
 fn foreign() -> Error {
-    Error::usage("an executable", "it belongs to a session on another device")
+    Error::usage("an executable", "it belongs to another session")
 }
 
 /// The initial content of a slot: a function of the seed and the slot's name, made on the host so that every device starts alike.

@@ -258,6 +258,12 @@ impl Machine {
     }
 
     fn read_buffers(&mut self, wanted: &[(&wgpu::Buffer, &Region)]) -> Result<Vec<Tensor>> {
+        for (buffer, region) in wanted {
+            let end = byte_offset(region).saturating_add(region.spec.bytes());
+            if end > buffer.size() {
+                return Err(Error::shape("read", format!("at most {} bytes", buffer.size()), end.to_string()));
+            }
+        }
         let total = wanted.iter().map(|(_, region)| region.spec.bytes()).sum();
         let staging = self.staging(total);
         let mut encoder = self.gpu.encoder();
@@ -267,7 +273,8 @@ impl Machine {
             at += region.spec.bytes();
         }
         self.gpu.submit(encoder);
-        let data = self.gpu.read(&staging, total)?;
+        // Where that fails the buffer may stay mapped, and no later readback could use it: it goes.
+        let data = self.gpu.read(&staging, total).inspect_err(|_| self.staging = None)?;
         self.in_flight.clear();
         let mut rest = data.as_slice();
         let mut take = |region: &Region| {

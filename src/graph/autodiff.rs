@@ -104,6 +104,7 @@ impl Graph {
     pub fn gradients_from(&self, outputs: &[(Var, Var)], wrt: &[Var]) -> Result<Vec<Var>> {
         rewrite::stabilise(self);
         let wanted = self.depends_on(wrt)?;
+        self.refuse_aliases(outputs, wrt)?;
         let mut cotangents: HashMap<Value, Var> = HashMap::new();
         let mut last = 0;
         for (y, dy) in outputs {
@@ -127,6 +128,37 @@ impl Graph {
                 })
             })
             .collect()
+    }
+
+    /// Refuses outputs that read the memory of one of `wrt` by another way too, as a part of its whole arena: the gradient would
+    /// lack that part.
+    fn refuse_aliases(&self, outputs: &[(Var, Var)], wrt: &[Var]) -> Result<()> {
+        let data = self.data();
+        let mut used = vec![false; data.nodes.len()];
+        outputs.iter().for_each(|(y, _)| used[y.value.node] = true);
+        for index in (0..used.len()).rev().filter(|i| wrt.iter().all(|v| v.value.node != *i)) {
+            if used[index] {
+                data.nodes[index].inputs.iter().for_each(|v| used[v.node] = true);
+            }
+        }
+        let memory = |node: usize| match &data.nodes[node].kind {
+            NodeKind::State { arena, offset } => {
+                Some((*arena, *offset..*offset + data.nodes[node].outputs[0].shape.elements()))
+            }
+            _ => None,
+        };
+        let own: Vec<_> = wrt.iter().filter_map(|v| memory(v.value.node)).collect();
+        for node in (0..used.len()).filter(|i| used[*i] && wrt.iter().all(|v| v.value.node != *i)) {
+            let Some((arena, range)) = memory(node) else { continue };
+            if own.iter().any(|(a, r)| *a == arena && r.start < range.end && range.start < r.end) {
+                return Err(Error::Gradient {
+                    op: "gradients".into(),
+                    layer: data.nodes[node].layer.clone(),
+                    reason: format!("the loss reads arena \"{}\" both whole and in parts", data.arenas[arena].name),
+                });
+            }
+        }
+        Ok(())
     }
 
     /// Which nodes depend on one of `wrt`.
@@ -165,10 +197,23 @@ impl Graph {
             NodeKind::Op(op) => self.gradient_of(op, &layer, &ctx)?,
             _ => return Ok(()),
         };
+        let wrong = |reason: String| Error::Gradient { op: node.name().into(), layer: layer.clone(), reason };
+        if grads.len() != node.inputs.len() {
+            return Err(wrong(format!("the op gives {} of them for {} inputs", grads.len(), node.inputs.len())));
+        }
         for (i, grad) in grads.into_iter().enumerate().filter(|(i, _)| input_wanted[*i]) {
             match grad {
-                Grad::Of(g) => accumulate(cotangents, node.inputs[i], &g)?,
-                Grad::NotDifferentiable | Grad::NotWanted => {}
+                Grad::Of(g) => {
+                    let (expected, actual) = (self.data().spec(node.inputs[i]).clone(), g.spec());
+                    if actual != expected {
+                        return Err(wrong(format!("that of input {i} must be {expected}, and the op gives {actual}")));
+                    }
+                    accumulate(cotangents, node.inputs[i], &g)?;
+                }
+                Grad::NotDifferentiable => {}
+                Grad::NotWanted => {
+                    return Err(wrong(format!("that of input {i} is wanted, and the op does not give it")));
+                }
                 Grad::Unsupported(reason) => {
                     return Err(Error::Gradient { op: node.name().into(), layer, reason: reason.into() });
                 }

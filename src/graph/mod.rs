@@ -173,9 +173,7 @@ impl Graph {
     /// A tensor that the host gives before every run, under `name`.
     pub fn input(&self, name: &str, shape: impl Into<Shape>, dtype: DType) -> Result<Var> {
         let spec = TensorSpec::new(shape, dtype);
-        if spec.shape.elements() == 0 {
-            return Err(Error::shape(format!("input \"{name}\""), "at least one element", spec.to_string()));
-        }
+        spec.check(&format!("input \"{name}\""))?;
         let taken = self.data().nodes.iter().any(|n| matches!(&n.kind, NodeKind::Input(other) if other == name));
         if taken {
             return Err(Error::usage(format!("input \"{name}\""), "the graph already has an input of this name"));
@@ -211,9 +209,7 @@ impl Graph {
                 given.to_string(),
             ));
         }
-        if spec.shape.elements() == 0 {
-            return Err(Error::shape(format!("state \"{name}\""), "at least one element", spec.to_string()));
-        }
+        spec.check(&format!("state \"{name}\""))?;
         let index = self.arena(arena, spec.dtype)?;
         if let Some(&value) = self.data().slots.get(&(index, name.to_owned())) {
             let have = self.data().spec(value).clone();
@@ -292,7 +288,7 @@ impl Graph {
     /// use it is computed in place.
     ///
     /// # Errors
-    /// Where the count or an element count differs.
+    /// Where the count, an element count or a type differs, or `name` is state that the graph has already.
     pub fn pack(&self, of: &str, name: &str, parts: &[Var]) -> Result<Var> {
         let slots = self.slots(of);
         let counts = |n: &[usize]| format!("{n:?} elements");
@@ -300,6 +296,13 @@ impl Graph {
         let actual: Vec<usize> = parts.iter().map(|v| v.shape().elements()).collect();
         if expected != actual {
             return Err(Error::shape("pack", counts(&expected), counts(&actual)));
+        }
+        if let Some(part) = parts.iter().find(|v| v.dtype() != DType::F32) {
+            return Err(Error::dtype("pack", "f32", part.spec().to_string()));
+        }
+        // Parts are computed in the arena itself, whenever their turn comes: nobody else may read or write it.
+        if self.data().arenas.iter().any(|a| a.name == name) {
+            return Err(Error::usage(format!("arena \"{name}\""), "the graph has state of this name already"));
         }
         self.mirror(of, name, 0.0)?;
         let (arena, spec) = {
@@ -345,10 +348,7 @@ impl Graph {
         let specs: Vec<TensorSpec> = values.iter().map(|v| self.data().spec(*v).clone()).collect();
         let outputs = op.infer(&specs).map_err(|e| e.in_layer(&layer))?;
         for spec in &outputs {
-            if spec.shape.elements() == 0 || spec.shape.len() > crate::shape::MAX_RANK {
-                let expected = format!("1 to {} dimensions, none of them zero", crate::shape::MAX_RANK);
-                return Err(Error::shape(op.name(), expected, spec.to_string()).in_layer(&layer));
-            }
+            spec.check(op.name()).map_err(|e| e.in_layer(&layer))?;
         }
         for &i in op.writes() {
             let data = self.data();

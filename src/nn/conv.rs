@@ -96,12 +96,12 @@ impl Layer for Conv2d {
             let expected = format!("a divisor of {c_in} channels and {} filters", self.filters);
             return Err(Error::parameter("conv2d", "groups", expected, self.groups));
         }
-        let (per_group, taps) = (c_in / self.groups, self.kernel[0] * self.kernel[1]);
+        let (per_group, taps) = (c_in / self.groups, self.kernel[0].saturating_mul(self.kernel[1]));
         let dims = [self.filters, per_group, self.kernel[0], self.kernel[1]];
         if taps == 0 {
             return Err(Error::parameter("conv2d", "kernel", "at least 1x1", format!("{:?}", self.kernel)));
         }
-        let init = self.initializer.init(per_group * taps, self.filters * taps);
+        let init = self.initializer.init(per_group.saturating_mul(taps), self.filters.saturating_mul(taps));
         let w = ctx.parameter(x.graph(), "kernel", dims, init)?;
         let options =
             Conv2dOptions::new().stride(self.stride).padding(self.padding).dilation(self.dilation).groups(self.groups);

@@ -24,8 +24,8 @@ impl Initializer {
             Init::Uniform(-limit, limit)
         };
         match self {
-            Initializer::GlorotUniform => uniform(fan_in + fan_out),
-            Initializer::GlorotNormal => Init::Normal(0.0, (2.0 / (fan_in + fan_out) as f32).sqrt()),
+            Initializer::GlorotUniform => uniform(fan_in.saturating_add(fan_out)),
+            Initializer::GlorotNormal => Init::Normal(0.0, (2.0 / fan_in.saturating_add(fan_out) as f32).sqrt()),
             Initializer::HeUniform => uniform(fan_in),
             Initializer::HeNormal => Init::Normal(0.0, (2.0 / fan_in as f32).sqrt()),
             Initializer::Constant(c) => Init::Constant(c),
