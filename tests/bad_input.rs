@@ -251,3 +251,42 @@ fn a_gradient_that_is_missing_or_misshapen_is_never_taken_for_zero() {
     let ids = graph.input("ids", [3], DType::U32).expect("an input");
     says(graph.pack("parameters", "ids", &[ids]), &["f32", "u32"]);
 }
+
+#[test]
+fn memory_that_is_not_there_is_an_error() {
+    let graph = Graph::new();
+    let x = graph.input("x", [1 << 20, 1 << 20], DType::F32).expect("an input");
+    let y = x.neg().expect("a node");
+    let mut session = Session::new(&cpu(), 0, Some(u64::MAX));
+    match session.compile(&graph, &[y]) {
+        Err(Error::OutOfMemory { device, .. }) => assert_eq!(device, "cpu"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn an_input_stays_for_the_next_run() {
+    let graph = Graph::new();
+    let x = graph.input("x", [4], DType::F32).expect("an input");
+    let y = x.neg().and_then(|y| y.exp()).and_then(|y| y.sqrt()).expect("nodes");
+    for device in std::iter::once(cpu()).chain(common::gpu().cloned()) {
+        let mut session = Session::new(&device, 0, None);
+        let run = session.compile(&graph, std::slice::from_ref(&y)).expect("a plan");
+        let given = Tensor::from(Array1::from(vec![0.5f32, 1.0, 2.0, 3.0]));
+        let once = session.run(&run, &[("x", &given)]).expect("a run");
+        session.run_steps(&run, 3).expect("runs");
+        assert_eq!(once, session.outputs(&run).expect("outputs"), "{device}");
+    }
+}
+
+#[test]
+fn one_value_per_sample_may_come_flat() {
+    let network = Sequential::new([2]).with(Dense::new(1));
+    let mut model =
+        network.compile_on(&Setup::on(&cpu()), Sgd::default(), Loss::MeanSquaredError, &[]).expect("a model");
+    let flat = Dataset::new(Array2::<f32>::zeros((6, 2)), Array1::<f32>::ones(6)).expect("data");
+    let column = Dataset::new(Array2::<f32>::zeros((6, 2)), Array2::<f32>::ones((6, 1))).expect("data");
+    assert_eq!(model.evaluate(&flat).expect("a loss"), model.evaluate(&column).expect("a loss"));
+    let wrong = Dataset::new(Array2::<f32>::zeros((6, 2)), Array2::<f32>::ones((6, 2))).expect("data");
+    says(model.evaluate(&wrong), &["mse", "[6, 1]", "[6, 2]"]);
+}

@@ -272,6 +272,7 @@ fn a_diverging_training_names_the_node_and_keeps_the_parameters() {
             }
             other => panic!("{device}: {other:?}"),
         }
+        assert!(model.history().epochs.is_empty(), "{device}: the bad epoch is not recorded");
         assert_eq!(before, parameters(&mut model), "{device}: the parameters are those before the bad step");
         // Mended, it trains on.
         let kernel = Tensor::f32([4, 1, 3, 3], (0..36).map(|i| (i as f32 - 18.0) / 60.0).collect()).expect("a tensor");

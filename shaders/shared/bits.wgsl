@@ -13,10 +13,15 @@ fn larger(a: f32, b: f32) -> f32 {
     return select(a, b, !is_nan_bits(a) && (b > a || is_nan_bits(b)));
 }
 
+// A NaN that no compiler folds away, made of any number.
+fn not_a_number(x: f32) -> f32 {
+    return bitcast<f32>(bitcast<u32>(x) | 0x7fc00000u);
+}
+
 // `value`, or NaN where `top` is NaN or infinite. What a driver's exp or log makes of a NaN is its own affair (one was seen to give
 // an ordinary number), so a column with such a top is marked here.
 fn spoiled_by(top: f32, value: f32) -> f32 {
-    return select(bitcast<f32>(bitcast<u32>(top) | 0x7fc00000u), value, is_finite_bits(top));
+    return select(not_a_number(top), value, is_finite_bits(top));
 }
 
 // A NaN that no compiler folds away: `zero` is a uniform or loaded 0.

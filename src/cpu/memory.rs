@@ -24,12 +24,14 @@ impl<T> Default for HostBuffer<T> {
 }
 
 impl<T: Real> HostBuffer<T> {
-    pub(super) fn zeros(dtype: DType, len: usize) -> Self {
-        match dtype {
-            DType::F32 => HostBuffer::F(vec![T::zero(); len]),
-            DType::U32 => HostBuffer::U(vec![0; len]),
-            DType::U8 => HostBuffer::B(vec![0; len]),
-        }
+    pub(super) fn zeros(dtype: DType, len: usize) -> Result<Self> {
+        let mut buffer = match dtype {
+            DType::F32 => HostBuffer::F(Vec::new()),
+            DType::U32 => HostBuffer::U(Vec::new()),
+            DType::U8 => HostBuffer::B(Vec::new()),
+        };
+        buffer.grow(len)?;
+        Ok(buffer)
     }
 
     pub(super) fn dtype(&self) -> DType {
@@ -56,12 +58,12 @@ impl<T: Real> HostBuffer<T> {
         }
     }
 
-    pub(super) fn grow(&mut self, len: usize) {
+    /// Makes the buffer at least `len` elements long; what is new is zero.
+    pub(super) fn grow(&mut self, len: usize) -> Result<()> {
         match self {
-            HostBuffer::F(x) if x.len() < len => x.resize(len, T::zero()),
-            HostBuffer::U(x) if x.len() < len => x.resize(len, 0),
-            HostBuffer::B(x) if x.len() < len => x.resize(len, 0),
-            _ => {}
+            HostBuffer::F(x) => grow(x, len, T::zero()),
+            HostBuffer::U(x) => grow(x, len, 0),
+            HostBuffer::B(x) => grow(x, len, 0),
         }
     }
 
@@ -120,4 +122,17 @@ impl<T: Real> HostBuffer<T> {
             HostBuffer::B(x) => Tensor::u8(shape, x[range].to_vec()),
         }
     }
+}
+
+/// Makes `x` at least `len` elements long, or says that there is no memory for it.
+pub(super) fn grow<E: Clone>(x: &mut Vec<E>, len: usize, fill: E) -> Result<()> {
+    if x.len() >= len {
+        return Ok(());
+    }
+    x.try_reserve_exact(len - x.len()).map_err(|_| {
+        let what = format!("{len} elements of {} bytes", size_of::<E>());
+        Error::OutOfMemory { device: "cpu".into(), what }
+    })?;
+    x.resize(len, fill);
+    Ok(())
 }

@@ -80,13 +80,16 @@ impl<T: Twin> Machine<T> {
         Machine { threads, memory: Vec::new(), arenas: Vec::new(), pool: Vec::new(), scratch: Vec::new() }
     }
 
-    /// Makes the arena where it is missing; tells whether it did.
-    pub fn ensure_arena(&mut self, spec: &ArenaSpec) -> bool {
+    /// Makes the arena where it is missing; tells whether it did. It holds zeros then.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`].
+    pub fn ensure_arena(&mut self, spec: &ArenaSpec) -> Result<bool> {
         let found = self.arenas.iter().find(|(name, _)| *name == spec.name).map(|(_, index)| *index);
         if found.is_some_and(|index| self.memory[index].len() == spec.len && self.memory[index].dtype() == spec.dtype) {
-            return false;
+            return Ok(false);
         }
-        let buffer = HostBuffer::zeros(spec.dtype, spec.len);
+        let buffer = HostBuffer::zeros(spec.dtype, spec.len)?;
         match found {
             Some(index) => self.memory[index] = buffer,
             None => {
@@ -94,7 +97,7 @@ impl<T: Twin> Machine<T> {
                 self.arenas.push((spec.name.clone(), self.memory.len() - 1));
             }
         }
-        true
+        Ok(true)
     }
 
     /// Drops an arena and its memory.
@@ -108,7 +111,7 @@ impl<T: Twin> Machine<T> {
     /// Makes `plan` ready. Plans share activation memory: only one runs at a time.
     ///
     /// # Errors
-    /// Where the plan names an arena that was not made.
+    /// Where the plan names an arena that was not made; [`Error::OutOfMemory`].
     pub fn prepare(&mut self, plan: Arc<Plan>) -> Result<Program> {
         let arenas = plan.arenas.iter().map(|a| self.arena(&a.name)).collect::<Result<Vec<_>>>()?;
         let mut free = self.pool.clone();
@@ -120,17 +123,15 @@ impl<T: Twin> Machine<T> {
             let index = match free.iter().position(|&m| self.memory[m].dtype() == want.dtype) {
                 Some(at) => free.remove(at),
                 None => {
-                    self.memory.push(HostBuffer::zeros(want.dtype, 0));
+                    self.memory.push(HostBuffer::zeros(want.dtype, 0)?);
                     self.pool.push(self.memory.len() - 1);
                     self.memory.len() - 1
                 }
             };
-            self.memory[index].grow(want.len);
+            self.memory[index].grow(want.len)?;
             buffers[i] = index;
         }
-        if self.scratch.len() < plan.scratch {
-            self.scratch.resize(plan.scratch, T::zero());
-        }
+        memory::grow(&mut self.scratch, plan.scratch, T::zero())?;
         Ok(Program { plan, arenas, buffers })
     }
 

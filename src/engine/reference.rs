@@ -25,7 +25,7 @@ impl Reference {
         let plan = Arc::new(Plan::new(graph, fetch, None)?);
         let mut machine = Machine::new(Threads::new(1)?);
         for arena in &plan.arenas {
-            machine.ensure_arena(arena);
+            machine.ensure_arena(arena)?;
             for slot in &arena.slots {
                 machine.write_arena(&arena.name, slot.offset, initial_values(seed, slot).elements())?;
             }

@@ -137,7 +137,7 @@ impl Session {
             return Ok(());
         }
         match &mut self.backend {
-            Backend::Cpu(machine) => machine.ensure_arena(arena),
+            Backend::Cpu(machine) => machine.ensure_arena(arena)?,
             Backend::Gpu(machine) => machine.ensure_arena(arena)?,
         };
         self.layouts.insert(arena.name.clone(), Layout { arena: arena.clone(), id: next_id() });
@@ -388,7 +388,8 @@ impl Session {
         self.write(arena, have.offset, tensor.elements())
     }
 
-    /// Writes elements into a piece of state, from `offset` on.
+    /// Writes elements into a piece of state, from `offset` on. A GPU writes whole words: up to three bytes after the last one of a
+    /// `u8` tensor become zero.
     ///
     /// # Errors
     /// Where there is no such state, they do not fit, or the device fails.

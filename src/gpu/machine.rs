@@ -170,10 +170,13 @@ impl Machine {
         let mut entries = vec![wgpu::BindGroupEntry { binding: 0, resource: binding(uniforms, offset, size) }];
         for (i, bound) in launch.bindings.iter().enumerate() {
             let region = match bound.slot {
-                Slot::Input(i) => &step.inputs[i],
-                Slot::Output(i) => &step.outputs[i],
-                Slot::Temp(i) => &step.temps[i],
+                Slot::Input(i) => step.inputs.get(i),
+                Slot::Output(i) => step.outputs.get(i),
+                Slot::Temp(i) => step.temps.get(i),
             };
+            let wrong =
+                || Error::usage(step.name(), format!("a launch binds {:?}, which the op does not have", bound.slot));
+            let region = region.ok_or_else(wrong)?;
             let resource = binding(program.buffer(region.place), byte_offset(region), region.spec.bytes());
             entries.push(wgpu::BindGroupEntry { binding: i as u32 + 1, resource });
         }

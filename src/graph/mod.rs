@@ -350,6 +350,9 @@ impl Graph {
         for spec in &outputs {
             spec.check(op.name()).map_err(|e| e.in_layer(&layer))?;
         }
+        if let Some(spec) = outputs.iter().find(|spec| spec.dtype == DType::U8) {
+            return Err(Error::dtype(op.name(), "an output of f32 or u32", spec.to_string()).in_layer(&layer));
+        }
         for &i in op.writes() {
             let data = self.data();
             if !matches!(data.nodes[values[i].node].kind, NodeKind::State { .. }) {

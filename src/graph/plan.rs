@@ -125,6 +125,11 @@ impl Plan {
         self.buffers.iter().map(BufferSpec::bytes).sum()
     }
 
+    /// Bytes that the CPU twins share for intermediate results.
+    pub fn scratch_bytes(&self) -> u64 {
+        self.scratch as u64 * 4
+    }
+
     /// Bytes of state.
     pub fn state_bytes(&self) -> u64 {
         self.arenas.iter().map(ArenaSpec::bytes).sum()
@@ -150,7 +155,7 @@ impl Plan {
         for arena in &self.arenas {
             refuse(format!("state \"{}\"", arena.name), arena.bytes(), limits.buffer, "bytes", "largest buffer")?;
         }
-        let mut total = self.state_bytes();
+        let mut total = self.state_bytes() + self.scratch_bytes();
         refuse("parameters, optimizer state and data".into(), total, limits.budget, "bytes", "memory budget")?;
         let mut seen = vec![false; self.buffers.len()];
         let mut make = |node: String, region: &Region| {
@@ -190,7 +195,10 @@ impl Plan {
             let _ = write!(line, "{} {} + ", arena.name, human_bytes(arena.bytes()));
         }
         let (have, need) = (human_bytes(self.activation_bytes()), human_bytes(self.lower_bound));
-        let total = human_bytes(self.state_bytes() + self.activation_bytes());
+        let total = human_bytes(self.state_bytes() + self.activation_bytes() + self.scratch_bytes());
+        if self.scratch > 0 {
+            let _ = write!(line, "scratch {} + ", human_bytes(self.scratch_bytes()));
+        }
         let _ = write!(line, "activations {have} (at least {need}) = {total}");
         line
     }
@@ -273,6 +281,9 @@ impl<'a> Planner<'a> {
             last_use.insert(root, usize::MAX);
             *uses.entry(root).or_default() += 1;
         }
+        // Inputs stay as the host wrote them, so that a plan can be run again.
+        let inputs = data.nodes.iter().enumerate().filter(|(_, n)| matches!(n.kind, NodeKind::Input(_)));
+        last_use.extend(inputs.map(|(node, _)| (Value { node, output: 0 }, usize::MAX)));
         let packed = placed_in_arena(data, live, &uses);
         let (regions, pool) = (HashMap::new(), Vec::new());
         Planner { data, live, gpu, last_use, packed, regions, pool, alive: 0, lower_bound: 0 }
@@ -313,7 +324,9 @@ impl<'a> Planner<'a> {
                     let inputs: Vec<Region> = node.inputs.iter().map(|v| self.region(*v)).collect();
                     let outputs: Vec<Region> = (0..node.outputs.len()).map(|o| self.place_output(index, o)).collect();
                     let step = self.step(op.clone(), &node.layer, inputs, outputs);
-                    scratch = scratch.max(op.scratch(&step.io));
+                    if self.gpu.is_none() {
+                        scratch = scratch.max(op.scratch(&step.io));
+                    }
                     steps.push(step);
                     self.release(index);
                 }

@@ -39,10 +39,15 @@ impl Loss {
                 if targets.dtype() != DType::F32 {
                     return Err(Error::dtype("mse", "f32", targets.spec().to_string()));
                 }
+                // One value per sample may come as [n] or as [n, 1].
+                let targets = match (&*y.shape(), &*targets.shape()) {
+                    ([n, 1], [m]) if n == m => targets.reshape([*n, 1])?,
+                    _ => targets.clone(),
+                };
                 if y.shape() != targets.shape() {
                     return Err(Error::shape("mse", y.shape().to_string(), targets.shape().to_string()));
                 }
-                y.sub(targets)?.square()?.mean_all()
+                y.sub(&targets)?.square()?.mean_all()
             }
         }
     }

@@ -67,8 +67,9 @@ impl UnaryFn {
         match self {
             UnaryFn::Neg => "-x",
             UnaryFn::Exp => "exp(x)",
-            UnaryFn::Log => "log(x)",
-            UnaryFn::Sqrt => "sqrt(x)",
+            // Of a negative number WGSL lets a driver make what it likes.
+            UnaryFn::Log => "select(log(x), not_a_number(x), x < 0.0)",
+            UnaryFn::Sqrt => "select(sqrt(x), not_a_number(x), x < 0.0)",
             UnaryFn::Square => "x * x",
             UnaryFn::Abs => "abs(x)",
             // Not max(): that may drop a NaN, and a network that went bad must be seen to have gone bad.

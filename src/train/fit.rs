@@ -172,10 +172,19 @@ impl Model {
         let mut pass = self.training_pass(&train, options.batch_size)?;
         let mut history = History::default();
         let result = self.epochs(&mut pass, &train, validation.as_ref(), options, start, &mut history);
-        self.training = Some(pass);
-        result?;
         history.duration = start.elapsed();
-        Ok(history)
+        self.history = history.clone();
+        match result {
+            Ok(()) | Err(Error::NotFinite { .. }) => self.training = Some(pass),
+            // Host and device may no longer agree on the clock: the next training makes its steps anew.
+            Err(_) => self.training = None,
+        }
+        result.map(|()| history)
+    }
+
+    /// What the last training left behind, one that ended with an error included.
+    pub fn history(&self) -> &History {
+        &self.history
     }
 
     /// Makes the training step ready without running it, so that [`Model::describe`] can tell what it needs.
@@ -200,7 +209,8 @@ impl Model {
 
     /// Bytes of state and activations of the training step; 0 before [`Model::prepare`] and [`Model::fit`].
     pub fn memory_bytes(&self) -> u64 {
-        self.training.as_ref().map_or(0, |pass| pass.plan().state_bytes() + pass.plan().activation_bytes())
+        let bytes = |plan: &crate::Plan| plan.state_bytes() + plan.activation_bytes() + plan.scratch_bytes();
+        self.training.as_ref().map_or(0, |pass| bytes(pass.plan()))
     }
 
     /// The steps for data of this shape: those of the last training where they fit, else new ones.

@@ -1,4 +1,5 @@
 use super::evaluate::Evaluations;
+use super::history::History;
 use super::program::Pass;
 use super::{Metric, program::Recipe};
 use crate::engine::{Device, Session};
@@ -38,7 +39,8 @@ impl Setup {
         Setup { seed, ..self }
     }
 
-    /// Bytes that parameters, activations and resident data may take together. Data that does not fit is streamed.
+    /// Bytes that a plan's parameters, activations and resident data may take together. Data that does not fit is streamed. Training
+    /// and evaluation are plans of their own: validation data that is kept on the device comes on top.
     #[must_use]
     pub fn memory_budget(self, bytes: Option<u64>) -> Setup {
         Setup { memory_budget: bytes, ..self }
@@ -103,6 +105,7 @@ pub struct Model {
     pub(super) steps: u32,
     pub(super) epochs: usize,
     pub(super) training: Option<Pass>,
+    pub(super) history: History,
     pub(super) evaluations: Evaluations,
     pub(super) predictor: super::evaluate::Predictor,
     /// The shape of the network's output for one sample.
@@ -137,6 +140,7 @@ impl Model {
             steps: 0,
             epochs: 0,
             training: None,
+            history: History::default(),
             evaluations: Evaluations::default(),
             predictor: Default::default(),
             output,

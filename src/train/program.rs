@@ -122,7 +122,8 @@ impl Pass {
             Ok(()) => (resident, feed),
             Err(_) => {
                 let data = feed.rows as u64 * feed.bytes_per_row();
-                let rest = (resident.state_bytes() + resident.activation_bytes()).saturating_sub(data);
+                let all = resident.state_bytes() + resident.activation_bytes() + resident.scratch_bytes();
+                let rest = all.saturating_sub(data);
                 let feed = feed.streamed(limits.budget.saturating_sub(rest), limits.binding.min(limits.buffer));
                 (recipe.plan(session, &feed, feed.batch)?, feed)
             }

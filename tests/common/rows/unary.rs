@@ -30,6 +30,8 @@ pub fn rows() -> Vec<Row> {
         let row = Row::new(name, move |_, x| Ok(vec![f(&x[0])?]));
         row.constant([x.len()], Values::Exactly(x.to_vec())).bounds(Bound::Ulps(256.0), Bound::Exact)
     };
+    rows.push(exact("log_of_negative", Var::log, &[-1.0, 1.0, -1e-3]));
+    rows.push(exact("sqrt_of_negative", Var::sqrt, &[-1.0, 4.0, -1e-3]));
     rows.push(exact("relu_kinks", Var::relu, &[0.0, -0.0, f32::NAN, -1.0, 1.0]));
     rows.push(exact("sigmoid_saturated", Var::sigmoid, &[-200.0, -80.0, 80.0, 200.0]));
     rows.push(exact("tanh_saturated", Var::tanh, &[-200.0, -40.0, 40.0, 200.0]));
