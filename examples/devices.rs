@@ -9,6 +9,7 @@ use galen::Device;
 fn main() {
     env_logger::init();
     for choice in Device::choices() {
+        let memory = choice.memory.map_or("unknown".into(), mib);
         let mark = if choice.chosen { "→" } else { " " };
         match &choice.adapter {
             Some(a) => {
@@ -16,7 +17,7 @@ fn main() {
                 println!("    backend        {}", a.backend);
                 println!("    driver         {}", a.driver);
                 println!("    kind           {}", a.kind);
-                println!("    memory         {}", a.memory.map_or("unknown".into(), mib));
+                println!("    memory         {}", memory);
                 println!("    largest buffer {}, largest binding {}", mib(a.max_buffer), mib(a.max_binding));
                 println!(
                     "    workgroups     {} invocations, {} KiB of memory, {} per dimension",
@@ -29,7 +30,7 @@ fn main() {
             None => {
                 println!("{mark} cpu");
                 println!("    threads        {}", Device::cpu().map_or(0, |d| d.threads()));
-                println!("    memory         {}", galen::engine::system_memory().map_or("unknown".into(), mib));
+                println!("    memory         {}", memory);
             }
         }
         println!("    {}     {}\n", if choice.chosen { "chosen:   " } else { "not taken:" }, choice.reason);

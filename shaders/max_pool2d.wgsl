@@ -25,11 +25,6 @@ struct Params {
 @group(0) @binding(2) var<storage, read> dy: array<f32>;
 @group(0) @binding(3) var<storage, read_write> dx: array<f32>;
 
-// The first window along an axis that reaches cell `at`, counted in the padded image.
-fn first_window(at: u32, kernel: u32, stride: u32) -> u32 {
-    return select(0u, (at - kernel) / stride + 1u, at >= kernel);
-}
-
 @compute @workgroup_size(${GROUP})
 fn max_pool2d_grad(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let i = linear_id(gid, groups);

@@ -4,3 +4,8 @@
 fn linear_id(gid: vec3<u32>, groups: vec3<u32>) -> u32 {
     return gid.y * groups.x * ${GROUP}u + gid.x;
 }
+
+// The first window along an axis that reaches cell `at`, counted in the padded image.
+fn first_window(at: u32, kernel: u32, stride: u32) -> u32 {
+    return select(0u, (at - kernel) / stride + 1u, at >= kernel);
+}

@@ -25,6 +25,8 @@ pub(super) enum Kind {
 pub struct DeviceChoice {
     /// The adapter; `None` for the CPU.
     pub adapter: Option<AdapterSummary>,
+    /// Bytes of its memory, where they are known: the CPU and a software adapter have the system's, wgpu tells no other's.
+    pub memory: Option<u64>,
     /// Whether [`Device::best`] would take it now.
     pub chosen: bool,
     /// Why, or why not.
@@ -65,10 +67,7 @@ impl Device {
     /// # Errors
     /// Where `GALEN_DEVICE` names a device that is not there.
     pub fn best() -> Result<Device> {
-        if let Ok(name) = std::env::var("GALEN_DEVICE")
-            && name != "auto"
-            && !name.is_empty()
-        {
+        if let Some(name) = forced() {
             return Device::named(&name);
         }
         for adapter in gpu::adapters().iter().filter(|a| a.kind != AdapterKind::Software) {
@@ -109,14 +108,9 @@ impl Device {
 
     /// Everything that could be worked on, and what [`Device::best`] would take.
     pub fn choices() -> Vec<DeviceChoice> {
-        let forced = std::env::var("GALEN_DEVICE").ok().filter(|n| !n.is_empty() && n != "auto");
         let adapters = gpu::adapters();
-        let chosen = match &forced {
-            Some(name) => Device::named(name).ok(),
-            None => Device::best().ok(),
-        };
-        let chosen_name = chosen.as_ref().map(|d| (d.is_gpu(), d.name()));
-        let why = match &forced {
+        let chosen_name = Device::best().ok().map(|d| (d.is_gpu(), d.name()));
+        let why = match forced() {
             Some(name) => format!("GALEN_DEVICE is \"{name}\""),
             None => "the fastest kind of device here".to_owned(),
         };
@@ -128,7 +122,9 @@ impl Device {
                 Some(_) => "a faster or earlier one is there, or it cannot be opened".into(),
                 None => "a GPU is there".into(),
             };
-            DeviceChoice { adapter, chosen: is_chosen, reason }
+            let system = adapter.as_ref().is_none_or(|a| a.kind == AdapterKind::Software);
+            let memory = if system { system_memory() } else { None };
+            DeviceChoice { adapter, memory, chosen: is_chosen, reason }
         };
         let mut lines: Vec<DeviceChoice> = adapters.into_iter().map(|a| line(Some(a.clone()), a.name)).collect();
         lines.push(line(None, "cpu".into()));
@@ -239,6 +235,11 @@ impl fmt::Display for Device {
     }
 }
 
+/// The device that `GALEN_DEVICE` asks for, where it asks for a certain one.
+fn forced() -> Option<String> {
+    std::env::var("GALEN_DEVICE").ok().filter(|name| !name.is_empty() && name != "auto")
+}
+
 fn no_device(wanted: &str) -> Error {
     let mut names: Vec<String> = gpu::adapters().into_iter().map(|a| format!("\"{}\"", a.name)).collect();
     names.push("\"cpu\"".into());
@@ -246,7 +247,7 @@ fn no_device(wanted: &str) -> Error {
 }
 
 /// The system's memory in bytes, where the system says it (Linux).
-pub fn system_memory() -> Option<u64> {
+fn system_memory() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let line = text.lines().find(|l| l.starts_with("MemTotal:"))?;
     line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kib| kib * 1024)

@@ -4,6 +4,6 @@ mod device;
 mod reference;
 mod session;
 
-pub use device::{Device, DeviceChoice, system_memory};
+pub use device::{Device, DeviceChoice};
 pub use reference::Reference;
 pub use session::{Executable, Session};

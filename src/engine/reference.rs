@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::session::initial_values;
 use crate::cpu::{Machine, Program, Threads};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::graph::{Graph, Plan, Region, Var};
 use crate::shape::DType;
 use crate::tensor::{Elements, Tensor};
@@ -34,19 +34,12 @@ impl Reference {
         Ok(Reference { machine, program })
     }
 
-    fn input(&self, name: &str) -> Result<Region> {
-        let found = self.program.plan().inputs.iter().find(|(have, _)| have == name);
-        found
-            .map(|(_, r)| r.clone())
-            .ok_or_else(|| Error::usage(format!("input \"{name}\""), "the plan has no such input"))
-    }
-
     /// Writes an input.
     ///
     /// # Errors
     /// Where there is no such input or it holds another number of elements or type.
     pub fn set(&mut self, name: &str, elements: Elements<'_>) -> Result<()> {
-        let region = self.input(name)?;
+        let region = self.program.plan().input(name)?.clone();
         self.machine.write(&self.program, &region, elements)
     }
 
@@ -55,7 +48,7 @@ impl Reference {
     /// # Errors
     /// Where there is no such input.
     pub fn nudge(&mut self, name: &str, element: usize, by: f64) -> Result<()> {
-        let region = self.input(name)?;
+        let region = self.program.plan().input(name)?.clone();
         self.machine.floats_mut(&self.program, &region)[element] += by;
         Ok(())
     }

@@ -200,8 +200,7 @@ impl Session {
     /// Where there is no such input, or shape or type differ.
     pub fn set_input(&mut self, executable: &Executable, name: &str, tensor: &Tensor) -> Result<()> {
         self.own(executable)?;
-        let found = executable.plan().inputs.iter().find(|(have, _)| have == name).map(|(_, region)| region);
-        let region = found.ok_or_else(|| Error::usage(format!("input \"{name}\""), "the plan has no such input"))?;
+        let region = executable.plan().input(name)?;
         if tensor.spec() != region.spec {
             return Err(Error::shape(format!("input \"{name}\""), region.spec.to_string(), tensor.spec().to_string()));
         }
@@ -335,14 +334,17 @@ impl Session {
             .ok_or_else(|| Error::usage(format!("state \"{arena}\""), "the session has none of this name"))
     }
 
+    fn slot(&self, arena: &str, name: &str) -> Result<&SlotSpec> {
+        let found = self.layout(arena)?.slots.iter().find(|s| s.name == name);
+        found.ok_or_else(|| Error::usage(format!("state \"{arena}\""), format!("it has no slot \"{name}\"")))
+    }
+
     /// The content of one slot of state, read from the device.
     ///
     /// # Errors
     /// Where there is no such slot or the device fails.
     pub fn state(&mut self, arena: &str, slot: &str) -> Result<Tensor> {
-        let found = self.layout(arena)?.slots.iter().find(|s| s.name == slot).cloned();
-        let slot =
-            found.ok_or_else(|| Error::usage(format!("state \"{arena}\""), format!("it has no slot \"{slot}\"")))?;
+        let slot = self.slot(arena, slot)?.clone();
         self.read_state(arena, slot.offset, slot.spec)
     }
 
@@ -378,9 +380,7 @@ impl Session {
     /// # Errors
     /// Where there is no such slot, shape or type differ, or the device fails.
     pub fn set_state(&mut self, arena: &str, slot: &str, tensor: &Tensor) -> Result<()> {
-        let found = self.layout(arena)?.slots.iter().find(|s| s.name == slot).cloned();
-        let have =
-            found.ok_or_else(|| Error::usage(format!("state \"{arena}\""), format!("it has no slot \"{slot}\"")))?;
+        let have = self.slot(arena, slot)?.clone();
         if have.spec != tensor.spec() {
             return Err(Error::shape(format!("state \"{slot}\""), have.spec.to_string(), tensor.spec().to_string()));
         }

@@ -1,6 +1,5 @@
 //! The adapter, the device and the queue, behind one wrapper that counts what is asked of them.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -52,8 +51,6 @@ pub struct AdapterSummary {
     pub driver: String,
     /// Its kind.
     pub kind: AdapterKind,
-    /// Bytes of its memory, where the system says it: a software adapter has the processor's. wgpu does not tell it.
-    pub memory: Option<u64>,
     /// Bytes of the largest storage binding.
     pub max_binding: u64,
     /// Bytes of the largest buffer.
@@ -155,7 +152,6 @@ fn summary(adapter: &wgpu::Adapter) -> AdapterSummary {
             wgpu::DeviceType::Cpu => AdapterKind::Software,
             wgpu::DeviceType::Other => AdapterKind::Unknown,
         },
-        memory: None,
         max_binding: limits.max_storage_buffer_binding_size,
         max_buffer: limits.max_buffer_size,
         max_invocations: limits.max_compute_invocations_per_workgroup,
@@ -359,6 +355,3 @@ impl Gpu {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
-
-/// A cache keyed by what something is made from.
-pub(super) type Cache<K, V> = HashMap<K, V>;

@@ -1,9 +1,10 @@
 //! Compute pipelines, each made once per device and kernel.
 #![allow(unsafe_code)]
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::device::{Cache, Gpu};
+use super::device::Gpu;
 use crate::contract::{Access, Kernel, Launch, Source};
 use crate::error::Result;
 
@@ -17,7 +18,7 @@ pub(super) struct Compiled {
 /// The pipelines of a device.
 #[derive(Debug, Default)]
 pub(super) struct Pipelines {
-    made: Cache<(Kernel, Vec<Access>), Arc<Compiled>>,
+    made: HashMap<(Kernel, Vec<Access>), Arc<Compiled>>,
 }
 
 impl Gpu {

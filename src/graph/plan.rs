@@ -120,6 +120,15 @@ impl Plan {
         Ok(Planner::new(&data, &live, &fetch, gpu).plan(&fetch))
     }
 
+    /// Where the input called `name` lies.
+    ///
+    /// # Errors
+    /// Where the plan has no such input.
+    pub fn input(&self, name: &str) -> Result<&Region> {
+        let found = self.inputs.iter().find(|(have, _)| have == name).map(|(_, region)| region);
+        found.ok_or_else(|| Error::usage(format!("input \"{name}\""), "the plan has no such input"))
+    }
+
     /// Bytes of activations.
     pub fn activation_bytes(&self) -> u64 {
         self.buffers.iter().map(BufferSpec::bytes).sum()
