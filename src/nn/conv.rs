@@ -2,7 +2,7 @@ use super::{Activation, BuildCtx, Initializer, Layer};
 use crate::contract::Padding;
 use crate::error::{Error, Result};
 use crate::graph::{Init, Var};
-use crate::ops::conv2d::Conv2dOptions;
+use crate::ops::conv::Conv2dOptions;
 
 /// Convolution of images: `[batch, c_in, h, w]` → `[batch, filters, oh, ow]`.
 ///

@@ -1,7 +1,7 @@
 //! Single ops: outputs, and gradients of `Σ y · cotangent`.
 
 use galen::contract::Padding;
-use galen::ops::conv2d::Conv2dOptions;
+use galen::ops::conv::Conv2dOptions;
 use galen::ops::max_pool2d::PoolOptions;
 use galen::{Graph, Result, Var};
 use serde_json::Value;
