@@ -92,7 +92,7 @@ registry! {
     binary: Binary;
     check_finite: CheckFinite;
     concat: Concat;
-    conv2d: Conv2d, Conv2dGradX, Conv2dGradW;
+    conv: Conv, ConvGradX, ConvGradW;
     copy: Copy;
     cross_entropy: CrossEntropy, CrossEntropyGrad;
     dropout: Dropout;

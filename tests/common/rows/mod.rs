@@ -25,7 +25,7 @@ table! {
     binary,
     check_finite,
     concat,
-    conv2d,
+    conv,
     copy,
     cross_entropy,
     dropout,
