@@ -38,6 +38,7 @@ table! {
     random,
     record,
     reduce,
+    resize,
     sgd,
     slice,
     softmax,
