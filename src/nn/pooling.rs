@@ -11,7 +11,7 @@ macro_rules! pooling {
         pub struct $name {
             kernel: [usize; 2],
             stride: [usize; 2],
-            padding: Padding,
+            padding: Padding<2>,
         }
 
         impl $name {
@@ -28,7 +28,7 @@ macro_rules! pooling {
 
             /// Pads the image.
             #[must_use]
-            pub fn padding(self, padding: Padding) -> Self {
+            pub fn padding(self, padding: Padding<2>) -> Self {
                 $name { padding, ..self }
             }
         }

@@ -18,7 +18,7 @@ use crate::shape::TensorSpec;
 #[derive(Clone, Debug)]
 pub struct AvgPool2d {
     /// The window; its dilation must be 1.
-    pub window: Window,
+    pub window: Window<2>,
     /// Padding counts as zeros: every sum is divided by the window's size, not by its cells on the image.
     pub count_include_pad: bool,
 }
@@ -27,7 +27,7 @@ pub struct AvgPool2d {
 #[derive(Clone, Debug)]
 pub struct AvgPool2dGrad {
     /// The window of the pooling.
-    pub window: Window,
+    pub window: Window<2>,
     /// As in the pooling.
     pub count_include_pad: bool,
     /// Rows and columns of `x`.
@@ -42,7 +42,7 @@ struct Params {
 }
 
 /// By what the sum of the cells in `rows` and `columns` is divided.
-fn count<T: Real>(window: &Window, include_pad: bool, rows: usize, columns: usize) -> T {
+fn count<T: Real>(window: &Window<2>, include_pad: bool, rows: usize, columns: usize) -> T {
     T::of(if include_pad { window.kernel[0] * window.kernel[1] } else { rows * columns } as f64)
 }
 

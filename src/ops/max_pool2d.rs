@@ -25,7 +25,7 @@ use crate::shape::{DType, TensorSpec};
 #[derive(Clone, Debug)]
 pub struct MaxPool2d {
     /// The window; its dilation must be 1.
-    pub window: Window,
+    pub window: Window<2>,
 }
 
 /// `dx` from the `positions` that [`MaxPool2d`] gave and `dy`, both `[batch, c, oh, ow]`: every element of `x` gathers `dy` from
@@ -33,7 +33,7 @@ pub struct MaxPool2d {
 #[derive(Clone, Debug)]
 pub struct MaxPool2dGrad {
     /// The window of the pooling.
-    pub window: Window,
+    pub window: Window<2>,
     /// Rows and columns of `x`.
     pub input: [usize; 2],
 }
@@ -46,7 +46,7 @@ pub struct PoolOptions {
     /// How far it moves.
     pub stride: [usize; 2],
     /// The padding of the image.
-    pub padding: Padding,
+    pub padding: Padding<2>,
 }
 
 impl PoolOptions {
@@ -63,12 +63,12 @@ impl PoolOptions {
 
     /// The same window with this padding.
     #[must_use]
-    pub fn padding(self, padding: Padding) -> Self {
+    pub fn padding(self, padding: Padding<2>) -> Self {
         PoolOptions { padding, ..self }
     }
 
     /// The window over the image `x`.
-    pub(super) fn window(&self, op: &str, x: &Var) -> Result<Window> {
+    pub(super) fn window(&self, op: &str, x: &Var) -> Result<Window<2>> {
         let [.., h, w] = image(op, &x.spec())?;
         Window::new(op, [h, w], self.kernel, self.stride, self.padding, [1, 1])
     }
@@ -93,7 +93,7 @@ pub(super) struct Params {
 
 impl Params {
     /// For a pooling of `x` into `y` by a kernel with one invocation for each of `n` elements.
-    pub(super) fn new(window: &Window, x: [usize; 2], y: &TensorSpec, n: usize) -> Self {
+    pub(super) fn new(window: &Window<2>, x: [usize; 2], y: &TensorSpec, n: usize) -> Self {
         Params {
             h: x[0] as u32,
             w: x[1] as u32,
@@ -117,14 +117,14 @@ pub(super) fn image(op: &str, x: &TensorSpec) -> Result<[usize; 4]> {
 }
 
 /// What pooling `x` gives, in floats.
-pub(super) fn pooled(op: &str, window: &Window, x: &TensorSpec) -> Result<TensorSpec> {
+pub(super) fn pooled(op: &str, window: &Window<2>, x: &TensorSpec) -> Result<TensorSpec> {
     let [batch, channels, h, w] = image(op, x)?;
     let [oh, ow] = window.output(op, [h, w])?;
     if window.dilation != [1, 1] {
         return Err(Error::parameter(op, "dilation", "1", format!("{:?}", window.dilation)));
     }
     // So every window has a cell on the image: what would the maximum of padding alone be?
-    if (0..4).any(|side| window.padding[side] >= window.kernel[side / 2]) {
+    if (0..2).any(|axis| window.padding[axis].iter().any(|p| *p >= window.kernel[axis])) {
         let expected = format!("smaller than the window {:?}", window.kernel);
         return Err(Error::parameter(op, "padding", expected, format!("{:?}", window.padding)));
     }
@@ -132,7 +132,7 @@ pub(super) fn pooled(op: &str, window: &Window, x: &TensorSpec) -> Result<Tensor
 }
 
 /// The image's rows (axis 0) or columns (axis 1), of `input` ones, that lie in the window at `position`.
-pub(super) fn cells(window: &Window, axis: usize, position: usize, input: usize) -> Range<usize> {
+pub(super) fn cells(window: &Window<2>, axis: usize, position: usize, input: usize) -> Range<usize> {
     let (start, before) = (position * window.stride[axis], window.before(axis));
     start.max(before) - before..(start + window.kernel[axis]).min(input + before) - before
 }
@@ -159,7 +159,7 @@ impl OpDef for MaxPool2d {
         let (oh, ow) = (call.io.outputs[0].shape[2], call.io.outputs[0].shape[3]);
         let (window, x) = (&self.window, call.x[0].f());
         let [y, positions] = &mut call.y[..] else { return };
-        let plain = Window { kernel: [2, 2], stride: [2, 2], padding: [0; 4], dilation: [1, 1] };
+        let plain = Window { kernel: [2, 2], stride: [2, 2], padding: [[0; 2]; 2], dilation: [1, 1] };
         parallel_row_pairs(y.f_mut(), positions.u_mut(), ow, |row, y, positions| {
             let (x, rows) = (&x[row / oh * h * w..][..h * w], cells(window, 0, row % oh, h));
             if *window == plain {
@@ -286,7 +286,7 @@ mod tests {
     use super::*;
     use crate::contract::View;
 
-    fn run(window: Window, shape: [usize; 4], x: &[f32]) -> (Vec<f32>, Vec<u32>) {
+    fn run(window: Window<2>, shape: [usize; 4], x: &[f32]) -> (Vec<f32>, Vec<u32>) {
         let op = MaxPool2d { window };
         let inputs = vec![TensorSpec::f32(shape)];
         let io = Io { outputs: op.infer(&inputs).unwrap(), inputs };
@@ -305,9 +305,9 @@ mod tests {
             1.0, 2.0,  nan, 1.0,  -1.0, -2.0,  9.0,
             2.0, 0.0,  5.0, nan,  f32::NEG_INFINITY, nan,  9.0,
         ];
-        let fast = Window { kernel: [2, 2], stride: [2, 2], padding: [0; 4], dilation: [1, 1] };
+        let fast = Window { kernel: [2, 2], stride: [2, 2], padding: [[0; 2]; 2], dilation: [1, 1] };
         // The same windows, by the general path: the padding adds nothing but a last row that no window reaches.
-        let general = Window { padding: [0, 1, 0, 0], ..fast };
+        let general = Window { padding: [[0, 1], [0, 0]], ..fast };
         for window in [fast, general] {
             let (y, positions) = run(window, [1, 1, 2, 7], &x);
             assert_eq!(positions, [1, 2, 12], "{window:?}");
@@ -318,21 +318,21 @@ mod tests {
     #[test]
     fn the_fast_path_is_the_general_one() {
         let x: Vec<f32> = (0..3 * 9 * 70).map(|i| ((i * 37) % 11) as f32).collect();
-        let fast = Window { kernel: [2, 2], stride: [2, 2], padding: [0; 4], dilation: [1, 1] };
-        let padded = Window { padding: [0, 0, 0, 1], ..fast };
+        let fast = Window { kernel: [2, 2], stride: [2, 2], padding: [[0; 2]; 2], dilation: [1, 1] };
+        let padded = Window { padding: [[0, 0], [0, 1]], ..fast };
         let general = run(padded, [1, 3, 9, 70], &x);
         assert_eq!(run(fast, [1, 3, 9, 70], &x), general);
     }
 
     #[test]
     fn what_cannot_be_pooled_is_refused() {
-        let plain = Window { kernel: [2, 2], stride: [2, 2], padding: [0; 4], dilation: [1, 1] };
+        let plain = Window { kernel: [2, 2], stride: [2, 2], padding: [[0; 2]; 2], dilation: [1, 1] };
         let refused = |window, shape: &[usize]| MaxPool2d { window }.infer(&[TensorSpec::f32(shape)]).is_err();
         assert!(!refused(plain, &[1, 1, 4, 4]));
         assert!(refused(plain, &[1, 4, 4]));
         assert!(refused(plain, &[1, 1, 1, 4]));
         assert!(refused(Window { stride: [2, 0], ..plain }, &[1, 1, 4, 4]));
-        assert!(refused(Window { padding: [0, 0, 2, 0], ..plain }, &[1, 1, 4, 4]));
+        assert!(refused(Window { padding: [[0, 0], [2, 0]], ..plain }, &[1, 1, 4, 4]));
         assert!(refused(Window { dilation: [2, 1], ..plain }, &[1, 1, 4, 4]));
     }
 }

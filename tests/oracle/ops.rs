@@ -164,11 +164,13 @@ fn pair(attrs: &Value, name: &str) -> [usize; 2] {
 }
 
 /// `SAME` is left to Galen's own rule: TensorFlow was told no numbers either.
-fn padding(attrs: &Value) -> Padding {
+fn padding(attrs: &Value) -> Padding<2> {
     if flag(field(attrs, "same")) {
         return Padding::Same;
     }
-    Padding::Explicit(list(field(attrs, "pads"), whole).try_into().unwrap_or_else(|v| panic!("pads: {v:?}")))
+    let [top, bottom, left, right] =
+        list(field(attrs, "pads"), whole).try_into().unwrap_or_else(|v| panic!("pads: {v:?}"));
+    Padding::Explicit([[top, bottom], [left, right]])
 }
 
 fn conv(attrs: &Value) -> Conv2dOptions {

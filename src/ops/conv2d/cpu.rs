@@ -77,7 +77,7 @@ impl Cut {
 
 /// Whether the gathered image is the image itself.
 fn pointwise(s: &Sizes) -> bool {
-    s.window.kernel == [1, 1] && s.window.stride == [1, 1] && s.window.padding == [0; 4]
+    s.window.kernel == [1, 1] && s.window.stride == [1, 1] && s.window.padding == [[0; 2]; 2]
 }
 
 pub(super) fn multiplications(s: &Sizes) -> usize {

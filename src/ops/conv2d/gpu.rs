@@ -165,8 +165,8 @@ pub(super) fn launches(kind: Kind, s: &Sizes, io: &Io, gpu: &GpuTraits) -> Launc
         stride_w: s.window.stride[1] as u32,
         dilation_h: s.window.dilation[0] as u32,
         dilation_w: s.window.dilation[1] as u32,
-        pad_top: s.window.padding[0] as u32,
-        pad_left: s.window.padding[2] as u32,
+        pad_top: s.window.before(0) as u32,
+        pad_left: s.window.before(1) as u32,
         rows: product.rows as u32,
         columns: product.columns as u32,
         k: product.k as u32,
@@ -234,7 +234,7 @@ mod tests {
 
     #[test]
     fn a_large_dispatch_is_folded_and_stays_within_the_limit() {
-        let conv = Conv2d { stride: [1, 1], padding: [1; 4], dilation: [1, 1], groups: 1, relu: false };
+        let conv = Conv2d { stride: [1, 1], padding: [[1; 2]; 2], dilation: [1, 1], groups: 1, relu: false };
         let inputs = vec![TensorSpec::f32([400, 3, 256, 256]), TensorSpec::f32([32, 3, 3, 3])];
         let outputs = conv.infer(&inputs).unwrap();
         let launch = conv.gpu(&Io { inputs, outputs }, &GpuTraits { software: false }).list.remove(0);

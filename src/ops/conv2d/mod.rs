@@ -23,8 +23,8 @@ use crate::shape::{DType, TensorSpec};
 pub struct Conv2d {
     /// Steps between positions, along rows and columns.
     pub stride: [usize; 2],
-    /// Padding with zeros: top, bottom, left, right.
-    pub padding: [usize; 4],
+    /// Padding with zeros: top and bottom, left and right.
+    pub padding: [[usize; 2]; 2],
     /// Distance between neighbouring taps, along rows and columns.
     pub dilation: [usize; 2],
     /// Groups of channels; `c_in` of them make it depthwise.
@@ -62,7 +62,7 @@ struct Sizes {
     w: usize,
     oh: usize,
     ow: usize,
-    window: Window,
+    window: Window<2>,
 }
 
 impl Sizes {
@@ -88,7 +88,7 @@ impl Sizes {
 }
 
 impl Conv2d {
-    fn window(&self, kernel: [usize; 2]) -> Window {
+    fn window(&self, kernel: [usize; 2]) -> Window<2> {
         Window { kernel, stride: self.stride, padding: self.padding, dilation: self.dilation }
     }
 
@@ -296,7 +296,7 @@ pub struct Conv2dOptions {
     /// Steps between positions, along rows and columns.
     pub stride: [usize; 2],
     /// Padding with zeros.
-    pub padding: Padding,
+    pub padding: Padding<2>,
     /// Distance between neighbouring taps, along rows and columns.
     pub dilation: [usize; 2],
     /// Groups of channels; as many as there are input channels make it depthwise.
@@ -323,7 +323,7 @@ impl Conv2dOptions {
 
     /// The same with this padding.
     #[must_use]
-    pub fn padding(self, padding: Padding) -> Self {
+    pub fn padding(self, padding: Padding<2>) -> Self {
         Conv2dOptions { padding, ..self }
     }
 
@@ -355,7 +355,7 @@ impl Var {
                 padding.resolve("conv2d", [h, width], [kh, kw], stride, dilation)?
             }
             // The shape rule refuses these, with the layer's name.
-            _ => [0; 4],
+            _ => [[0; 2]; 2],
         };
         self.graph.push1(Conv2d { stride, padding, dilation, groups, relu: false }, &[self, w])
     }

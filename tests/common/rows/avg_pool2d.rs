@@ -14,7 +14,7 @@ pub fn rows() -> Vec<Row> {
         ("2x2_stride3", [1, 3, 8, 11], plain([2, 2]).stride([3, 3])),
         ("same", [2, 2, 5, 6], same([3, 3], [2, 2])),
         ("same_stride1", [1, 2, 3, 4], same([2, 2], [1, 1])),
-        ("explicit", [2, 1, 6, 5], explicit([3, 4], [2, 3], [1, 2, 3, 0])),
+        ("explicit", [2, 1, 6, 5], explicit([3, 4], [2, 3], [[1, 2], [3, 0]])),
         ("one_cell", [2, 3, 4, 5], plain([1, 1])),
         ("whole_image", [2, 5, 7, 6], plain([7, 6])),
         ("one_row", [1, 1, 1, 9], plain([1, 3]).stride([1, 2])),

@@ -6,7 +6,7 @@ use galen::{Graph, Result, Var};
 /// Every form of the window, as in the oracle, then sizes past the tiles of both kernel forms, groups, and the fused epilogue.
 pub fn rows() -> Vec<Row> {
     let o = Conv2dOptions::new;
-    let pads = |top, bottom, left, right| Padding::Explicit([top, bottom, left, right]);
+    let pads = |top, bottom, left, right| Padding::Explicit([[top, bottom], [left, right]]);
     let same = Padding::Same;
     let together = o().stride([2, 1]).dilation([1, 2]).padding(pads(1, 0, 2, 1)).groups(2);
     let mut rows = vec![
@@ -55,7 +55,7 @@ fn row(name: &str, x: [usize; 4], w: [usize; 4], options: Conv2dOptions) -> Row 
 
 /// The epilogue that only fusion sets. ReLU has no gradient of its own there; the bias has.
 fn fused(relu: bool, bias: bool, groups: usize) -> Row {
-    let conv = Conv2d { stride: [1, 1], padding: [1, 0, 1, 0], dilation: [1, 1], groups, relu };
+    let conv = Conv2d { stride: [1, 1], padding: [[1, 0], [1, 0]], dilation: [1, 1], groups, relu };
     let name = format!("fused{groups}{}{}", if bias { "_bias" } else { "" }, if relu { "_relu" } else { "" });
     let mut row = Row::new(&name, move |graph, x| graph.push(conv.clone(), &x.iter().collect::<Vec<_>>()))
         .f32([5, 4, 6, 7], Values::Normal)
@@ -72,7 +72,7 @@ fn fused(relu: bool, bias: bool, groups: usize) -> Row {
 
 /// The gradients as ops of their own, with gradients that are convolutions again.
 fn backward_of_backward() -> [Row; 2] {
-    let conv = Conv2d { stride: [2, 1], padding: [1, 0, 1, 1], dilation: [1, 2], groups: 2, relu: false };
+    let conv = Conv2d { stride: [2, 1], padding: [[1, 0], [1, 1]], dilation: [1, 2], groups: 2, relu: false };
     let (x, w, dy) = ([2, 4, 8, 7], [6, 2, 3, 2], [2, 6, 4, 7]);
     let of_x = Conv2dGradX { conv: conv.clone(), input: [8, 7] };
     let of_w = Conv2dGradW { conv, kernel: [3, 2] };

@@ -17,7 +17,7 @@ pub fn rows() -> Vec<Row> {
         ("2x2_stride3", [1, 3, 8, 11], plain([2, 2]).stride([3, 3]), copied),
         ("same", [2, 2, 5, 6], same([3, 3], [2, 2]), summed),
         ("same_stride1", [1, 2, 3, 4], same([2, 2], [1, 1]), summed),
-        ("explicit", [2, 1, 6, 5], explicit([3, 4], [2, 3], [1, 2, 3, 0]), summed),
+        ("explicit", [2, 1, 6, 5], explicit([3, 4], [2, 3], [[1, 2], [3, 0]]), summed),
         ("one_cell", [2, 3, 4, 5], plain([1, 1]), copied),
         ("whole_image", [2, 5, 7, 6], plain([7, 6]), copied),
         ("one_row", [1, 1, 1, 9], plain([1, 3]).stride([1, 2]), summed),
