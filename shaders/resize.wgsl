@@ -85,6 +85,9 @@ fn resize_grad(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workg
     let plane = id / (p.x_size.z * p.x_size.y * p.x_size.x);
     let columns = readers(column, p.x_size.z, p.y_size.z, p.a.z, p.b.z);
     var sum = 0.0;
+#if ROWS
+    let rows = readers(row, p.x_size.y, p.y_size.y, p.a.y, p.b.y);
+#end
 #if DEPTH
     let depths = readers(depth, p.x_size.x, p.y_size.x, p.a.x, p.b.x);
     for (var d = depths.x; d < depths.y; d++) {
@@ -94,7 +97,6 @@ fn resize_grad(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workg
         let by_depth = 1.0;
 #end
 #if ROWS
-        let rows = readers(row, p.x_size.y, p.y_size.y, p.a.y, p.b.y);
         for (var r = rows.x; r < rows.y; r++) {
             let by_row = by_depth * weight(r, row, p.x_size.y, p.a.y, p.b.y);
 #else

@@ -87,6 +87,7 @@ macro_rules! registry {
 registry! {
     accuracy: CorrectCount;
     adam: Adam;
+    adaptive_avg_pool: AdaptiveAvgPool, AdaptiveAvgPoolGrad;
     argmax: Argmax;
     avg_pool2d: AvgPool2d, AvgPool2dGrad;
     binary: Binary;

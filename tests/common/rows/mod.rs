@@ -20,6 +20,7 @@ macro_rules! table {
 table! {
     accuracy,
     adam,
+    adaptive_avg_pool,
     argmax,
     avg_pool2d,
     binary,
