@@ -89,7 +89,7 @@ registry! {
     adam: Adam;
     adaptive_avg_pool: AdaptiveAvgPool, AdaptiveAvgPoolGrad;
     argmax: Argmax;
-    avg_pool2d: AvgPool2d, AvgPool2dGrad;
+    avg_pool: AvgPool, AvgPoolGrad;
     binary: Binary;
     check_finite: CheckFinite;
     concat: Concat;
@@ -101,7 +101,7 @@ registry! {
     gather: Gather, GatherGrad;
     gather_batch: GatherBatch;
     matmul: Matmul;
-    max_pool2d: MaxPool2d, MaxPool2dGrad;
+    max_pool: MaxPool, MaxPoolGrad;
     pad: Pad;
     random: Random;
     record: Record;

@@ -2,7 +2,7 @@
 
 use galen::contract::Padding;
 use galen::ops::conv2d::Conv2dOptions;
-use galen::ops::max_pool2d::PoolOptions;
+use galen::ops::max_pool::PoolOptions;
 use galen::{Graph, Result, Var};
 use serde_json::Value;
 
@@ -181,6 +181,6 @@ fn conv(attrs: &Value) -> Conv2dOptions {
         .groups(whole(field(attrs, "groups")))
 }
 
-fn pool(attrs: &Value) -> PoolOptions {
+fn pool(attrs: &Value) -> PoolOptions<2> {
     PoolOptions::new(pair(attrs, "kernel")).stride(pair(attrs, "stride")).padding(padding(attrs))
 }
