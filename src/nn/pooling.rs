@@ -2,7 +2,7 @@ use super::{BuildCtx, Layer};
 use crate::contract::Padding;
 use crate::error::Result;
 use crate::graph::Var;
-use crate::ops::max_pool2d::PoolOptions;
+use crate::ops::max_pool::PoolOptions;
 
 macro_rules! pooling {
     ($(#[$doc:meta])* $name:ident, $kind:literal, |$x:ident, $options:ident| $build:expr) => {

@@ -2,7 +2,7 @@
 
 use galen::contract::Padding;
 use galen::ops::conv::{ConvOptions, ConvTransposeOptions};
-use galen::ops::max_pool2d::PoolOptions;
+use galen::ops::max_pool::PoolOptions;
 use galen::{Graph, Result, Var};
 use serde_json::Value;
 
@@ -197,6 +197,6 @@ fn conv_transpose<const N: usize>(attrs: &Value) -> ConvTransposeOptions<N> {
     if flag(field(attrs, "same")) { options } else { options.output_padding(each(attrs, "output_padding")) }
 }
 
-fn pool(attrs: &Value) -> PoolOptions {
+fn pool<const N: usize>(attrs: &Value) -> PoolOptions<N> {
     PoolOptions::new(each(attrs, "kernel")).stride(each(attrs, "stride")).padding(padding(attrs))
 }
