@@ -1,6 +1,8 @@
 //! Every op, one stem each: `src/ops/<stem>.rs` holds contract, twin, launch and gradient, `shaders/<stem>.wgsl` its kernels,
 //! `tests/common/rows/<stem>.rs` its test rows, and the list below its line.
 
+mod recurrent;
+
 use std::sync::Arc;
 
 use crate::contract::{CpuCall, CustomOp, GpuTraits, Io, Launches, OpDef, Real};
@@ -100,6 +102,8 @@ registry! {
     fill: Fill;
     gather: Gather, GatherGrad;
     gather_batch: GatherBatch;
+    gru: Gru, GruGrad;
+    lstm: Lstm, LstmGrad;
     matmul: Matmul;
     max_pool: MaxPool, MaxPoolGrad;
     pad: Pad;
@@ -107,6 +111,7 @@ registry! {
     record: Record;
     reduce: Reduce, Expand;
     resize: Resize, ResizeGrad;
+    rnn: Rnn, RnnGrad;
     sgd: Sgd;
     slice: Slice;
     softmax: Softmax, SoftmaxGrad;
