@@ -385,7 +385,7 @@ impl Graph {
         Ok(var.value)
     }
 
-    fn layer(&self) -> String {
+    pub(crate) fn layer(&self) -> String {
         self.data().layers.join("/")
     }
 

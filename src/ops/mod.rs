@@ -99,6 +99,7 @@ registry! {
     fill: Fill;
     gather: Gather, GatherGrad;
     gather_batch: GatherBatch;
+    masked_softmax: MaskedSoftmax, MaskedSoftmaxGrad;
     matmul: Matmul;
     max_pool2d: MaxPool2d, MaxPool2dGrad;
     pad: Pad;

@@ -32,6 +32,7 @@ table! {
     fill,
     gather,
     gather_batch,
+    masked_softmax,
     matmul,
     max_pool2d,
     pad,
