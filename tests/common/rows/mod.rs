@@ -35,6 +35,7 @@ table! {
     gather_batch,
     gru,
     lstm,
+    masked_softmax,
     matmul,
     max_pool,
     pad,
