@@ -19,6 +19,8 @@ const SHARED: &[(&str, &str)] = &[
     ("column", include_str!("../../shaders/shared/column.wgsl")),
     ("threefry", include_str!("../../shaders/shared/threefry.wgsl")),
     ("clock", include_str!("../../shaders/shared/clock.wgsl")),
+    ("rows", include_str!("../../shaders/shared/rows.wgsl")),
+    ("moments", include_str!("../../shaders/shared/moments.wgsl")),
 ];
 
 type Scope = Vec<(String, String)>;

@@ -89,6 +89,7 @@ registry! {
     adam: Adam;
     argmax: Argmax;
     avg_pool2d: AvgPool2d, AvgPool2dGrad;
+    batch_norm: BatchNorm, BatchNormInfer, BatchNormGrad;
     binary: Binary;
     check_finite: CheckFinite;
     concat: Concat;

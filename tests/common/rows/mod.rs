@@ -22,6 +22,7 @@ table! {
     adam,
     argmax,
     avg_pool2d,
+    batch_norm,
     binary,
     check_finite,
     concat,
