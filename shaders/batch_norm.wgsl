@@ -193,7 +193,7 @@ fn batch_norm_grad_sums(
 #end
 
 #if PASS == grad_merge
-@group(0) @binding(1) var<storage, read> sums: array<f32>;
+#include "merged_sums"
 @group(0) @binding(2) var<storage, read_write> dgamma: array<f32>;
 @group(0) @binding(3) var<storage, read_write> dbeta: array<f32>;
 
@@ -207,12 +207,7 @@ fn batch_norm_grad_merge(
     if (row >= p.rows) {
         return;
     }
-    var s = vec2<f32>(0.0, 0.0);
-    for (var q = lane; q < p.parts; q += ${GROUP}u) {
-        let at = (row * p.parts + q) * 2u;
-        s += vec2<f32>(sums[at], sums[at + 1u]);
-    }
-    s = tree_sum(lane, lane, ${GROUP}u, s);
+    let s = merged_sums(row, lane);
     if (lane == 0u) {
         dbeta[row] = s.x;
         dgamma[row] = s.y;

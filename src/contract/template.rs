@@ -21,6 +21,7 @@ const SHARED: &[(&str, &str)] = &[
     ("clock", include_str!("../../shaders/shared/clock.wgsl")),
     ("rows", include_str!("../../shaders/shared/rows.wgsl")),
     ("moments", include_str!("../../shaders/shared/moments.wgsl")),
+    ("merged_sums", include_str!("../../shaders/shared/merged_sums.wgsl")),
 ];
 
 type Scope = Vec<(String, String)>;

@@ -100,6 +100,7 @@ registry! {
     fill: Fill;
     gather: Gather, GatherGrad;
     gather_batch: GatherBatch;
+    group_norm: GroupNorm, GroupNormGrad, GroupNormGradAffine;
     matmul: Matmul;
     max_pool2d: MaxPool2d, MaxPool2dGrad;
     pad: Pad;

@@ -155,7 +155,7 @@ impl Rows {
 
     /// Whether neighbours in memory belong to different rows: then the twins walk along all rows at once.
     pub(crate) fn in_columns(&self) -> bool {
-        self.space == 1 && self.row_step == 1
+        self.space == 1 && self.row_step == 1 && self.planes > 1
     }
 
     /// Scratch for `width` numbers per part.

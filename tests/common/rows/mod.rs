@@ -33,6 +33,7 @@ table! {
     fill,
     gather,
     gather_batch,
+    group_norm,
     matmul,
     max_pool2d,
     pad,
