@@ -8,7 +8,7 @@
 //! D. Ulyanov, A. Vedaldi, V. Lempitsky, "Instance normalization", arXiv:1607.08022 (2016). The variance is computed without
 //! cancellation; see `batch_norm/rows.rs`.
 
-use super::batch_norm::rows::{Rows, Statistic, parallel_planes, products};
+use super::batch_norm::rows::{Rows, Statistic, parallel_planes, products, weighted};
 use super::batch_norm::{expect_channels, expect_epsilon, saved_of, sizes, thirds};
 use super::arity;
 use crate::contract::{
@@ -200,19 +200,16 @@ impl OpDef for GroupNormGrad {
         rows.jobs(sums, 2, |row, part, out| {
             let Statistic { mean, rest, rstd, .. } = saved_of(saved, row);
             let gamma = &gamma[row % groups * planes..][..planes];
+            let (own, space_of) = (rows.planes_of(part), rows.space_of(part));
             let [mut g, mut gh] = [T::zero(); 2];
             if space == 1 {
-                let own = rows.planes_of(part);
                 let at = rows.first(row, own.start);
-                let (x, dy) = (&x[at..][..own.len()], &dy[at..][..own.len()]);
-                for ((x, dy), gamma) in x.iter().zip(dy).zip(&gamma[own]) {
-                    g += *dy * *gamma;
-                    gh += *dy * *gamma * ((*x - mean) - rest);
-                }
+                let run = at..at + own.len();
+                [g, gh] = weighted(&x[run.clone()], &dy[run], &gamma[own], mean, rest);
             } else {
-                for k in rows.planes_of(part) {
-                    let (first, own) = (rows.first(row, k), rows.space_of(part));
-                    let run = first + own.start..first + own.end;
+                for k in own {
+                    let first = rows.first(row, k);
+                    let run = first + space_of.start..first + space_of.end;
                     let [d, dh] = products(&x[run.clone()], &dy[run], mean, rest);
                     (g, gh) = (g + d * gamma[k], gh + dh * gamma[k]);
                 }
@@ -292,16 +289,27 @@ impl OpDef for GroupNormGradAffine {
         rows.jobs(sums, 2, |row, part, out| {
             out.fill(T::zero());
             let (d, dh) = out.split_at_mut(out.len() / 2);
-            // One channel, or as many side by side as the task takes.
-            let width = d.len().min(rows.rows - row);
+            // One channel, or as many side by side as the task takes: those of one group have one statistic.
+            let (own, width) = (rows.space_of(part), d.len().min(rows.rows - row));
             for k in rows.planes_of(part) {
-                let own = rows.space_of(part);
-                for i in 0..width {
-                    let first = rows.first(row + i, k);
-                    let s = saved_of(saved, k * groups + (row + i) / group_size);
-                    let run = first + own.start..first + own.end;
-                    let [sum, product] = products(&x[run.clone()], &dy[run], s.mean, s.rest);
-                    (d[i], dh[i]) = (d[i] + sum, dh[i] + product * s.rstd);
+                let mut i = 0;
+                while i < width {
+                    let group = (row + i) / group_size;
+                    let Statistic { mean, rest, rstd, .. } = saved_of(saved, k * groups + group);
+                    let (first, end) = (rows.first(row + i, k), ((group + 1) * group_size - row).min(width));
+                    if rows.space == 1 {
+                        let sums = d[i..end].iter_mut().zip(&mut dh[i..end]);
+                        for (((d, dh), x), dy) in sums.zip(&x[first..]).zip(&dy[first..]) {
+                            *d += *dy;
+                            *dh += *dy * (((*x - mean) - rest) * rstd);
+                        }
+                        i = end;
+                    } else {
+                        let run = first + own.start..first + own.end;
+                        let [sum, product] = products(&x[run.clone()], &dy[run], mean, rest);
+                        (d[i], dh[i]) = (d[i] + sum, dh[i] + product * rstd);
+                        i += 1;
+                    }
                 }
             }
         });

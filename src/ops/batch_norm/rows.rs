@@ -343,6 +343,22 @@ pub(crate) fn products<T: Real>(x: &[T], dy: &[T], mean: T, rest: T) -> [T; 2] {
     sums.map(tree)
 }
 
+/// `Σ g` and `Σ g · ((x − mean) − rest)` with `g = dy · weight`, over slices of one length.
+pub(crate) fn weighted<T: Real>(x: &[T], dy: &[T], weight: &[T], mean: T, rest: T) -> [T; 2] {
+    let mut sums = [[T::zero(); 8]; 2];
+    let mut add = |lane: usize, x: T, g: T| {
+        sums[0][lane] += g;
+        sums[1][lane] += g * ((x - mean) - rest);
+    };
+    let (xs, dys, weights) = (x.chunks_exact(8), dy.chunks_exact(8), weight.chunks_exact(8));
+    let last = xs.remainder().iter().zip(dys.remainder()).zip(weights.remainder());
+    for ((x, dy), weight) in xs.zip(dys).zip(weights) {
+        (0..8).for_each(|lane| add(lane, x[lane], dy[lane] * weight[lane]));
+    }
+    last.enumerate().for_each(|(lane, ((x, dy), weight))| add(lane, *x, *dy * *weight));
+    sums.map(tree)
+}
+
 /// Runs `f(run, first element, out)` over `out`, whose runs of `space` elements may be cut, on all cores where that pays.
 pub(crate) fn parallel_planes<T: Send>(out: &mut [T], space: usize, f: impl Fn(usize, usize, &mut [T]) + Send + Sync) {
     parallel_chunks(out, |start, mut chunk| {
