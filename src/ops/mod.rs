@@ -92,6 +92,8 @@ registry! {
     adaptive_avg_pool: AdaptiveAvgPool, AdaptiveAvgPoolGrad;
     argmax: Argmax;
     avg_pool: AvgPool, AvgPoolGrad;
+    avg_pool2d: AvgPool2d, AvgPool2dGrad;
+    batch_norm: BatchNorm, BatchNormInfer, BatchNormGrad;
     binary: Binary;
     check_finite: CheckFinite;
     concat: Concat;
@@ -102,6 +104,7 @@ registry! {
     fill: Fill;
     gather: Gather, GatherGrad;
     gather_batch: GatherBatch;
+    group_norm: GroupNorm, GroupNormGrad, GroupNormGradAffine;
     gru: Gru, GruGrad;
     lstm: Lstm, LstmGrad;
     masked_softmax: MaskedSoftmax, MaskedSoftmaxGrad;
