@@ -92,7 +92,6 @@ registry! {
     adaptive_avg_pool: AdaptiveAvgPool, AdaptiveAvgPoolGrad;
     argmax: Argmax;
     avg_pool: AvgPool, AvgPoolGrad;
-    avg_pool2d: AvgPool2d, AvgPool2dGrad;
     batch_norm: BatchNorm, BatchNormInfer, BatchNormGrad;
     binary: Binary;
     check_finite: CheckFinite;

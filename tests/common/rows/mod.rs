@@ -23,7 +23,6 @@ table! {
     adaptive_avg_pool,
     argmax,
     avg_pool,
-    avg_pool2d,
     batch_norm,
     binary,
     check_finite,
