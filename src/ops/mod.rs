@@ -90,6 +90,8 @@ registry! {
     argmax: Argmax;
     avg_pool2d: AvgPool2d, AvgPool2dGrad;
     binary: Binary;
+    binary_cross_entropy: BinaryCrossEntropy, BinaryCrossEntropyGrad;
+    cast: Cast;
     check_finite: CheckFinite;
     concat: Concat;
     conv2d: Conv2d, Conv2dGradX, Conv2dGradW;
@@ -101,10 +103,12 @@ registry! {
     gather_batch: GatherBatch;
     matmul: Matmul;
     max_pool2d: MaxPool2d, MaxPool2dGrad;
+    one_hot: OneHot;
     pad: Pad;
     random: Random;
     record: Record;
     reduce: Reduce, Expand;
+    select: Select;
     sgd: Sgd;
     slice: Slice;
     softmax: Softmax, SoftmaxGrad;
