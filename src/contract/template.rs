@@ -18,6 +18,8 @@ const SHARED: &[(&str, &str)] = &[
     ("bits", include_str!("../../shaders/shared/bits.wgsl")),
     ("column", include_str!("../../shaders/shared/column.wgsl")),
     ("math", include_str!("../../shaders/shared/math.wgsl")),
+    ("ratio", include_str!("../../shaders/shared/ratio.wgsl")),
+    ("recurrent", include_str!("../../shaders/shared/recurrent.wgsl")),
     ("threefry", include_str!("../../shaders/shared/threefry.wgsl")),
     ("clock", include_str!("../../shaders/shared/clock.wgsl")),
 ];
