@@ -106,6 +106,7 @@ registry! {
     gather_batch: GatherBatch;
     gru: Gru, GruGrad;
     lstm: Lstm, LstmGrad;
+    masked_softmax: MaskedSoftmax, MaskedSoftmaxGrad;
     matmul: Matmul;
     max_pool: MaxPool, MaxPoolGrad;
     one_hot: OneHot;

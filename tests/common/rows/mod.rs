@@ -37,6 +37,7 @@ table! {
     gather_batch,
     gru,
     lstm,
+    masked_softmax,
     matmul,
     max_pool,
     one_hot,
