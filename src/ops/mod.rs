@@ -94,6 +94,8 @@ registry! {
     avg_pool: AvgPool, AvgPoolGrad;
     batch_norm: BatchNorm, BatchNormInfer, BatchNormGrad;
     binary: Binary;
+    binary_cross_entropy: BinaryCrossEntropy, BinaryCrossEntropyGrad;
+    cast: Cast;
     check_finite: CheckFinite;
     concat: Concat;
     conv: Conv, ConvGradX, ConvGradW;
@@ -109,12 +111,14 @@ registry! {
     masked_softmax: MaskedSoftmax, MaskedSoftmaxGrad;
     matmul: Matmul;
     max_pool: MaxPool, MaxPoolGrad;
+    one_hot: OneHot;
     pad: Pad;
     random: Random;
     record: Record;
     reduce: Reduce, Expand;
     resize: Resize, ResizeGrad;
     rnn: Rnn, RnnGrad;
+    select: Select;
     sgd: Sgd;
     slice: Slice;
     softmax: Softmax, SoftmaxGrad;
