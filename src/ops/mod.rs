@@ -85,32 +85,36 @@ macro_rules! registry {
 }
 
 registry! {
+    accumulate: Accumulate;
     accuracy: CorrectCount;
-    adam: Adam;
     argmax: Argmax;
     avg_pool2d: AvgPool2d, AvgPool2dGrad;
     binary: Binary;
     check_finite: CheckFinite;
+    clip_norm: ClipGradients;
     concat: Concat;
     conv2d: Conv2d, Conv2dGradX, Conv2dGradW;
     copy: Copy;
     cross_entropy: CrossEntropy, CrossEntropyGrad;
     dropout: Dropout;
+    ema: Ema;
     fill: Fill;
     gather: Gather, GatherGrad;
     gather_batch: GatherBatch;
     matmul: Matmul;
+    max_norm: MaxNorm;
     max_pool2d: MaxPool2d, MaxPool2dGrad;
     pad: Pad;
+    penalty: Penalty, PenaltyGrad;
     random: Random;
     record: Record;
     reduce: Reduce, Expand;
-    sgd: Sgd;
     slice: Slice;
     softmax: Softmax, SoftmaxGrad;
     tick: Tick;
     transpose: Transpose;
     unary: Unary, UnaryGrad;
+    update: Update;
 }
 
 /// The number types in which every twin can run, custom ones included.

@@ -246,8 +246,7 @@ impl Model {
             let epoch_start = Instant::now();
             let order = self.order(train.len(), options.shuffle);
             let base = pass.clock as usize;
-            let optimizer = &self.definition.optimizer;
-            let rates: Vec<f32> = (0..pass.feed.steps()).map(|k| optimizer.learning_rate(base + k)).collect();
+            let rates = self.definition.optimizer.rates(base, pass.feed.steps())?;
             watch.progress.start(self.epochs + 1);
             let outcome = pass.run(&mut self.session, train, &order, &rates, &mut watch)?;
             self.steps = pass.clock;

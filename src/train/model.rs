@@ -6,7 +6,7 @@ use crate::engine::{Device, Session};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, PARAMETERS, SlotSpec};
 use crate::nn::{Loss, Mode, Network, Summary};
-use crate::optim::Optimizer;
+use crate::optim::Tuned;
 use crate::shape::DType;
 use crate::tensor::Tensor;
 
@@ -53,7 +53,7 @@ pub trait Compile: Network + Sized + 'static {
     ///
     /// # Errors
     /// See [`Compile::compile_on`].
-    fn compile(self, optimizer: impl Optimizer + 'static, loss: Loss, metrics: &[Metric]) -> Result<Model> {
+    fn compile(self, optimizer: impl Into<Tuned>, loss: Loss, metrics: &[Metric]) -> Result<Model> {
         self.compile_on(&Setup::best()?, optimizer, loss, metrics)
     }
 
@@ -61,14 +61,8 @@ pub trait Compile: Network + Sized + 'static {
     ///
     /// # Errors
     /// Where a layer cannot take its input, or an optimizer's setting makes no sense.
-    fn compile_on(
-        self,
-        setup: &Setup,
-        optimizer: impl Optimizer + 'static,
-        loss: Loss,
-        metrics: &[Metric],
-    ) -> Result<Model> {
-        Model::new(Box::new(self), setup, Box::new(optimizer), loss, metrics)
+    fn compile_on(self, setup: &Setup, optimizer: impl Into<Tuned>, loss: Loss, metrics: &[Metric]) -> Result<Model> {
+        Model::new(Box::new(self), setup, optimizer.into(), loss, metrics)
     }
 }
 
@@ -78,14 +72,14 @@ impl<N: Network + Sized + 'static> Compile for N {}
 #[derive(Debug)]
 pub(super) struct Definition {
     pub(super) network: Box<dyn Network>,
-    pub(super) optimizer: Box<dyn Optimizer>,
+    pub(super) optimizer: Tuned,
     pub(super) loss: Loss,
     pub(super) metrics: Vec<Metric>,
 }
 
 impl Definition {
     pub(super) fn recipe(&self, training: bool) -> Recipe<'_> {
-        let optimizer = training.then_some(self.optimizer.as_ref());
+        let optimizer = training.then_some(&self.optimizer);
         Recipe { network: self.network.as_ref(), loss: self.loss, metrics: &self.metrics, optimizer }
     }
 
@@ -116,7 +110,7 @@ impl Model {
     fn new(
         network: Box<dyn Network>,
         setup: &Setup,
-        optimizer: Box<dyn Optimizer>,
+        optimizer: Tuned,
         loss: Loss,
         metrics: &[Metric],
     ) -> Result<Model> {

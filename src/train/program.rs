@@ -6,9 +6,9 @@ use crate::contract::clock;
 use crate::data::Dataset;
 use crate::engine::{Executable, Session};
 use crate::error::Result;
-use crate::graph::{Graph, PARAMETERS, Place, Plan, Var};
+use crate::graph::{Graph, Place, Plan};
 use crate::nn::{Loss, Mode, Network};
-use crate::optim::{Optimizer, UpdateCtx};
+use crate::optim::Tuned;
 use crate::shape::TensorSpec;
 use crate::tensor::Tensor;
 
@@ -19,7 +19,7 @@ pub(super) struct Recipe<'a> {
     pub(super) loss: Loss,
     pub(super) metrics: &'a [Metric],
     /// There in training.
-    pub(super) optimizer: Option<&'a dyn Optimizer>,
+    pub(super) optimizer: Option<&'a Tuned>,
 }
 
 impl Recipe<'_> {
@@ -35,29 +35,17 @@ impl Recipe<'_> {
             records.push(metric.build(&out, &y)?);
         }
         let update = match self.optimizer {
-            Some(optimizer) => Some((optimizer, self.gradients(&graph, &loss, &clock)?)),
+            Some(optimizer) => Some((optimizer, optimizer.gradients(&graph, &loss, &clock)?)),
             None => None,
         };
         for (column, value) in records.iter().enumerate() {
             value.record(&ring, column, feed.columns, &clock, &schedule)?;
         }
         if let Some((optimizer, gradients)) = update {
-            let parameters = graph.whole(PARAMETERS)?;
-            optimizer.build(&graph, &UpdateCtx { parameters, gradients, clock: clock.clone(), schedule })?;
+            optimizer.build(&graph, &gradients, &[], &clock, &schedule)?;
         }
         graph.tick(&clock)?;
         Ok(graph)
-    }
-
-    /// All gradients, side by side, with a watch on them and on the loss.
-    fn gradients(&self, graph: &Graph, loss: &Var, clock: &Var) -> Result<Var> {
-        let slots = graph.slots(PARAMETERS);
-        let parameters: Vec<Var> = slots.iter().filter_map(|s| graph.slot(PARAMETERS, &s.name)).collect();
-        let gradients = graph.gradients(loss, &parameters)?;
-        let packed = graph.pack(PARAMETERS, "gradients", &gradients)?;
-        loss.check_finite(clock)?;
-        packed.check_finite(clock)?;
-        Ok(packed)
     }
 
     fn plan(&self, session: &Session, feed: &Feed, batch: usize) -> Result<Plan> {
