@@ -24,6 +24,7 @@ use std::fmt;
 use crate::error::Result;
 use crate::graph::Var;
 
+pub use crate::optim::{Hold, MaxNorm, Penalty, Units};
 pub use activation::{Activate, Activation};
 pub use context::{BuildCtx, Collected, StatisticUpdate};
 pub use conv::Conv2d;
@@ -38,7 +39,6 @@ pub use pooling::{AvgPool2d, MaxPool2d};
 pub use regularise::Dropout;
 pub use sequential::{Block, Sequential};
 pub use summary::{LayerSummary, Summary};
-pub use weights::{Hold, MaxNorm, Penalty, Units};
 pub(crate) use weights::{Weights, weight_methods};
 
 /// The arena that holds what training moves without training it: the running statistics of batch normalisation.
