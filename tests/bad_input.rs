@@ -1,6 +1,8 @@
 //! What is wrong is said, by name, with what was expected and what came; nothing panics and nothing is lost.
 
 mod common;
+#[path = "bad_input/norm.rs"]
+mod norm;
 
 use galen::contract::{CpuCall, CustomOp, GpuTraits, Io, Launches};
 use galen::data::Dataset;

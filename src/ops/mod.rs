@@ -103,6 +103,7 @@ registry! {
     group_norm: GroupNorm, GroupNormGrad, GroupNormGradAffine;
     matmul: Matmul;
     max_pool2d: MaxPool2d, MaxPool2dGrad;
+    moving_average: MovingAverage;
     pad: Pad;
     random: Random;
     record: Record;

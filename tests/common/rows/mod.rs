@@ -36,6 +36,7 @@ table! {
     group_norm,
     matmul,
     max_pool2d,
+    moving_average,
     pad,
     random,
     record,
