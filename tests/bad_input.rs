@@ -7,6 +7,8 @@ mod common;
 mod conv;
 #[path = "bad_input/elements.rs"]
 mod elements;
+#[path = "bad_input/norm.rs"]
+mod norm;
 
 use galen::contract::{CpuCall, CustomOp, GpuTraits, Io, Launches};
 use galen::data::Dataset;

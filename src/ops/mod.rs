@@ -114,6 +114,7 @@ registry! {
     matmul: Matmul;
     max_norm: MaxNorm;
     max_pool: MaxPool, MaxPoolGrad;
+    moving_average: MovingAverage;
     one_hot: OneHot;
     pad: Pad;
     penalty: Penalty, PenaltyGrad;

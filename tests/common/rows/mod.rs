@@ -45,6 +45,7 @@ table! {
     matmul,
     max_norm,
     max_pool,
+    moving_average,
     one_hot,
     pad,
     penalty,
