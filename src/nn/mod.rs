@@ -25,7 +25,7 @@ use crate::error::Result;
 use crate::graph::Var;
 
 pub use crate::optim::{Hold, MaxNorm, Penalty, Units};
-pub use activation::{Activate, Activation};
+pub use activation::{Activate, Activation, PRelu};
 pub use context::{BuildCtx, Collected, StatisticUpdate};
 pub use conv::Conv2d;
 pub use dense::{Dense, Flatten};
@@ -36,7 +36,7 @@ pub use losses::*;
 pub use network::{Input, Network};
 pub(crate) use network::{build, forward};
 pub use pooling::{AvgPool2d, MaxPool2d};
-pub use regularise::Dropout;
+pub use regularise::{AlphaDropout, Dropout, GaussianDropout, GaussianNoise, SpatialDropout};
 pub use sequential::{Block, Sequential};
 pub use summary::{LayerSummary, Summary};
 pub(crate) use weights::{Weights, weight_methods};
