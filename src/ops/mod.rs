@@ -88,6 +88,7 @@ registry! {
     accuracy: CorrectCount;
     adam: Adam;
     adaptive_avg_pool: AdaptiveAvgPool, AdaptiveAvgPoolGrad;
+    adaptive_max_pool: AdaptiveMaxPool, AdaptiveMaxPoolGrad;
     argmax: Argmax;
     avg_pool: AvgPool, AvgPoolGrad;
     binary: Binary;

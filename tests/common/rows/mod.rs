@@ -21,6 +21,7 @@ table! {
     accuracy,
     adam,
     adaptive_avg_pool,
+    adaptive_max_pool,
     argmax,
     avg_pool,
     binary,
