@@ -3,6 +3,8 @@
 mod common;
 #[path = "bad_input/conv.rs"]
 mod conv;
+#[path = "bad_input/pool.rs"]
+mod pool;
 
 use galen::contract::{CpuCall, CustomOp, GpuTraits, Io, Launches};
 use galen::data::Dataset;

@@ -134,14 +134,15 @@ impl Var {
     /// # Errors
     /// Where this is no tensor of floats with one to three spatial axes, or `size` has not one number of at least 1 for each of them.
     pub fn adaptive_avg_pool(&self, size: &[usize]) -> Result<Var> {
-        let rank = match spatial(AdaptiveAvgPool::STEM, &self.spec()) {
-            Ok(from) if from == size => return Ok(self.clone()),
-            Ok(from) => from.len(),
-            Err(_) => 0,
-        };
-        // One window over everything is a reduction, which shares the work of one sum among many.
-        if rank == size.len() && size.iter().all(|s| *s == 1) {
-            return self.mean(&[-1, -2, -3][..rank], true);
+        let spec = self.spec();
+        if let Ok(input) = spatial(AdaptiveAvgPool::STEM, &spec) {
+            if input == size {
+                return Ok(self.clone());
+            }
+            // One window over everything is a reduction, which shares the work of one sum among many.
+            if size.len() == input.len() && size.iter().all(|s| *s == 1) {
+                return self.mean(&[-1, -2, -3][..size.len()], true);
+            }
         }
         self.graph.push1(AdaptiveAvgPool { output: size.to_vec() }, &[self])
     }

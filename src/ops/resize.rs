@@ -94,7 +94,7 @@ impl Axis {
 pub(super) fn resized(op: &str, x: &TensorSpec, size: &[usize]) -> Result<TensorSpec> {
     let from = spatial(op, x)?;
     if size.len() != from.len() || size.iter().chain(from).any(|s| !(1..MAX_EXTENT).contains(s)) {
-        let expected = format!("a number from 1 to {} for each of the {} spatial axes of {x}", MAX_EXTENT - 1, from.len());
+        let expected = format!("a number from 1 to {} for every spatial axis of {x}", MAX_EXTENT - 1);
         return Err(Error::parameter(op, "the size", expected, format!("{size:?}")));
     }
     let mut shape = x.shape[..2].to_vec();
