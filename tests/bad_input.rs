@@ -1,8 +1,12 @@
 //! What is wrong is said, by name, with what was expected and what came; nothing panics and nothing is lost.
 
+#[path = "bad_input/attention.rs"]
+mod attention;
 mod common;
 #[path = "bad_input/conv.rs"]
 mod conv;
+#[path = "bad_input/elements.rs"]
+mod elements;
 #[path = "bad_input/pool.rs"]
 mod pool;
 

@@ -412,7 +412,7 @@ impl Graph {
         self.data().nodes.iter().map(view).collect()
     }
 
-    fn layer(&self) -> String {
+    pub(crate) fn layer(&self) -> String {
         self.data().layers.join("/")
     }
 

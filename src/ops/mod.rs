@@ -1,6 +1,8 @@
 //! Every op, one stem each: `src/ops/<stem>.rs` holds contract, twin, launch and gradient, `shaders/<stem>.wgsl` its kernels,
 //! `tests/common/rows/<stem>.rs` its test rows, and the list below its line.
 
+mod recurrent;
+
 use std::sync::Arc;
 
 use crate::contract::{CpuCall, CustomOp, GpuTraits, Io, Launches, OpDef, Real};
@@ -91,7 +93,10 @@ registry! {
     adaptive_max_pool: AdaptiveMaxPool, AdaptiveMaxPoolGrad;
     argmax: Argmax;
     avg_pool: AvgPool, AvgPoolGrad;
+    batch_norm: BatchNorm, BatchNormInfer, BatchNormGrad;
     binary: Binary;
+    binary_cross_entropy: BinaryCrossEntropy, BinaryCrossEntropyGrad;
+    cast: Cast;
     check_finite: CheckFinite;
     concat: Concat;
     conv: Conv, ConvGradX, ConvGradW;
@@ -101,13 +106,20 @@ registry! {
     fill: Fill;
     gather: Gather, GatherGrad;
     gather_batch: GatherBatch;
+    group_norm: GroupNorm, GroupNormGrad, GroupNormGradAffine;
+    gru: Gru, GruGrad;
+    lstm: Lstm, LstmGrad;
+    masked_softmax: MaskedSoftmax, MaskedSoftmaxGrad;
     matmul: Matmul;
     max_pool: MaxPool, MaxPoolGrad;
+    one_hot: OneHot;
     pad: Pad;
     random: Random;
     record: Record;
     reduce: Reduce, Expand;
     resize: Resize, ResizeGrad;
+    rnn: Rnn, RnnGrad;
+    select: Select;
     sgd: Sgd;
     slice: Slice;
     softmax: Softmax, SoftmaxGrad;
