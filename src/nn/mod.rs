@@ -5,15 +5,18 @@
 //! parameters, and takes what is not a node: penalties, running statistics, the list of layers.
 
 mod activation;
+mod attention;
 mod context;
 mod conv;
 mod dense;
 mod drawing;
+mod embedding;
 mod functional;
 mod init;
 mod losses;
 mod network;
 mod pooling;
+mod positions;
 mod regularise;
 mod sequential;
 mod summary;
@@ -25,16 +28,19 @@ use crate::error::Result;
 use crate::graph::Var;
 
 pub use activation::{Activate, Activation};
+pub use attention::MultiHeadAttention;
 pub use context::{BuildCtx, Collected, StatisticUpdate};
 pub use conv::Conv2d;
 pub use dense::{Dense, Flatten};
 pub use drawing::Drawing;
+pub use embedding::Embedding;
 pub use functional::Functional;
 pub use init::Initializer;
 pub use losses::*;
 pub use network::{Input, Network};
 pub(crate) use network::{build, forward};
 pub use pooling::{AvgPool2d, MaxPool2d};
+pub use positions::{ClassToken, FirstInTime, LearnedPositions, MeanOverTime, SinusoidalPositions};
 pub use regularise::Dropout;
 pub use sequential::{Block, Sequential};
 pub use summary::{LayerSummary, Summary};

@@ -33,7 +33,8 @@ impl Penalty {
         Penalty { l1, l2 }
     }
 
-    fn check(self, what: &str) -> Result<()> {
+    /// Refuses factors that are negative or not numbers, for the parameter `what`.
+    pub(super) fn check(self, what: &str) -> Result<()> {
         for (name, factor) in [("l1", self.l1), ("l2", self.l2)] {
             if !factor.is_finite() || factor < 0.0 {
                 return Err(Error::parameter(format!("the {what} penalty"), name, "a number not below 0", factor));
