@@ -64,7 +64,7 @@
 //! | layer | modules | may use | crates that may be named there |
 //! |---|---|---|---|
 //! | 0 | `error`, `shape`, `tensor`, `file` | | ndarray, bytemuck |
-//! | 1 | `contract`, `ops`, `graph` | 0, and each other: an op's gradient is made of graph nodes | ndarray and rayon (twins), bytemuck |
+//! | 1 | `contract`, `ops`, `graph` | 0, and each other: an op's gradient is made of graph nodes | ndarray, rayon and libm (twins), bytemuck |
 //! | 2 | `cpu`, `gpu` (never each other) | 0–1 | cpu: rayon · gpu: wgpu, pollster, futures-intrusive |
 //! | 3 | `engine` | 0–2 | |
 //! | 4 | `nn`, `optim` | 0–1 | |

@@ -5,6 +5,8 @@ mod attention;
 mod common;
 #[path = "bad_input/conv.rs"]
 mod conv;
+#[path = "bad_input/elements.rs"]
+mod elements;
 
 use galen::contract::{CpuCall, CustomOp, GpuTraits, Io, Launches};
 use galen::data::Dataset;
