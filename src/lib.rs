@@ -126,6 +126,6 @@ pub mod prelude {
     pub use crate::engine::Device;
     pub use crate::nn::Activation::{Linear, Relu, Sigmoid, Softmax, Tanh};
     pub use crate::nn::{AvgPool2d, Conv2d, Dense, Dropout, Flatten, Loss, MaxPool2d, Network, Sequential};
-    pub use crate::optim::{Adam, Sgd};
+    pub use crate::optim::{Adagrad, Adam, AdamW, Nadam, RmsProp, Sgd, Tuned};
     pub use crate::train::{Compile, Fit, Metric, Model, Setup};
 }
