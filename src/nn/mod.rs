@@ -20,6 +20,7 @@ mod positions;
 mod regularise;
 mod sequential;
 mod summary;
+mod transformer;
 mod weights;
 
 use std::fmt;
@@ -44,6 +45,7 @@ pub use positions::{ClassToken, FirstInTime, LearnedPositions, MeanOverTime, Sin
 pub use regularise::Dropout;
 pub use sequential::{Block, Sequential};
 pub use summary::{LayerSummary, Summary};
+pub use transformer::{PatchEmbedding, TransformerDecoderBlock, TransformerEncoderBlock};
 pub use weights::{Hold, MaxNorm, Penalty, Units};
 pub(crate) use weights::{Weights, weight_methods};
 
