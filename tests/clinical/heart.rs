@@ -35,10 +35,11 @@ fn resnet_tells_arrhythmias_of_patients_it_has_not_seen() -> Result<()> {
     let start = Instant::now();
     let beats = data::beats(&folder)?;
     let n = beats.y.len();
-    let rows = |test: bool| (0..n).filter(move |i| HELD_OUT.contains(&beats.record[*i]) == test);
+    let held_out: Vec<bool> = beats.record.iter().map(|r| HELD_OUT.contains(r)).collect();
+    let rows = |test: bool| (0..n).filter(|i| held_out[*i] == test).collect::<Vec<_>>();
     // Nine of ten beats are normal: one in four of those is enough.
-    let train: Vec<usize> = rows(false).filter(|i| beats.y[*i] != 0 || i % 4 == 0).collect();
-    let test: Vec<usize> = rows(true).collect();
+    let train: Vec<usize> = rows(false).into_iter().filter(|i| beats.y[*i] != 0 || i % 4 == 0).collect();
+    let test = rows(true);
     let (x, rr) = (Tensor::f32([n, 1, 128], beats.x.clone())?, Tensor::f32([n, 2], beats.rr.clone())?);
     let all = Dataset::new(x, Tensor::u32([n], beats.y.clone())?)?.with_input(rr)?;
     let (train, test) = (all.select(&train)?, all.select(&test)?);
