@@ -3,6 +3,7 @@
 //! [`OpDef`] is implemented once per op, in `src/ops/<stem>.rs`. [`CustomOp`] is its object-safe form: the door for ops that
 //! live in user code.
 
+pub mod blocks;
 pub mod clock;
 mod host;
 mod launch;
@@ -24,7 +25,7 @@ pub use launch::{Access, Binding, GpuTraits, Kernel, Launch, Launches, Slot, Sou
 pub(crate) use random::StreamKey;
 pub use random::{Threefry, stream_of};
 pub use template::{GROUP_SIZE, expand};
-pub use window::{Padding, Window};
+pub use window::{Padding, Window, lift};
 
 /// The specs of an op's inputs and outputs, in op order.
 #[derive(Clone, Debug)]

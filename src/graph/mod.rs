@@ -69,6 +69,16 @@ impl Node {
     }
 }
 
+/// What a drawing shows of a node.
+pub(crate) struct NodeView {
+    pub(crate) name: String,
+    pub(crate) layer: String,
+    pub(crate) shape: String,
+    pub(crate) inputs: Vec<usize>,
+    pub(crate) is_state: bool,
+    pub(crate) is_view: bool,
+}
+
 /// How a state slot begins.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Init {
@@ -78,6 +88,10 @@ pub enum Init {
     Uniform(f32, f32),
     /// Normal with this mean and standard deviation.
     Normal(f32, f32),
+    /// Normal with this mean and standard deviation, drawn again where it lies more than two of them off.
+    TruncatedNormal(f32, f32),
+    /// As a matrix of its first extent by all others: orthonormal rows, or columns where there are fewer of those, times this.
+    Orthogonal(f32),
     /// Exactly these numbers, row-major.
     Values(Arc<[f32]>),
     /// Exactly these words, row-major; only for `u32` slots, where they are the numbers.
@@ -285,19 +299,26 @@ impl Graph {
     }
 
     /// Tensors side by side in an arena with the layout of `of`: one for every slot, in slot order. Where a tensor has no other
-    /// use it is computed in place.
+    /// use it is computed in place. Where a part is missing the arena keeps its zeros.
     ///
     /// # Errors
     /// Where the count, an element count or a type differs, or `name` is state that the graph has already.
-    pub fn pack(&self, of: &str, name: &str, parts: &[Var]) -> Result<Var> {
+    pub fn pack(&self, of: &str, name: &str, parts: &[Option<Var>]) -> Result<Var> {
         let slots = self.slots(of);
-        let counts = |n: &[usize]| format!("{n:?} elements");
         let expected: Vec<usize> = slots.iter().map(|s| s.spec.shape.elements()).collect();
-        let actual: Vec<usize> = parts.iter().map(|v| v.shape().elements()).collect();
-        if expected != actual {
-            return Err(Error::shape("pack", counts(&expected), counts(&actual)));
+        let count = |part: &Option<Var>| part.as_ref().map(|v| v.shape().elements());
+        let actual: Vec<Option<usize>> = parts.iter().map(count).collect();
+        let fits = |(have, want): (&Option<usize>, &usize)| have.is_none_or(|have| have == *want);
+        if expected.len() != actual.len() || !actual.iter().zip(&expected).all(fits) {
+            let shown = actual.iter().map(|n| n.map_or("none".into(), |n| n.to_string())).collect::<Vec<String>>();
+            return Err(Error::shape(
+                "pack",
+                format!("{expected:?} elements"),
+                format!("[{}] elements", shown.join(", ")),
+            ));
         }
-        if let Some(part) = parts.iter().find(|v| v.dtype() != DType::F32) {
+        let there = || parts.iter().flatten();
+        if let Some(part) = there().find(|v| v.dtype() != DType::F32) {
             return Err(Error::dtype("pack", "f32", part.spec().to_string()));
         }
         // Parts are computed in the arena itself, whenever their turn comes: nobody else may read or write it.
@@ -310,8 +331,8 @@ impl Graph {
             let index = data.arenas.iter().position(|a| a.name == name).unwrap_or_default();
             (index, TensorSpec::f32([data.arenas[index].len]))
         };
-        let offsets = slots.iter().map(|s| s.offset).collect();
-        let values = parts.iter().map(|v| self.own(v)).collect::<Result<_>>()?;
+        let offsets = slots.iter().zip(parts).filter(|(_, part)| part.is_some()).map(|(s, _)| s.offset).collect();
+        let values = there().map(|v| self.own(v)).collect::<Result<_>>()?;
         Ok(self.add(NodeKind::Pack { arena, offsets }, values, vec![spec]))
     }
 
@@ -385,7 +406,20 @@ impl Graph {
         Ok(var.value)
     }
 
-    fn layer(&self) -> String {
+    /// The nodes as somebody outside sees them, in their order.
+    pub(crate) fn forward_nodes(&self) -> Vec<NodeView> {
+        let view = |node: &Node| NodeView {
+            name: node.name().to_owned(),
+            layer: node.layer.clone(),
+            shape: node.outputs.first().map_or(String::new(), |s| s.shape.to_string()),
+            inputs: node.inputs.iter().map(|v| v.node).collect(),
+            is_state: matches!(node.kind, NodeKind::State { .. }),
+            is_view: matches!(node.kind, NodeKind::Reshape),
+        };
+        self.data().nodes.iter().map(view).collect()
+    }
+
+    pub(crate) fn layer(&self) -> String {
         self.data().layers.join("/")
     }
 
