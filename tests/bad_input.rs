@@ -9,6 +9,8 @@ mod conv;
 mod elements;
 #[path = "bad_input/norm.rs"]
 mod norm;
+#[path = "bad_input/pool.rs"]
+mod pool;
 
 use galen::contract::{CpuCall, CustomOp, GpuTraits, Io, Launches};
 use galen::data::Dataset;

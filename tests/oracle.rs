@@ -8,6 +8,8 @@ mod ops;
 mod optimizers;
 #[path = "oracle/training.rs"]
 mod training;
+#[path = "oracle/updates.rs"]
+mod updates;
 
 use common::UNIT;
 use common::rows::Bound;
@@ -122,6 +124,23 @@ fn the_cpu_agrees_with_tensorflow() {
 fn the_gpu_agrees_with_tensorflow() {
     if let Some(gpu) = common::gpu() {
         check_ops(Runner::On(gpu));
+    }
+}
+
+#[test]
+fn updates_of_the_f64_twin_are_those_of_keras() {
+    updates::check_all(Runner::Twin);
+}
+
+#[test]
+fn updates_on_the_cpu_are_those_of_keras() {
+    updates::check_all(Runner::On(&Device::cpu().expect("a thread pool")));
+}
+
+#[test]
+fn updates_on_the_gpu_are_those_of_keras() {
+    if let Some(gpu) = common::gpu() {
+        updates::check_all(Runner::On(gpu));
     }
 }
 

@@ -43,7 +43,7 @@ impl Weights {
         fans: [usize; 2],
         units: Units,
     ) -> Result<Var> {
-        check(self.kernel_penalty, "kernel")?;
+        self.kernel_penalty.check("kernel")?;
         if let Some(limit) = self.max_norm.filter(|limit| !limit.is_finite() || *limit <= 0.0) {
             return Err(Error::parameter("the kernel's constraint", "max norm", "a positive number", limit));
         }
@@ -57,7 +57,7 @@ impl Weights {
         if !self.has_bias {
             return Ok(None);
         }
-        check(self.bias_penalty, "bias")?;
+        self.bias_penalty.check("bias")?;
         ctx.hold("bias", self.bias_penalty, None);
         let shape = shape.into();
         let n = shape.elements();
@@ -66,18 +66,9 @@ impl Weights {
 
     /// Penalises what the layer puts out, where that was asked for.
     pub(crate) fn penalise(&self, ctx: &BuildCtx, y: &Var) -> Result<()> {
-        check(self.activity_penalty, "activity")?;
+        self.activity_penalty.check("activity")?;
         ctx.penalise_activity(y, self.activity_penalty)
     }
-}
-
-fn check(penalty: Penalty, what: &str) -> Result<()> {
-    for (name, factor) in [("l1", penalty.l1), ("l2", penalty.l2)] {
-        if !factor.is_finite() || factor < 0.0 {
-            return Err(Error::parameter(format!("the {what} penalty"), name, "a number not below 0", factor));
-        }
-    }
-    Ok(())
 }
 
 /// The builder methods of a layer that has a field `weights: Weights`.

@@ -90,6 +90,7 @@ registry! {
     accumulate: Accumulate;
     accuracy: CorrectCount;
     adaptive_avg_pool: AdaptiveAvgPool, AdaptiveAvgPoolGrad;
+    adaptive_max_pool: AdaptiveMaxPool, AdaptiveMaxPoolGrad;
     argmax: Argmax;
     avg_pool: AvgPool, AvgPoolGrad;
     batch_norm: BatchNorm, BatchNormInfer, BatchNormGrad;

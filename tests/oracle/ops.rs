@@ -3,6 +3,7 @@
 use galen::contract::Padding;
 use galen::ops::conv::{ConvOptions, ConvTransposeOptions};
 use galen::ops::max_pool::PoolOptions;
+use galen::ops::resize::Interpolation;
 use galen::{Graph, Result, Var};
 use serde_json::Value;
 
@@ -100,11 +101,20 @@ fn outputs(op: &str, attrs: &Value, inputs: &[(&str, Var)]) -> Result<Vec<Var>> 
         "conv_transpose1d" => x().conv_transpose1d(input("w"), &conv_transpose(attrs)),
         "conv_transpose2d" => x().conv_transpose2d(input("w"), &conv_transpose(attrs)),
         "conv_transpose3d" => x().conv_transpose3d(input("w"), &conv_transpose(attrs)),
-        "max_pool2d" => {
-            let (y, positions) = x().max_pool2d_with_positions(pool(attrs))?;
+        "max_pool1d" | "max_pool2d" | "max_pool3d" => {
+            let (y, positions) = match op {
+                "max_pool1d" => x().max_pool_with_positions::<1>(pool(attrs))?,
+                "max_pool2d" => x().max_pool_with_positions::<2>(pool(attrs))?,
+                _ => x().max_pool_with_positions::<3>(pool(attrs))?,
+            };
             return Ok(vec![y, positions]);
         }
+        "avg_pool1d" => x().avg_pool1d(pool(attrs), flag(attr("count_include_pad"))),
         "avg_pool2d" => x().avg_pool2d(pool(attrs), flag(attr("count_include_pad"))),
+        "avg_pool3d" => x().avg_pool3d(pool(attrs), flag(attr("count_include_pad"))),
+        "adaptive_avg_pool" => x().adaptive_avg_pool(&list(attr("output"), whole)),
+        "adaptive_max_pool" => x().adaptive_max_pool(&list(attr("output"), whole)),
+        "resize" => x().resize(&list(attr("output"), whole), interpolation(attrs)),
         "softmax" => x().softmax(axis()),
         "log_softmax" => x().log_softmax(axis()),
         "cross_entropy_logits" => input("logits").cross_entropy(input("targets"), -1, true),
@@ -199,4 +209,17 @@ fn conv_transpose<const N: usize>(attrs: &Value) -> ConvTransposeOptions<N> {
 
 fn pool<const N: usize>(attrs: &Value) -> PoolOptions<N> {
     PoolOptions::new(each(attrs, "kernel")).stride(each(attrs, "stride")).padding(padding(attrs))
+}
+
+fn interpolation(attrs: &Value) -> Interpolation {
+    match text(field(attrs, "mode")) {
+        "nearest" => match text(field(attrs, "rounding")) {
+            "floor" => Interpolation::Nearest,
+            "half_pixel" => Interpolation::NearestExact,
+            other => panic!("nearest by {other}"),
+        },
+        "linear" if flag(field(attrs, "align_corners")) => Interpolation::LinearAlignCorners,
+        "linear" => Interpolation::Linear,
+        other => panic!("resizing by {other}"),
+    }
 }

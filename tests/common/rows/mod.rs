@@ -21,6 +21,7 @@ table! {
     accumulate,
     accuracy,
     adaptive_avg_pool,
+    adaptive_max_pool,
     argmax,
     avg_pool,
     batch_norm,
