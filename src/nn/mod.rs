@@ -16,6 +16,7 @@ mod init;
 mod layout;
 mod losses;
 mod network;
+mod norm;
 mod pooling;
 mod positions;
 mod regularise;
@@ -46,6 +47,7 @@ pub use layout::{
 pub use losses::*;
 pub use network::{Input, Network};
 pub(crate) use network::{build, forward};
+pub use norm::{BatchNorm, GroupNorm, InstanceNorm, LayerNorm};
 pub use pooling::{
     AdaptiveAvgPool, AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveAvgPool3d, AdaptiveMaxPool, AdaptiveMaxPool1d,
     AdaptiveMaxPool2d, AdaptiveMaxPool3d, AvgPool, AvgPool1d, AvgPool2d, AvgPool3d, GlobalAvgPool, GlobalMaxPool,
