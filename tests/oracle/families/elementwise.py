@@ -92,8 +92,8 @@ def unary_cases(cases):
         cases.differentiate(
             f"{op}_at_the_ends", op, settings[0], {"x": as_stored(x)}, lambda x: f(x, settings[0]), source=source
         )
-    # The digits of small arguments.
-    small = as_stored([-(2.0**-20), -(2.0**-10), 2.0**-30, 2.0**-15, 2.0**-5])
+    # The digits of small arguments, as the largest of their tensor.
+    small = as_stored(np.array([-3.0, -1.0, 1.0, 2.0, 4.0]) * 2.0**-12)
     for op in ["log1p", "expm1"]:
         cases.differentiate(f"{op}_small", op, {}, {"x": small}, lambda x: functions[op][0](x, {}))
 

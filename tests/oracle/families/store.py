@@ -202,6 +202,7 @@ class Cases:
             return outputs, grads
 
         if compiled:
+            outputs_of = tf.function(outputs_of, jit_compile=True)
             vector_jacobian = tf.function(vector_jacobian, jit_compile=True)
         cots = {
             k: cotangent(generator(name + ("/cotangent" if k == "y" else f"/cotangent of {k}")), y.shape)
