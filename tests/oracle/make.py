@@ -31,11 +31,23 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
 import numpy as np
 
-from families import attention, conv, elementwise, losses, norm, ops, pool, recurrent, training
+from families import (
+    attention,
+    conv,
+    elementwise,
+    losses,
+    norm,
+    ops,
+    optimizers,
+    pool,
+    recurrent,
+    regions,
+    training,
+)
 from families.check import check_file
 from families.store import HERE, Cases, keras, set_precision, tf
 
-FAMILIES = [ops, conv, pool, elementwise, norm, recurrent, attention, losses]
+FAMILIES = [ops, conv, pool, elementwise, norm, recurrent, attention, losses, regions, optimizers]
 NAMES = [family.__name__.split(".")[-1] for family in FAMILIES] + ["training"]
 
 

@@ -1,12 +1,14 @@
 """attention.json: embeddings, sinusoidal positions, scaled dot-product attention and multi-head attention.
 
-attention: q [batch, heads, query, depth], k [batch, heads, key, depth], v [batch, heads, key, value depth]; "lengths" [batch]: keys
-from there on are not seen; "mask" [batch, 1 or heads, query, key]: keys are seen where it is 1; "causal": query i sees the keys
-up to i, counted from the start of both. Outputs: y, and "weights" [batch, heads, query, key], what the softmax gave.
+attention: q [batch, heads, query, depth], k [batch, heads, key, depth], v [batch, heads, key, value depth]; "lengths"
+[batch]: keys from there on are not seen; "mask" [batch, 1 or heads, query, key]: keys are seen where it is 1;
+"causal": query i sees the keys up to i, counted from the start of both. Outputs: y, and "weights" [batch, heads,
+query, key], what the softmax gave.
 
-multi_head_attention: x [batch, query, width]; "memory" [batch, key, width] is what is attended to, x itself where there is none.
-query_kernel, key_kernel [width, heads · depth], value_kernel [width, heads · value depth], output_kernel
-[heads · value depth, output width], and a bias for each: Keras's arrays [width, heads, depth] with the last axes joined.
+multi_head_attention: x [batch, query, width]; "memory" [batch, key, width] is what is attended to, x itself where
+there is none. query_kernel, key_kernel [width, heads · depth], value_kernel [width, heads · value depth],
+output_kernel [heads · value depth, output width], and a bias for each: Keras's arrays [width, heads, depth] with the
+last axes joined.
 """
 
 import numpy as np

@@ -1,8 +1,10 @@
-"""conv.json: convolutions of one and three axes, transposed convolutions of one to three, depthwise and separable ones.
+"""conv.json: convolutions of one and three axes, transposed convolutions of one to three, depthwise and separable
+ones.
 
 Layout: x [batch, c_in, ..], w [c_out, c_in / groups, ..]; of a transposed convolution w [c_in, c_out / groups, ..].
-"pads" are [before, after] of each axis in turn. A transposed convolution's pads are cells cut from the full result of length
-(n - 1) · stride + (k - 1) · dilation + 1, "output_padding" cells more at the end (zeros where the full result has none).
+"pads" are [before, after] of each axis in turn. A transposed convolution's pads are cells cut from the full result of
+length (n - 1) · stride + (k - 1) · dilation + 1, "output_padding" cells more at the end (zeros where the full result
+has none).
 """
 
 import numpy as np
@@ -37,12 +39,12 @@ def ones_or(value, rank):
 # ---------------------------------------------------------------- cases
 
 
-def differentiate(cases, name, op, attrs, inputs, f, plain=None, **more):
-    """By f; where TensorFlow's CPU kernels have no gradient (dilation, groups) by `plain` (or f) and its XLA compiler."""
+def differentiate(cases, name, op, attrs, inputs, f, **more):
+    """By f; where TensorFlow's CPU kernels have no gradient (dilation, groups) by its XLA compiler."""
     try:
         cases.differentiate(name, op, attrs, inputs, f, **more)
     except (tf.errors.UnimplementedError, tf.errors.InvalidArgumentError, ValueError, LookupError) as e:
-        cases.differentiate(name, op, attrs, inputs, plain or f, compiled=True, **more)
+        cases.differentiate(name, op, attrs, inputs, f, compiled=True, **more)
         print(f"  {name}: by XLA ({type(e).__name__})")
 
 
@@ -115,9 +117,7 @@ def forward_cases(cases):
 
 
 def transpose_cases(cases):
-    def case(
-        name, x_shape, w_shape, stride=None, dilation=None, pads=None, output_padding=None, groups=1, same=False
-    ):
+    def case(name, x_shape, w_shape, stride=None, dilation=None, pads=None, output_padding=None, groups=1, same=False):
         rank = len(x_shape) - 2
         rng = generator(name)
         stride, dilation = ones_or(stride, rank), ones_or(dilation, rank)

@@ -43,7 +43,11 @@ def unary_cases(cases):
         "silu": (lambda x, a: activations.silu(x), wide, [{}]),
         "softplus": (lambda x, a: activations.softplus(x), wide, [{}]),
         "mish": (lambda x, a: activations.mish(x), wide, [{}]),
-        "clip": (lambda x, a: tf.clip_by_value(x, exact(a["low"]), exact(a["high"])), wide, [{"low": -1.0, "high": 0.53125}]),
+        "clip": (
+            lambda x, a: tf.clip_by_value(x, exact(a["low"]), exact(a["high"])),
+            wide,
+            [{"low": -1.0, "high": 0.53125}],
+        ),
         "relu6": (lambda x, a: tf.nn.relu6(x), lambda rng, shape: as_stored(2 * off_ends(rng, shape)), [{}]),
         "hard_sigmoid": (lambda x, a: tf.nn.relu6(x + 3.0) / 6.0, off_ends, [{}]),
         "hard_silu": (lambda x, a: x * tf.nn.relu6(x + 3.0) / 6.0, off_ends, [{}]),
@@ -141,9 +145,19 @@ def binary_cases(cases):
         inputs = {"x": off_zero(rng, shape), "alpha": normal(rng, alpha, 0.3)}
         f = lambda x, alpha: tf.nn.relu(x) - alpha * tf.nn.relu(-x)  # what Keras's layer does
         cases.differentiate(name, "prelu", {}, inputs, f, source="formula")
-    for name, ids, classes in [("one_hot", [2, 0, 3, 3], 4), ("one_hot_rank2", [[1, 0, 4], [4, 2, 2]], 5), ("one_hot_one", [0], 1)]:
+    for name, ids, classes in [
+        ("one_hot", [2, 0, 3, 3], 4),
+        ("one_hot_rank2", [[1, 0, 4], [4, 2, 2]], 5),
+        ("one_hot_one", [0], 1),
+    ]:
         ids = np.array(ids)
-        cases.add(name, "one_hot", {"classes": classes}, {"ids": ids}, {"y": tf.one_hot(ids, classes, dtype=tf.float64).numpy()})
+        cases.add(
+            name,
+            "one_hot",
+            {"classes": classes},
+            {"ids": ids},
+            {"y": tf.one_hot(ids, classes, dtype=tf.float64).numpy()},
+        )
 
 
 def exact(value):

@@ -1,21 +1,19 @@
 """losses.json: losses, per sample and reduced.
 
-Inputs: "pred" (logits where "from_logits"), "target" (class indices of sparse losses are i32), "weights" [batch] of the samples.
-Classes and channels are axis 1. "reduction":
+Inputs: "pred" (logits where "from_logits"), "target" (class indices of sparse losses are i32), "weights" [batch] of
+the samples. Classes and channels are axis 1. "reduction":
 
-    none                       Keras's values: [batch], or [batch, h, w] of an image, with the mean (or sum) over axis 1 taken
-    sum_over_batch_size        sum of weight · value over the number of values, zero weights counted (Keras's default)
+    none                       Keras's values: [batch], of an image [batch, h, w]: the mean or sum over axis 1 is taken
+    sum_over_batch_size        sum of weight · value over the number of values (Keras's default)
     mean_with_sample_weight    sum of weight · value over the sum of weights
     sum                        sum of weight · value
 
-Losses over regions (dice, tversky, soft_dice, jaccard) sum over "axes", over everything where that is null.
-
 Where Keras differs from what is usual:
-- Probabilities of categorical losses are divided by their sum along the classes first ("normalize"), which shows in the gradient.
+- Probabilities of categorical losses are divided by their sum along the classes first ("normalize"), which shows in
+  the gradient.
 - Clips are to [1e-7, 1 − 1e-7]; where one acts the gradient is 0.
-- Tversky: Keras's alpha weighs the sum of target · (1 − pred), false negatives, and beta the false positives; in the paper (Salehi et
-  al. 2017) it is the other way round. "convention" says which is meant.
-- mean_with_sample_weight of values [batch, ..] divides by the sum of the weights [batch], not by how often they were used.
+- mean_with_sample_weight of values [batch, ..] divides by the sum of the weights [batch], not by how often they were
+  used.
 - categorical_focal multiplies every class by alpha; binary_focal weighs by alpha only with apply_class_balancing.
 - Values of an ignored class are 0, and sum_over_batch_size divides by the number of those that are left.
 - Hinge losses turn targets 0 and 1 into −1 and 1.
@@ -197,11 +195,29 @@ def binary_cases(cases):
         target = open_unit(rng, shape) if name.endswith("soft") else rng.integers(0, 2, shape).astype(float)
         attrs = {"from_logits": from_logits, "label_smoothing": smoothing}
         reductions = ["none", "sum_over_batch_size"] if name.endswith("image") else REDUCED
-        case(f"binary_crossentropy_{name}", "binary_crossentropy", "BinaryCrossentropy", attrs, pred, target, reductions, **attrs)
+        case(
+            f"binary_crossentropy_{name}",
+            "binary_crossentropy",
+            "BinaryCrossentropy",
+            attrs,
+            pred,
+            target,
+            reductions,
+            **attrs,
+        )
     # Certain, right and wrong.
     pred, target = np.array([[0.0, 0.0, 0.5], [1.0, 1.0, 0.25]]), np.array([[0.0, 1.0, 1.0], [1.0, 0.0, 0.0]])
     attrs = {"from_logits": False, "label_smoothing": 0.0}
-    case("binary_crossentropy_probs_clipped", "binary_crossentropy", "BinaryCrossentropy", attrs, pred, target, ["none"], **attrs)
+    case(
+        "binary_crossentropy_probs_clipped",
+        "binary_crossentropy",
+        "BinaryCrossentropy",
+        attrs,
+        pred,
+        target,
+        ["none"],
+        **attrs,
+    )
 
     for name, attrs in {
         "logits": {"from_logits": True, "gamma": 2.0, "alpha": None, "label_smoothing": 0.0},
@@ -252,7 +268,9 @@ def categorical_cases(cases):
             one_hot = np.moveaxis(np.eye(shape[1])[labels], -1, 1)
             target = labels if sparse else class_probabilities(rng, shape) if kind == "soft" else one_hot
             attrs = {"from_logits": from_logits, "normalize": not from_logits, "label_smoothing": smoothing}
-            settings = {"from_logits": from_logits} if sparse else {"from_logits": from_logits, "label_smoothing": smoothing}
+            settings = (
+                {"from_logits": from_logits} if sparse else {"from_logits": from_logits, "label_smoothing": smoothing}
+            )
             loss = keras_loss("SparseCategoricalCrossentropy" if sparse else "CategoricalCrossentropy", **settings)
             reductions = ["none", "sum_over_batch_size"] if "image" in name else REDUCED
             add(cases, full, op, attrs, pred, target, loss, reductions)
@@ -288,56 +306,11 @@ def categorical_cases(cases):
     add(cases, "loss_kl_divergence", "kl_divergence", {}, pred, target, keras_loss("KLDivergence"))
 
 
-def region_cases(cases):
-    shape = [3, 2, 3, 2]
-    per_sample, per_class = [1, 2, 3], [2, 3]
-
-    def case(name, op, attrs, loss, source):
-        rng = generator(name)
-        pred, target = open_unit(rng, shape), rng.integers(0, 2, shape).astype(float)
-        reductions = REDUCED if attrs["axes"] == per_sample else ["none"]
-        add(cases, name, op, attrs, pred, target, loss, reductions, source)
-
-    for axes, what in [(None, ""), (per_sample, "_per_sample"), (per_class, "_per_class")]:
-        case(f"loss_dice{what}", "dice", {"axes": axes, "epsilon": EPSILON}, keras_loss("Dice", axis=axes), "keras")
-        for alpha, beta in [(0.5, 0.5), (0.25, 0.75)]:
-            settings = {"alpha": alpha, "beta": beta}
-            attrs = {"axes": axes, "epsilon": EPSILON, **settings}
-            name = f"loss_tversky{what}_{alpha}_{beta}"
-            loss = keras_loss("Tversky", axis=axes, **settings)
-            case(name, "tversky", {**attrs, "convention": "keras"}, loss, "keras")
-            if axes != per_sample:
-                continue
-            swapped = keras_loss("Tversky", axis=axes, alpha=beta, beta=alpha)
-            case(f"{name}_paper", "tversky", {**attrs, "convention": "paper"}, swapped, "keras")
-    for axes, what in [(per_sample, "_per_sample"), (per_class, "_per_class")]:
-        for smooth, squared in [(1.0, False), (1.0, True), (1e-5, False)]:
-
-            def soft_dice(t, p):
-                """Milletari et al. 2016 square in the denominator; smooth is common since."""
-                size = tf.square if squared else tf.identity
-                total = tf.reduce_sum(size(p), axes) + tf.reduce_sum(size(t), axes)
-                return 1.0 - (2.0 * tf.reduce_sum(p * t, axes) + smooth) / (total + smooth)
-
-            attrs = {"axes": axes, "smooth": smooth, "squared": squared}
-            name = f"loss_soft_dice{what}_{smooth}{'_squared' if squared else ''}"
-            case(name, "soft_dice", attrs, written_out(soft_dice), "formula")
-        for smooth in [1.0, 1e-5]:
-
-            def jaccard(t, p):
-                both = tf.reduce_sum(p * t, axes)
-                either = tf.reduce_sum(p, axes) + tf.reduce_sum(t, axes) - both
-                return 1.0 - (both + smooth) / (either + smooth)
-
-            case(f"loss_jaccard{what}_{smooth}", "jaccard", {"axes": axes, "smooth": smooth}, written_out(jaccard), "formula")
-
-
 def make(cases):
     regression_cases(cases)
     hinge_cases(cases)
     binary_cases(cases)
     categorical_cases(cases)
-    region_cases(cases)
 
 
 # ---------------------------------------------------------------- the definitions, in NumPy
@@ -401,32 +374,6 @@ def huber(a, p, t):
     return np.where(e <= a["delta"], e * e / 2, a["delta"] * e - a["delta"] ** 2 / 2).mean(1)
 
 
-def over(a):
-    return None if a["axes"] is None else tuple(a["axes"])
-
-
-def dice(a, p, t):
-    return 1 - 2 * (p * t).sum(over(a)) / (p.sum(over(a)) + t.sum(over(a)) + a["epsilon"])
-
-
-def tversky(a, p, t):
-    false_positives, false_negatives = (p * (1 - t)).sum(over(a)), ((1 - p) * t).sum(over(a))
-    alpha, beta = (a["beta"], a["alpha"]) if a["convention"] == "keras" else (a["alpha"], a["beta"])
-    both = (p * t).sum(over(a))
-    return 1 - both / (both + alpha * false_positives + beta * false_negatives + a["epsilon"])
-
-
-def soft_dice(a, p, t):
-    power = 2 if a["squared"] else 1
-    total = (p**power).sum(over(a)) + (t**power).sum(over(a))
-    return 1 - (2 * (p * t).sum(over(a)) + a["smooth"]) / (total + a["smooth"])
-
-
-def jaccard(a, p, t):
-    both = (p * t).sum(over(a))
-    return 1 - (both + a["smooth"]) / (p.sum(over(a)) + t.sum(over(a)) - both + a["smooth"])
-
-
 def unit(x):
     return x / np.sqrt((x * x).sum(1, keepdims=True))
 
@@ -450,10 +397,6 @@ VALUES = {
     "sparse_categorical_crossentropy": sparse_categorical_crossentropy,
     "categorical_focal": categorical_focal,
     "kl_divergence": lambda a, p, t: (t * np.log(t / p)).sum(1),
-    "dice": dice,
-    "tversky": tversky,
-    "soft_dice": soft_dice,
-    "jaccard": jaccard,
 }
 
 

@@ -1,7 +1,7 @@
 """norm.json: batch, layer, group, instance and RMS normalisation, and division by the L2 norm.
 
-Layout: channels at axis 1; gamma, beta and statistics [c]; layer and RMS normalisation run over the last axes, gamma and beta of
-their shape. The variance is the mean of squares everywhere (no n − 1), in the running statistics too.
+Layout: channels at axis 1; gamma, beta and statistics [c]; layer and RMS normalisation run over the last axes, gamma
+and beta of their shape. The variance is the mean of squares everywhere (no n − 1), in the running statistics too.
 """
 
 import numpy as np
@@ -22,9 +22,7 @@ def weights(rng, shape, scale=True, center=True):
 
 def batch_norm_cases(cases):
     def layer(x_shape, epsilon, momentum=0.99, scale=True, center=True):
-        made = keras.layers.BatchNormalization(
-            axis=1, epsilon=epsilon, momentum=momentum, scale=scale, center=center
-        )
+        made = keras.layers.BatchNormalization(axis=1, epsilon=epsilon, momentum=momentum, scale=scale, center=center)
         made.build(x_shape)
         return made
 
@@ -74,7 +72,9 @@ def batch_norm_cases(cases):
             means.append(made.moving_mean.numpy())
             variances.append(made.moving_variance.numpy())
         outputs = {"mean": np.array(means), "variance": np.array(variances)}
-        cases.add(full, "batch_norm_running", {"momentum": momentum, "epsilon": 1e-3}, {"xs": xs}, outputs, source="keras")
+        cases.add(
+            full, "batch_norm_running", {"momentum": momentum, "epsilon": 1e-3}, {"xs": xs}, outputs, source="keras"
+        )
 
 
 def layer_cases(cases):

@@ -1,9 +1,11 @@
-"""ops.json: the first ops: convolution and pooling of images, softmax, cross-entropy, products, sums, layout; SGD and Adam."""
+"""ops.json: the first ops: convolution and pooling of images, softmax, cross-entropy, products, sums, layout; SGD and
+Adam."""
 
 import numpy as np
 
 from .check import compare
 from .conv import conv_gradient_numpy, conv_numpy, same_pads_of
+from .optimizers import adam, one_variable, one_variable_cases, sgd
 from .pool import avg_pool_numpy, max_pool_gradient, max_pool_numpy
 from .softmax import log_softmax_numpy, softmax_numpy
 from .store import (
@@ -11,7 +13,6 @@ from .store import (
     channels_first,
     channels_last,
     distinct,
-    full_precision,
     generator,
     keras,
     large_logits,
@@ -165,7 +166,12 @@ def loss_cases(cases):
         z = large_logits(rng, [n, c]) if "large" in name else normal(rng, [n, c])
         t = np.eye(c)[rng.integers(0, c, n)] if targets == "one_hot" else probabilities(rng, n, c)
         cases.differentiate(
-            full, "cross_entropy_logits", {"targets": targets}, {"logits": z}, lambda z, t: from_logits(t, z), {"targets": t}
+            full,
+            "cross_entropy_logits",
+            {"targets": targets},
+            {"logits": z},
+            lambda z, t: from_logits(t, z),
+            {"targets": t},
         )
     for name in ["index", "index_large"]:
         full = f"cross_entropy_logits_{name}"
@@ -200,7 +206,12 @@ def loss_cases(cases):
             targets = "soft" if name == "soft" else "one_hot"
             attrs = {"targets": targets, "epsilon": 1e-7, "normalize": normalize}
             cases.differentiate(
-                full, "cross_entropy_probs", attrs, {"probs": p}, lambda p, t: from_probabilities(p, t, normalize), {"targets": t}
+                full,
+                "cross_entropy_probs",
+                attrs,
+                {"probs": p},
+                lambda p, t: from_probabilities(p, t, normalize),
+                {"targets": t},
             )
 
     for name, shape, reduction in [
@@ -352,39 +363,6 @@ def layout_cases(cases):
         cases.differentiate(name, "transpose", {"perm": perm}, {"x": x}, lambda x: tf.transpose(x, perm))
 
 
-def optimizer_cases(cases):
-    """Ten steps of Keras's optimizers on seven numbers; params[i] is the parameter after step i."""
-    steps, size = 10, 7
-    varying = [float(f"{0.01 * 0.8**i:.9g}") for i in range(steps)]
-    for name, op, rates, hyper in [
-        ("sgd", "sgd", [0.01] * steps, {"momentum": 0.0, "nesterov": False}),
-        ("sgd_momentum", "sgd_momentum", [0.01] * steps, {"momentum": 0.9, "nesterov": False}),
-        ("sgd_nesterov", "sgd_nesterov", [0.01] * steps, {"momentum": 0.9, "nesterov": True}),
-        ("adam", "adam", [0.001] * steps, {"beta1": 0.9, "beta2": 0.999, "epsilon": 1e-7}),
-        ("adam_learning_rates", "adam", varying, {"beta1": 0.9, "beta2": 0.999, "epsilon": 1e-7}),
-    ]:
-        rng = generator(name)
-        start, grads = normal(rng, [size]), normal(rng, [steps, size])
-        grads[:, 5] = 0.0  # never a gradient: never moves
-        grads[:, 6] = as_stored(grads[:, 6] * 2.0**-23)  # as small as epsilon: shows where epsilon stands
-        if op == "adam":
-            optimizer = keras.optimizers.Adam(
-                rates[0], beta_1=hyper["beta1"], beta_2=hyper["beta2"], epsilon=hyper["epsilon"]
-            )
-        else:
-            optimizer = keras.optimizers.SGD(rates[0], **hyper)
-        full_precision(optimizer)
-        param = keras.Variable(start, dtype="float64")
-        optimizer.build([param])
-        params = []
-        for rate, grad in zip(rates, grads):
-            optimizer.learning_rate = rate
-            optimizer.apply([tf.constant(grad, tf.float64)], [param])
-            params.append(keras.ops.convert_to_numpy(param))
-        attrs = {"learning_rates": rates, **hyper}
-        cases.add(name, op, attrs, {"param": start, "grads": grads}, {"params": np.array(params)})
-
-
 def make(cases):
     for part in [
         conv2d_cases,
@@ -395,7 +373,7 @@ def make(cases):
         elementwise_cases,
         reduce_cases,
         layout_cases,
-        optimizer_cases,
+        one_variable_cases,
     ]:
         part(cases)
 
@@ -421,30 +399,6 @@ def matmul_numpy(attrs, a, b):
 
 def reduce_numpy(f):
     return lambda a, x: f(x, axis=tuple(a["axes"]), keepdims=a["keepdims"])
-
-
-def adam_step(p, g, m, v, t, rate, a):
-    """Keras's form: the bias correction is in the rate, epsilon stands beside the uncorrected sqrt(v)."""
-    m = a["beta1"] * m + (1 - a["beta1"]) * g
-    v = a["beta2"] * v + (1 - a["beta2"]) * g * g
-    rate = rate * np.sqrt(1 - a["beta2"] ** t) / (1 - a["beta1"] ** t)
-    return p - rate * m / (np.sqrt(v) + a["epsilon"]), m, v
-
-
-def optimizer_numpy(step):
-    def run(a, param, grads):
-        p, state, params = param, (np.zeros_like(param), np.zeros_like(param)), []
-        for t, (g, rate) in enumerate(zip(grads, a["learning_rates"]), 1):
-            p, *state = step(p, g, *state, t, rate, a)
-            params.append(p)
-        return {"params": np.array(params)}
-
-    return run
-
-
-def sgd_step(p, g, m, v, t, rate, a):
-    m = a["momentum"] * m - rate * g
-    return p + (a["momentum"] * m - rate * g if a["nesterov"] else m), m, v
 
 
 FORWARD = {
@@ -481,10 +435,10 @@ FORWARD = {
     "pad": lambda a, x: np.pad(x, a["pads"], constant_values=a["value"]),
     "slice": lambda a, x: x[tuple(slice(b, b + s) for b, s in zip(a["begin"], a["size"]))],
     "transpose": lambda a, x: x.transpose(a["perm"]),
-    "adam": optimizer_numpy(adam_step),
-    "sgd": optimizer_numpy(sgd_step),
-    "sgd_momentum": optimizer_numpy(sgd_step),
-    "sgd_nesterov": optimizer_numpy(sgd_step),
+    "adam": one_variable(adam),
+    "sgd": one_variable(sgd),
+    "sgd_momentum": one_variable(sgd),
+    "sgd_nesterov": one_variable(sgd),
 }
 
 

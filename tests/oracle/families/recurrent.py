@@ -1,13 +1,14 @@
 """recurrent.json: Keras's SimpleRNN, LSTM, GRU and Bidirectional.
 
-x [batch, time, features], kernel [features, k · units], recurrent_kernel [units, k · units], bias [k · units]; gates i f c o
-(LSTM) and z r h (GRU). GRU with "reset_after" has a bias for the input's product and a "recurrent_bias" for the state's.
-"lengths" [batch]: the steps from there on are masked, in either direction.
+x [batch, time, features], kernel [features, k · units], recurrent_kernel [units, k · units], bias [k · units]; gates
+i f c o (LSTM) and z r h (GRU). GRU with "reset_after" has a bias for the input's product and a "recurrent_bias" for
+the state's. "lengths" [batch]: the steps from there on are masked, in either direction.
 
-Outputs: y [batch, time, units], the last states h and c. A masked step keeps the states, and repeats the output before it (zeros
-before the first one), or gives 0 where "zero_output_for_mask". "go_backwards" begins with the last step, masked steps included,
-and y has the steps in that order: y[:, 0] is the last step's. A bidirectional layer turns the backward y round again and puts it
-behind the forward one in the last axis; its weights and states are called forward_ and backward_, its masked outputs are 0.
+Outputs: y [batch, time, units], the last states h and c. A masked step keeps the states, and repeats the output
+before it (zeros before the first one), or gives 0 where "zero_output_for_mask". "go_backwards" begins with the last
+step, masked steps included, and y has the steps in that order: y[:, 0] is the last step's. A bidirectional layer
+turns the backward y round again and puts it behind the forward one in the last axis; its weights and states are
+called forward_ and backward_, its masked outputs are 0.
 """
 
 import numpy as np

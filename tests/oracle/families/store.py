@@ -151,7 +151,7 @@ class Cases:
         self.names = set()
 
     def add(self, name, op, attrs, inputs, outputs, cots=None, gradients=None, source="tensorflow"):
-        """`cots`: cotangents by output. That of the output "y" is the field "cotangent", others stand in "cotangents"."""
+        """`cots`: cotangents by output. That of "y" is the field "cotangent", others stand in "cotangents"."""
         assert name not in self.names, name
         self.names.add(name)
         cots = dict(cots or {})

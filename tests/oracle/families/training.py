@@ -6,7 +6,7 @@ import numpy as np
 
 from .check import compare, numeric_gradients
 from .conv import conv_numpy
-from .ops import adam_step
+from .optimizers import adam
 from .pool import pool_windows
 from .softmax import log_softmax_numpy
 from .store import (
@@ -176,7 +176,7 @@ def check_training(file, loss_of):
     x, labels, attrs = read_array(stored["x"]), read_array(stored["labels"]), stored["attrs"]
     for run in stored["runs"]:
         weights = {k: read_array(v) for k, v in stored["initial"].items()}
-        moments = {k: (np.zeros_like(w), np.zeros_like(w)) for k, w in weights.items()}
+        moments = {k: {} for k in weights}
         # Differences of f64 err by 1e-10; Adam's division by sqrt(v) makes 1e-7 of it where g is 1e-3.
         tolerance = 5e-5 if run["dtype"] == "float32" else 1e-6
         for t, rows in enumerate(batches(), 1):
@@ -186,8 +186,7 @@ def check_training(file, loss_of):
             f = lambda w: {"loss": loss_of(w, x[rows], labels[rows])[1]}
             grads = numeric_gradients(f, weights, {"loss": 1.0}, list(weights), 1e-5)
             for k, g in grads.items():
-                weights[k], m, v = adam_step(weights[k], g, *moments[k], t, run["learning_rate"], attrs)
-                moments[k] = (m, v)
+                weights[k] = adam(attrs, moments[k], weights[k], g, t, run["learning_rate"])
         worst = max(compare(file, k, weights[k], read_array(w), 0, tolerance) for k, w in run["final"].items())
         print(f"{file} lr {run['learning_rate']} {run['dtype']}: NumPy's training ends within {worst:.1e}")
 
