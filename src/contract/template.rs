@@ -15,6 +15,7 @@ pub const GROUP_SIZE: usize = 64;
 
 const SHARED: &[(&str, &str)] = &[
     ("index", include_str!("../../shaders/shared/index.wgsl")),
+    ("blocks", include_str!("../../shaders/shared/blocks.wgsl")),
     ("bits", include_str!("../../shaders/shared/bits.wgsl")),
     ("column", include_str!("../../shaders/shared/column.wgsl")),
     ("math", include_str!("../../shaders/shared/math.wgsl")),

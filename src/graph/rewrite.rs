@@ -240,8 +240,11 @@ mod tests {
         let clock = graph.state("clock", "clock", crate::TensorSpec::u32([8]), crate::graph::Init::Constant(0.0))?;
         let rates = crate::graph::Init::Words([0, 1f32.to_bits()].into());
         let schedule = graph.state("schedule", "schedule", crate::TensorSpec::u32([2]), rates)?;
+        let groups = crate::graph::Init::Words(crate::contract::blocks::table(&[[1.0, 0.0]], &[0]).into());
+        let groups = graph.state("groups", "groups", crate::TensorSpec::u32([3]), groups)?;
         let product = w.reshape([8, 8])?.matmul(&w.reshape([8, 8])?)?;
-        w.sgd(crate::ops::sgd::Sgd { momentum: 0.0, nesterov: false }, None, &g, &clock, &schedule)?;
+        let rule = crate::ops::update::Rule::Sgd { momentum: 0.0, nesterov: false };
+        w.update(crate::ops::update::Update { rule, every: 1 }, &[], &g, &clock, &schedule, &groups)?;
         let y = product.relu()?;
         let mut session = crate::Session::new(&crate::Device::cpu_with_threads(1)?, 0, None);
         let run = session.compile(&graph, &[y])?;

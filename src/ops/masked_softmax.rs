@@ -288,6 +288,20 @@ impl AttentionMask {
     }
 }
 
+impl AttentionMask {
+    /// The same for scores `[batch, heads, query, key]`: a mask `[batch, key]` or `[batch, query, key]` is that of every head.
+    pub(crate) fn over_heads(mut self) -> Result<Self> {
+        if let Some(mask) = &self.mask {
+            self.mask = Some(match *mask.shape() {
+                [batch, key] => mask.reshape([batch, 1, 1, key])?,
+                [batch, query, key] => mask.reshape([batch, 1, query, key])?,
+                _ => mask.clone(),
+            });
+        }
+        Ok(self)
+    }
+}
+
 /// How [`Var::scaled_dot_product_attention`] attends.
 #[derive(Clone, Debug, Default)]
 pub struct AttentionOptions {

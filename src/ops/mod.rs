@@ -87,9 +87,10 @@ macro_rules! registry {
 }
 
 registry! {
+    accumulate: Accumulate;
     accuracy: CorrectCount;
-    adam: Adam;
     adaptive_avg_pool: AdaptiveAvgPool, AdaptiveAvgPoolGrad;
+    adaptive_max_pool: AdaptiveMaxPool, AdaptiveMaxPoolGrad;
     argmax: Argmax;
     avg_pool: AvgPool, AvgPoolGrad;
     batch_norm: BatchNorm, BatchNormInfer, BatchNormGrad;
@@ -97,11 +98,13 @@ registry! {
     binary_cross_entropy: BinaryCrossEntropy, BinaryCrossEntropyGrad;
     cast: Cast;
     check_finite: CheckFinite;
+    clip_norm: ClipGradients;
     concat: Concat;
     conv: Conv, ConvGradX, ConvGradW;
     copy: Copy;
     cross_entropy: CrossEntropy, CrossEntropyGrad;
     dropout: Dropout;
+    ema: Ema;
     fill: Fill;
     gather: Gather, GatherGrad;
     gather_batch: GatherBatch;
@@ -110,21 +113,24 @@ registry! {
     lstm: Lstm, LstmGrad;
     masked_softmax: MaskedSoftmax, MaskedSoftmaxGrad;
     matmul: Matmul;
+    max_norm: MaxNorm;
     max_pool: MaxPool, MaxPoolGrad;
+    moving_average: MovingAverage;
     one_hot: OneHot;
     pad: Pad;
+    penalty: Penalty, PenaltyGrad;
     random: Random;
     record: Record;
     reduce: Reduce, Expand;
     resize: Resize, ResizeGrad;
     rnn: Rnn, RnnGrad;
     select: Select;
-    sgd: Sgd;
     slice: Slice;
     softmax: Softmax, SoftmaxGrad;
     tick: Tick;
     transpose: Transpose;
     unary: Unary, UnaryGrad;
+    update: Update;
 }
 
 /// The number types in which every twin can run, custom ones included.

@@ -9,7 +9,7 @@ use super::progress::Progress;
 use crate::contract::{Threefry, stream_of};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
-use crate::nn::Input;
+use crate::nn::{Input, Mode};
 use crate::shape::{DType, TensorSpec};
 use crate::tensor::Tensor;
 
@@ -248,7 +248,7 @@ impl Model {
                 for arena in feed.arenas() {
                     self.session.forget(&arena);
                 }
-                let mut pass = Pass::new(&mut self.session, self.definition.recipe(true), feed)?;
+                let mut pass = Pass::new(&mut self.session, self.definition.recipe(Mode::Train), feed)?;
                 pass.set_clock(&mut self.session, self.steps, self.seed)?;
                 Ok(pass)
             }
@@ -272,8 +272,7 @@ impl Model {
             let epoch_start = Instant::now();
             let order = self.order(train.len(), options.shuffle);
             let base = pass.clock as usize;
-            let optimizer = &self.definition.optimizer;
-            let rates: Vec<f32> = (0..pass.feed.steps()).map(|k| optimizer.learning_rate(base + k)).collect();
+            let rates = self.definition.optimizer.rates(base, pass.feed.steps())?;
             watch.progress.start(self.epochs + 1);
             let outcome = pass.run(&mut self.session, train, &order, &rates, &mut watch)?;
             self.steps = pass.clock;

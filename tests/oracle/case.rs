@@ -1,5 +1,6 @@
 //! One stored case as a graph: outputs, and gradients of `Σ output · cotangent`.
 
+use galen::graph::Init;
 use galen::{Graph, Result, Var};
 use serde_json::Value;
 
@@ -23,9 +24,30 @@ pub struct Given<'a> {
 /// Builds the outputs of an op, with their stored names. An op that it does not know is a panic, which fails the test.
 pub type Outputs = fn(&str, &Given<'_>) -> Result<Vec<(&'static str, Var)>>;
 
+/// How the cases of a file are built and compared.
+#[derive(Clone, Copy)]
+pub struct Rules {
+    pub outputs: Outputs,
+    /// Of an op and the name of an input: what the parameter of a layer is called that has this input's values.
+    pub parameter: fn(&str, &str) -> Option<String>,
+    /// Of an op: how far the f64 twin may be.
+    pub twin: fn(&str) -> Bound,
+}
+
+impl Rules {
+    /// Inputs are inputs, and the twin is near.
+    pub fn of(outputs: Outputs) -> Rules {
+        Rules { outputs, parameter: |_, _| None, twin: |_| TWIN }
+    }
+}
+
 impl Given<'_> {
     pub fn attr(&self, name: &str) -> &Value {
         field(self.attrs, name)
+    }
+
+    pub fn has(&self, attr: &str) -> bool {
+        self.attrs.get(attr).is_some_and(|v| !v.is_null())
     }
 
     pub fn number(&self, attr: &str) -> f64 {
@@ -82,9 +104,9 @@ pub fn y(y: Var) -> Vec<(&'static str, Var)> {
 }
 
 /// Builds the case's graph, runs it and compares outputs and gradients.
-pub fn check(op: &str, case: &Value, runner: Runner<'_>, outputs: Outputs) -> std::result::Result<(), String> {
+pub fn check(op: &str, case: &Value, runner: Runner<'_>, rules: Rules) -> std::result::Result<(), String> {
     let large = text(field(case, "name")).ends_with("_large");
-    let (case, expected) = build(op, case, outputs).map_err(|e| e.to_string())?;
+    let (case, expected) = build(op, case, rules).map_err(|e| e.to_string())?;
     let actual = match runner {
         Runner::Twin => case.truth(false),
         Runner::On(device) => case.run(device).map(|found| found.iter().map(floats).collect()),
@@ -99,7 +121,7 @@ pub fn check(op: &str, case: &Value, runner: Runner<'_>, outputs: Outputs) -> st
         let magnitude = vec![largest_term(&case); expected_numbers.len()];
         let bound = match runner {
             _ if text(field(expected, "dtype")) == "i32" => Bound::Exact,
-            Runner::Twin => TWIN,
+            Runner::Twin => (rules.twin)(op),
             Runner::On(_) if large && what.starts_with(GRADIENT) => LARGE,
             Runner::On(_) => DEVICE,
         };
@@ -118,17 +140,22 @@ fn largest_term(case: &Case) -> f64 {
 }
 
 /// The graph, and for each fetched tensor its name and what is stored.
-fn build<'a>(op: &str, case: &'a Value, outputs: Outputs) -> Result<(Case, Vec<(String, &'a Value)>)> {
+fn build<'a>(op: &str, case: &'a Value, rules: Rules) -> Result<(Case, Vec<(String, &'a Value)>)> {
     let graph = Graph::new();
     let (mut feeds, mut inputs) = (Vec::new(), Vec::new());
     for (name, array) in object(field(case, "inputs")) {
         let tensor = tensor(array);
         let spec = tensor.spec();
+        if let Some(parameter) = (rules.parameter)(op, name) {
+            let values: Vec<f32> = floats(&tensor).iter().map(|v| *v as f32).collect();
+            inputs.push((name.as_str(), graph.parameter(&parameter, spec.shape, Init::Values(values.into()))?));
+            continue;
+        }
         inputs.push((name.as_str(), graph.input(name, spec.shape, spec.dtype)?));
         feeds.push((name.clone(), tensor));
     }
     let given = Given { graph: &graph, attrs: field(case, "attrs"), inputs };
-    let named = outputs(op, &given)?;
+    let named = (rules.outputs)(op, &given)?;
     let stored = field(case, "outputs");
     let mut expected: Vec<(String, &Value)> =
         named.iter().map(|(name, _)| (name.to_string(), field(stored, name))).collect();

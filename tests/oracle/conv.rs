@@ -3,6 +3,7 @@
 use galen::contract::Padding;
 use galen::ops::conv::{ConvOptions, ConvTransposeOptions};
 use galen::ops::max_pool::PoolOptions;
+use galen::ops::resize::Interpolation;
 use galen::{Result, Var};
 
 use super::case::{Given, y};
@@ -29,11 +30,8 @@ pub fn outputs(op: &str, given: &Given<'_>) -> Result<Vec<(&'static str, Var)>> 
         "avg_pool2d" => x.avg_pool2d(pool(given), given.flag("count_include_pad")),
         "avg_pool3d" => x.avg_pool3d(pool(given), given.flag("count_include_pad")),
         "adaptive_avg_pool" => x.adaptive_avg_pool(&given.wholes("output")),
-        "resize" => match given.text("mode") {
-            "nearest" => x.resize_nearest(&given.wholes("output")),
-            "linear" => x.resize_linear(&given.wholes("output")),
-            other => panic!("resized by {other}"),
-        },
+        "adaptive_max_pool" => x.adaptive_max_pool(&given.wholes("output")),
+        "resize" => x.resize(&given.wholes("output"), interpolation(given)),
         _ => panic!("the test does not know the op \"{op}\""),
     };
     Ok(y(found?))
@@ -42,6 +40,19 @@ pub fn outputs(op: &str, given: &Given<'_>) -> Result<Vec<(&'static str, Var)>> 
 fn max_pool<const N: usize>(given: &Given<'_>) -> Result<Vec<(&'static str, Var)>> {
     let (y, positions) = given.var("x").max_pool_with_positions::<N>(pool(given))?;
     Ok(vec![("y", y), ("positions", positions)])
+}
+
+fn interpolation(given: &Given<'_>) -> Interpolation {
+    match given.text("mode") {
+        "nearest" => match given.text("rounding") {
+            "floor" => Interpolation::Nearest,
+            "half_pixel" => Interpolation::NearestExact,
+            other => panic!("nearest by {other}"),
+        },
+        "linear" if given.flag("align_corners") => Interpolation::LinearAlignCorners,
+        "linear" => Interpolation::Linear,
+        other => panic!("resizing by {other}"),
+    }
 }
 
 /// `SAME` is left to Galen's own rule: TensorFlow was told no numbers either.

@@ -16,6 +16,7 @@ pub fn outputs(op: &str, given: &Given<'_>) -> Result<Vec<(&'static str, Var)>> 
         "silu" => x().silu(),
         "softplus" => x().softplus(),
         "mish" => x().mish(),
+        "relu6" => x().clip(0.0, 6.0),
         "clip" => x().clip(constant("low"), constant("high")),
         "hard_sigmoid" => x().hard_sigmoid(),
         "hard_silu" => x().hard_silu(),

@@ -20,9 +20,7 @@ pub fn outputs(op: &str, given: &Given<'_>) -> Result<Vec<(&'static str, Var)>> 
             let (y, mean, variance) = x.batch_norm(&gamma, &beta, epsilon)?;
             return Ok(vec![("y", y), ("mean", mean), ("variance", variance)]);
         }
-        "batch_norm_inference" => {
-            x.batch_norm_with(&gamma, &beta, given.var("mean"), given.var("variance"), epsilon)
-        }
+        "batch_norm_inference" => x.batch_norm_with(&gamma, &beta, given.var("mean"), given.var("variance"), epsilon),
         "layer_norm" => {
             // Galen's op has one axis; several that come last are one.
             let (axes, shape) = (given.wholes("axes"), x.shape());
