@@ -17,6 +17,7 @@ const SHARED: &[(&str, &str)] = &[
     ("index", include_str!("../../shaders/shared/index.wgsl")),
     ("bits", include_str!("../../shaders/shared/bits.wgsl")),
     ("column", include_str!("../../shaders/shared/column.wgsl")),
+    ("ratio", include_str!("../../shaders/shared/ratio.wgsl")),
     ("recurrent", include_str!("../../shaders/shared/recurrent.wgsl")),
     ("threefry", include_str!("../../shaders/shared/threefry.wgsl")),
     ("clock", include_str!("../../shaders/shared/clock.wgsl")),

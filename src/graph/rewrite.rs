@@ -7,6 +7,7 @@ use super::{Graph, GraphData, Node, NodeKind, Value};
 use crate::ops::Op;
 use crate::ops::binary::BinaryFn;
 use crate::ops::unary::UnaryFn;
+use crate::shape::Shape;
 
 /// Cross-entropy of softmax's output becomes cross-entropy of softmax's input, which neither overflows nor loses the digits of
 /// small probabilities, and whose gradient is `softmax − target`.
@@ -87,8 +88,8 @@ fn with_bias(data: &GraphData, index: usize, uses: &HashMap<Value, usize>) -> Op
     let shape = &data.spec(product).shape;
     let bias = match op {
         Op::Matmul(m) if !m.relu && inputs.len() == 2 && *data.spec(bias).shape == shape[shape.len() - 1..] => bias,
-        // A bias per channel is added as [channels, 1, 1]; the convolution takes it as [channels].
-        Op::Conv2d(c) if !c.relu && inputs.len() == 2 && *data.spec(bias).shape == [shape[1], 1, 1] => {
+        // A bias per channel is added as [channels, 1, ..]; the convolution takes it as [channels].
+        Op::Conv(c) if !c.relu && inputs.len() == 2 && per_channel(&data.spec(bias).shape, shape) => {
             let node = &data.nodes[bias.node];
             let flat = *node.inputs.first().filter(|_| matches!(node.kind, NodeKind::Reshape))?;
             Some(flat).filter(|v| *data.spec(*v).shape == [shape[1]])?
@@ -98,13 +99,18 @@ fn with_bias(data: &GraphData, index: usize, uses: &HashMap<Value, usize>) -> Op
     Some((op.clone(), vec![inputs[0], inputs[1], bias]))
 }
 
+/// Whether `bias` has one element for each channel of `y` `[batch, channels, spatial..]`, and as many ones as spatial axes.
+fn per_channel(bias: &Shape, y: &Shape) -> bool {
+    bias.len() == y.len() - 1 && bias[0] == y[1] && bias[1..].iter().all(|extent| *extent == 1)
+}
+
 /// The ReLU at `index` as a product or convolution with ReLU, if it is one.
 fn with_relu(data: &GraphData, index: usize, uses: &HashMap<Value, usize>) -> Option<(Op, Vec<Value>)> {
     let (op, inputs) = sole(data, data.nodes[index].inputs[0], index, uses)?;
     let mut op = op.clone();
     match &mut op {
         Op::Matmul(m) if !m.relu => m.relu = true,
-        Op::Conv2d(c) if !c.relu => c.relu = true,
+        Op::Conv(c) if !c.relu => c.relu = true,
         _ => return None,
     }
     Some((op, inputs.to_vec()))

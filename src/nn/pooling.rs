@@ -2,7 +2,7 @@ use super::{BuildCtx, Layer};
 use crate::contract::Padding;
 use crate::error::Result;
 use crate::graph::Var;
-use crate::ops::max_pool2d::PoolOptions;
+use crate::ops::max_pool::PoolOptions;
 
 macro_rules! pooling {
     ($(#[$doc:meta])* $name:ident, $kind:literal, |$x:ident, $options:ident| $build:expr) => {
@@ -11,7 +11,7 @@ macro_rules! pooling {
         pub struct $name {
             kernel: [usize; 2],
             stride: [usize; 2],
-            padding: Padding,
+            padding: Padding<2>,
         }
 
         impl $name {
@@ -28,7 +28,7 @@ macro_rules! pooling {
 
             /// Pads the image.
             #[must_use]
-            pub fn padding(self, padding: Padding) -> Self {
+            pub fn padding(self, padding: Padding<2>) -> Self {
                 $name { padding, ..self }
             }
         }

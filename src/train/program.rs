@@ -7,7 +7,7 @@ use crate::data::Dataset;
 use crate::engine::{Executable, Session};
 use crate::error::Result;
 use crate::graph::{Graph, PARAMETERS, Place, Plan, Var};
-use crate::nn::{Loss, Mode, Network};
+use crate::nn::{self, BuildCtx, Losses, Mode, Network};
 use crate::optim::{Optimizer, UpdateCtx};
 use crate::shape::TensorSpec;
 use crate::tensor::Tensor;
@@ -16,7 +16,7 @@ use crate::tensor::Tensor;
 #[derive(Clone, Copy)]
 pub(super) struct Recipe<'a> {
     pub(super) network: &'a dyn Network,
-    pub(super) loss: Loss,
+    pub(super) losses: &'a Losses,
     pub(super) metrics: &'a [Metric],
     /// There in training.
     pub(super) optimizer: Option<&'a dyn Optimizer>,
@@ -26,13 +26,19 @@ impl Recipe<'_> {
     /// The graph of one step over a batch of `batch` samples.
     fn graph(&self, feed: &Feed, batch: usize) -> Result<Graph> {
         let graph = Graph::new();
-        let Batch { x, y, clock, schedule, ring } = feed.declare(&graph, batch)?;
-        let mode = if self.optimizer.is_some() { Mode::Train } else { Mode::Infer };
-        let out = self.network.build(&x, mode, self.optimizer.is_some().then_some(&clock))?;
-        let loss = self.loss.build(&out, &y)?;
+        let Batch { inputs, targets, weights, clock, schedule, ring } = feed.declare(&graph, batch)?;
+        let ctx = match self.optimizer {
+            Some(_) => BuildCtx::new(Mode::Train, Some(&clock), &[]),
+            None => BuildCtx::inference(),
+        };
+        let outputs = nn::build(self.network, &ctx, &inputs)?;
+        let mut loss = self.losses.build(&outputs, &targets, weights.as_ref())?;
+        for penalty in &ctx.collected().activity {
+            loss = loss.add(penalty)?;
+        }
         let mut records = vec![loss.clone()];
         for metric in self.metrics {
-            records.push(metric.build(&out, &y)?);
+            records.push(metric.build(&outputs[0], &targets[0])?);
         }
         let update = match self.optimizer {
             Some(optimizer) => Some((optimizer, self.gradients(&graph, &loss, &clock)?)),

@@ -12,48 +12,53 @@ pub(super) fn fits(s: &Sizes) -> bool {
     s.groups > 1 && s.group_out() <= 2
 }
 
-/// Calls `f(first position, first element of the image, count)` for every run of positions in one row whose tap `(r, c)` lies in
-/// the image.
+/// Calls `f(first position, first element of the image, count)` for every run of positions in one row whose tap lies in the image.
 #[inline]
-fn spans(s: &Sizes, r: usize, c: usize, mut f: impl FnMut(usize, usize, usize)) {
+fn spans(s: &Sizes, tap: [usize; 3], mut f: impl FnMut(usize, usize, usize)) {
     let window = &s.window;
-    let columns = window.inside(1, c, s.w, s.ow);
+    let [slices, rows, columns] =
+        std::array::from_fn(|axis| window.inside(axis, tap[axis], s.input[axis], s.output[axis]));
     if columns.is_empty() {
         return;
     }
-    let ix = columns.start * window.stride[1] + c * window.dilation[1] - window.before(1);
-    for oy in window.inside(0, r, s.h, s.oh) {
-        let iy = oy * window.stride[0] + r * window.dilation[0] - window.before(0);
-        f(oy * s.ow + columns.start, iy * s.w + ix, columns.len());
+    let place = |axis: usize, at: usize| at * window.stride[axis] + tap[axis] * window.dilation[axis] - window.before(axis);
+    let ([_, h, w], [_, oh, ow], ix) = (s.input, s.output, place(2, columns.start));
+    for oz in slices {
+        let iz = place(0, oz);
+        for oy in rows.clone() {
+            f((oz * oh + oy) * ow + columns.start, (iz * h + place(1, oy)) * w + ix, columns.len());
+        }
     }
 }
 
-/// Calls `f(tap, r, c)` for every tap of the window.
-fn taps(s: &Sizes, mut f: impl FnMut(usize, usize, usize)) {
-    let [kh, kw] = s.window.kernel;
-    for r in 0..kh {
-        for c in 0..kw {
-            f(r * kw + c, r, c);
+/// Calls `f(index, tap)` for every tap of the window.
+fn taps(s: &Sizes, mut f: impl FnMut(usize, [usize; 3])) {
+    let [kd, kh, kw] = s.window.kernel;
+    for q in 0..kd {
+        for r in 0..kh {
+            for c in 0..kw {
+                f((q * kh + r) * kw + c, [q, r, c]);
+            }
         }
     }
 }
 
 /// Input channel `i` of the group that output channel `o` belongs to, of sample `n`: where its plane starts.
 fn plane_at(s: &Sizes, n: usize, o: usize, i: usize) -> usize {
-    (n * s.c_in + o / s.group_out() * s.group_in() + i) * s.h * s.w
+    (n * s.c_in + o / s.group_out() * s.group_in() + i) * s.volume()
 }
 
 pub(super) fn forward<T: Real>(s: &Sizes, x: &[T], w: &[T], last: Epilogue<'_, T>, y: &mut [T]) {
-    let (window, step) = (s.window.kernel[0] * s.window.kernel[1], s.window.stride[1]);
+    let (window, step) = (s.channel_taps(), s.window.stride[2]);
     parallel_rows(y, s.positions(), |index, y| {
         let (n, o) = (index / s.c_out, index % s.c_out);
         y.fill(T::zero());
         for i in 0..s.group_in() {
-            let x = &x[plane_at(s, n, o, i)..][..s.h * s.w];
+            let x = &x[plane_at(s, n, o, i)..][..s.volume()];
             let w = &w[(o * s.group_in() + i) * window..][..window];
-            taps(s, |tap, r, c| {
-                let w = w[tap];
-                spans(s, r, c, |at, from, count| {
+            taps(s, |index, tap| {
+                let w = w[index];
+                spans(s, tap, |at, from, count| {
                     let y = &mut y[at..at + count];
                     if step == 1 {
                         y.iter_mut().zip(&x[from..]).for_each(|(y, x)| *y += w * *x);
@@ -68,17 +73,17 @@ pub(super) fn forward<T: Real>(s: &Sizes, x: &[T], w: &[T], last: Epilogue<'_, T
 }
 
 pub(super) fn grad_x<T: Real>(s: &Sizes, dy: &[T], w: &[T], dx: &mut [T]) {
-    let (window, step) = (s.window.kernel[0] * s.window.kernel[1], s.window.stride[1]);
-    parallel_rows(dx, s.h * s.w, |index, dx| {
+    let (window, step) = (s.channel_taps(), s.window.stride[2]);
+    parallel_rows(dx, s.volume(), |index, dx| {
         let (n, channel) = (index / s.c_in, index % s.c_in);
         let (g, i) = (channel / s.group_in(), channel % s.group_in());
         dx.fill(T::zero());
         for o in g * s.group_out()..(g + 1) * s.group_out() {
             let dy = &dy[(n * s.c_out + o) * s.positions()..][..s.positions()];
             let w = &w[(o * s.group_in() + i) * window..][..window];
-            taps(s, |tap, r, c| {
-                let w = w[tap];
-                spans(s, r, c, |at, from, count| {
+            taps(s, |index, tap| {
+                let w = w[index];
+                spans(s, tap, |at, from, count| {
                     let dy = &dy[at..at + count];
                     if step == 1 {
                         dx[from..].iter_mut().zip(dy).for_each(|(x, y)| *x += w * *y);
@@ -92,17 +97,17 @@ pub(super) fn grad_x<T: Real>(s: &Sizes, dy: &[T], w: &[T], dx: &mut [T]) {
 }
 
 pub(super) fn grad_w<T: Real>(s: &Sizes, x: &[T], dy: &[T], dw: &mut [T]) {
-    let (window, step) = (s.window.kernel[0] * s.window.kernel[1], s.window.stride[1]);
+    let (window, step) = (s.channel_taps(), s.window.stride[2]);
     let one = |o: usize, dw: &mut [T]| {
         dw.fill(T::zero());
         for n in 0..s.batch {
             let dy = &dy[(n * s.c_out + o) * s.positions()..][..s.positions()];
             for (i, dw) in dw.chunks_exact_mut(window).enumerate() {
-                let x = &x[plane_at(s, n, o, i)..][..s.h * s.w];
-                taps(s, |tap, r, c| {
+                let x = &x[plane_at(s, n, o, i)..][..s.volume()];
+                taps(s, |index, tap| {
                     // Each plane is summed by itself, and each row of it: the error grows with the longest sum, not with all.
                     let mut sum = T::zero();
-                    spans(s, r, c, |at, from, count| {
+                    spans(s, tap, |at, from, count| {
                         let dy = &dy[at..at + count];
                         sum += if step == 1 {
                             dot(dy, &x[from..from + count])
@@ -110,7 +115,7 @@ pub(super) fn grad_w<T: Real>(s: &Sizes, x: &[T], dy: &[T], dw: &mut [T]) {
                             dy.iter().zip(x[from..].iter().step_by(step)).map(|(a, b)| *a * *b).sum()
                         };
                     });
-                    dw[tap] += sum;
+                    dw[index] += sum;
                 });
             }
         }

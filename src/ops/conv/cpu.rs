@@ -3,6 +3,8 @@
 //! Many samples are shared out among the cores, each with its own scratch memory; of few samples, each product is. Both the
 //! choice and the partition depend on the shape alone.
 
+use std::ops::Range;
+
 use ndarray::{ArrayView2, ArrayViewMut2, linalg::general_mat_mul, s};
 use rayon::prelude::*;
 
@@ -77,11 +79,11 @@ impl Cut {
 
 /// Whether the gathered image is the image itself.
 fn pointwise(s: &Sizes) -> bool {
-    s.window.kernel == [1, 1] && s.window.stride == [1, 1] && s.window.padding == [0; 4]
+    s.window.kernel == [1; 3] && s.window.stride == [1; 3] && s.window.padding == [[0; 2]; 3]
 }
 
 pub(super) fn multiplications(s: &Sizes) -> usize {
-    s.batch * s.c_out * s.taps() * s.positions()
+    (s.batch * s.c_out * s.positions()).saturating_mul(s.taps())
 }
 
 fn view<T>(x: &[T], rows: usize, columns: usize) -> ArrayView2<'_, T> {
@@ -121,42 +123,75 @@ fn each_task<T: Real>(
     tasks.for_each(|((x, y), scratch)| f(x, y, scratch));
 }
 
-/// Calls `f(row of the output, its columns from, to, place in the block)` for every run of positions `from..to` in one row.
+/// Calls `f(slice and row of the output, its columns from, to, place in the block)` for every run of positions `from..to` in one row.
 #[inline]
-fn runs(ow: usize, from: usize, to: usize, mut f: impl FnMut(usize, usize, usize, usize)) {
+fn runs(s: &Sizes, from: usize, to: usize, mut f: impl FnMut(usize, usize, usize, usize, usize)) {
+    let [_, oh, ow] = s.output;
+    let (mut oz, mut oy, mut start) = (from / ow / oh, from / ow % oh, from % ow);
     let mut at = from;
     while at < to {
-        let (oy, start) = (at / ow, at % ow);
         let end = ow.min(start + to - at);
-        f(oy, start, end, at - from);
+        f(oz, oy, start, end, at - from);
         at += end - start;
+        (oy, start) = (oy + 1, 0);
+        if oy == oh {
+            (oz, oy) = (oz + 1, 0);
+        }
+    }
+}
+
+/// What one tap of the window meets in a channel.
+struct Tap<'a> {
+    s: &'a Sizes,
+    tap: [usize; 3],
+    /// Positions at which the tap lies in the image, along each axis.
+    inside: [Range<usize>; 3],
+}
+
+impl<'a> Tap<'a> {
+    /// Tap `k` of the window.
+    fn new(s: &'a Sizes, k: usize) -> Self {
+        let [_, kh, kw] = s.window.kernel;
+        let tap = [k / kw / kh, k / kw % kh, k % kw];
+        let inside = std::array::from_fn(|axis| s.window.inside(axis, tap[axis], s.input[axis], s.output[axis]));
+        Tap { s, tap, inside }
+    }
+
+    /// Where along `axis` of the image the tap lies at a position inside of it.
+    #[inline]
+    fn place(&self, axis: usize, position: usize) -> usize {
+        let w = &self.s.window;
+        position * w.stride[axis] + self.tap[axis] * w.dilation[axis] - w.before(axis)
+    }
+
+    /// Of columns `start..end` of row `oy` of slice `oz`: which lie inside, and where in the channel the first one is.
+    #[inline]
+    fn meets(&self, oz: usize, oy: usize, start: usize, end: usize) -> Option<(usize, usize, usize)> {
+        let [slices, rows, columns] = &self.inside;
+        let a = columns.start.clamp(start, end);
+        let b = columns.end.clamp(a, end);
+        if !slices.contains(&oz) || !rows.contains(&oy) || a == b {
+            return None;
+        }
+        let [_, h, w] = self.s.input;
+        Some((a, b, (self.place(0, oz) * h + self.place(1, oy)) * w + self.place(2, a)))
     }
 }
 
 /// One row of the gathered image: what tap `k` meets at positions `from..`, zeros in the padding. `x` is one group of one sample.
 fn gather_tap<T: Real>(s: &Sizes, x: &[T], k: usize, from: usize, row: &mut [T]) {
-    let [kh, kw] = s.window.kernel;
-    let (channel, r, c) = (k / (kh * kw), k / kw % kh, k % kw);
-    let (inside_rows, inside_columns) = (s.window.inside(0, r, s.h, s.oh), s.window.inside(1, c, s.w, s.ow));
-    let ([sh, sw], [dh, dw]) = (s.window.stride, s.window.dilation);
-    let plane = &x[channel * s.h * s.w..][..s.h * s.w];
-    let to = from + row.len();
-    runs(s.ow, from, to, |oy, start, end, at| {
+    let (taps, volume, step) = (s.channel_taps(), s.volume(), s.window.stride[2]);
+    let (channel, tap) = (&x[k / taps * volume..][..volume], Tap::new(s, k % taps));
+    runs(s, from, from + row.len(), |oz, oy, start, end, at| {
         let row = &mut row[at..at + end - start];
-        let a = inside_columns.start.clamp(start, end);
-        let b = inside_columns.end.clamp(a, end);
-        if !inside_rows.contains(&oy) || a == b {
-            return row.fill(T::zero());
-        }
-        let line = &plane[(oy * sh + r * dh - s.window.before(0)) * s.w..][..s.w];
-        let first = a * sw + c * dw - s.window.before(1);
+        let Some((a, b, first)) = tap.meets(oz, oy, start, end) else { return row.fill(T::zero()) };
         row[..a - start].fill(T::zero());
         row[b - start..].fill(T::zero());
         let middle = &mut row[a - start..b - start];
-        if sw == 1 {
-            middle.copy_from_slice(&line[first..first + b - a]);
+        if step == 1 {
+            middle.copy_from_slice(&channel[first..first + b - a]);
         } else {
-            middle.iter_mut().zip(line[first..].iter().step_by(sw)).for_each(|(y, x)| *y = *x);
+            middle.iter_mut().zip(channel[first..].iter().step_by(step)).for_each(|(y, x)| *y = *x);
         }
     });
 }
@@ -171,26 +206,18 @@ fn gather<T: Real>(shared: bool, s: &Sizes, x: &[T], from: usize, to: usize, out
     }
 }
 
-/// The counterpart of [`gather`] for one channel: adds the rows of its taps, `[kh · kw, width]`, to where they came from.
-fn scatter_channel<T: Real>(s: &Sizes, gathered: &[T], from: usize, width: usize, plane: &mut [T]) {
-    let [_, kw] = s.window.kernel;
-    let ([sh, sw], [dh, dw]) = (s.window.stride, s.window.dilation);
-    for (tap, row) in gathered.chunks_exact(width).enumerate() {
-        let (r, c) = (tap / kw, tap % kw);
-        let (inside_rows, inside_columns) = (s.window.inside(0, r, s.h, s.oh), s.window.inside(1, c, s.w, s.ow));
-        runs(s.ow, from, from + width, |oy, start, end, at| {
-            let a = inside_columns.start.clamp(start, end);
-            let b = inside_columns.end.clamp(a, end);
-            if !inside_rows.contains(&oy) || a == b {
-                return;
-            }
-            let line = &mut plane[(oy * sh + r * dh - s.window.before(0)) * s.w..][..s.w];
-            let first = a * sw + c * dw - s.window.before(1);
+/// The counterpart of [`gather`] for one channel: adds the rows of its taps, `[taps, width]`, to where they came from.
+fn scatter_channel<T: Real>(s: &Sizes, gathered: &[T], from: usize, width: usize, channel: &mut [T]) {
+    let step = s.window.stride[2];
+    for (k, row) in gathered.chunks_exact(width).enumerate() {
+        let tap = Tap::new(s, k);
+        runs(s, from, from + width, |oz, oy, start, end, at| {
+            let Some((a, b, first)) = tap.meets(oz, oy, start, end) else { return };
             let row = &row[at + a - start..at + b - start];
-            if sw == 1 {
-                line[first..first + b - a].iter_mut().zip(row).for_each(|(x, g)| *x += *g);
+            if step == 1 {
+                channel[first..first + b - a].iter_mut().zip(row).for_each(|(x, g)| *x += *g);
             } else {
-                line[first..].iter_mut().step_by(sw).zip(row).for_each(|(x, g)| *x += *g);
+                channel[first..].iter_mut().step_by(step).zip(row).for_each(|(x, g)| *x += *g);
             }
         });
     }
@@ -209,7 +236,7 @@ pub(super) fn forward<T: Real>(s: &Sizes, x: &[T], w: &[T], last: Epilogue<'_, T
         return depthwise::forward(s, x, w, last, y);
     }
     let cut = Cut::of(s, TASKS);
-    let (x_len, y_len) = (s.c_in * s.h * s.w, s.c_out * s.positions());
+    let (x_len, y_len) = (s.c_in * s.volume(), s.c_out * s.positions());
     let samples = |shared: bool, x: &[T], y: &mut [T], scratch: &mut [T]| {
         for (x, y) in x.chunks_exact(x_len).zip(y.chunks_exact_mut(y_len)) {
             forward_sample(s, &cut, shared, x, w, last, y, scratch);
@@ -235,7 +262,7 @@ fn forward_sample<T: Real>(
     scratch: &mut [T],
 ) {
     let (rows, taps, positions) = (s.group_out(), s.taps(), s.positions());
-    let x_groups = x.chunks_exact(s.group_in() * s.h * s.w);
+    let x_groups = x.chunks_exact(s.group_in() * s.volume());
     for (g, (x, y)) in x_groups.zip(y.chunks_exact_mut(rows * positions)).enumerate() {
         let w = view(&w[g * rows * taps..][..rows * taps], rows, taps);
         for (from, to) in cut.blocks(s) {
@@ -270,7 +297,7 @@ pub(super) fn grad_x<T: Real>(s: &Sizes, dy: &[T], w: &[T], dx: &mut [T], scratc
         return depthwise::grad_x(s, dy, w, dx);
     }
     let cut = Cut::of(s, TASKS);
-    let (x_len, y_len) = (s.c_in * s.h * s.w, s.c_out * s.positions());
+    let (x_len, y_len) = (s.c_in * s.volume(), s.c_out * s.positions());
     let samples = |shared: bool, dy: &[T], dx: &mut [T], scratch: &mut [T]| {
         for (dy, dx) in dy.chunks_exact(y_len).zip(dx.chunks_exact_mut(x_len)) {
             grad_x_sample(s, &cut, shared, dy, w, dx, scratch);
@@ -286,7 +313,7 @@ pub(super) fn grad_x<T: Real>(s: &Sizes, dy: &[T], w: &[T], dx: &mut [T], scratc
 
 fn grad_x_sample<T: Real>(s: &Sizes, cut: &Cut, shared: bool, dy: &[T], w: &[T], dx: &mut [T], scratch: &mut [T]) {
     let (rows, taps, positions) = (s.group_out(), s.taps(), s.positions());
-    let (plane, taps_of_channel) = (s.h * s.w, taps / s.group_in());
+    let (plane, taps_of_channel) = (s.volume(), s.channel_taps());
     let dy_groups = dy.chunks_exact(rows * positions);
     for (g, (dy, dx)) in dy_groups.zip(dx.chunks_exact_mut(s.group_in() * plane)).enumerate() {
         let w = view(&w[g * rows * taps..][..rows * taps], rows, taps).reversed_axes();
@@ -332,7 +359,7 @@ pub(super) fn grad_w<T: Real>(s: &Sizes, x: &[T], dy: &[T], dw: &mut [T], scratc
         return depthwise::grad_w(s, x, dy, dw);
     }
     let cut = grad_w_cut(s);
-    let (x_len, y_len) = (s.c_in * s.h * s.w, s.c_out * s.positions());
+    let (x_len, y_len) = (s.c_in * s.volume(), s.c_out * s.positions());
     let samples = |shared: bool, x: &[T], dy: &[T], dw: &mut [T], scratch: &mut [T]| {
         for (n, (x, dy)) in x.chunks_exact(x_len).zip(dy.chunks_exact(y_len)).enumerate() {
             grad_w_sample(s, &cut, shared, n == 0, x, dy, dw, scratch);
@@ -376,7 +403,7 @@ fn grad_w_sample<T: Real>(
     scratch: &mut [T],
 ) {
     let (rows, taps, positions) = (s.group_out(), s.taps(), s.positions());
-    let x_groups = x.chunks_exact(s.group_in() * s.h * s.w);
+    let x_groups = x.chunks_exact(s.group_in() * s.volume());
     for ((x, dy), dw) in x_groups.zip(dy.chunks_exact(rows * positions)).zip(dw.chunks_exact_mut(rows * taps)) {
         let dy = view(dy, rows, positions);
         for (from, to) in cut.blocks(s) {

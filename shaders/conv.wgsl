@@ -1,20 +1,23 @@
-// conv2d_forward:  y[n,o,oy,ox] = sum over i,r,s of w[o,i,r,s] x[n, i, oy sh + r dh - top, ox sw + s dw - left] (+ bias[o]) (then relu)
-// conv2d_grad_x:   dx[n,i,iy,ix] = sum over o,r,s of w[o,i,r,s] dy[n, o, (iy + top - r dh) / sh, (ix + left - s dw) / sw], where whole
-// conv2d_grad_w:   dw[o,i,r,s] = sum over n,oy,ox of dy[n,o,oy,ox] x[n, i, oy sh + r dh - top, ox sw + s dw - left]
-// conv2d_sum:      dw = sum over splits of the partial sums that conv2d_grad_w left
-// Shapes: x [batch, c_in, h, w], w [c_out, c_in / groups, kh, kw], bias [c_out], y [batch, c_out, oh, ow].
+// conv_forward:  y[n,o,oz,oy,ox] = sum over i,q,r,s of w[o,i,q,r,s] x[n, i, oz sd + q dd - front, oy sh + r dh - top, ox sw + s dw - left]
+//                (+ bias[o]) (then relu)
+// conv_grad_x:   dx[n,i,iz,iy,ix] = sum over o,q,r,s of w[o,i,q,r,s] dy[n, o, (iz + front - q dd) / sd, (iy + top - r dh) / sh,
+//                (ix + left - s dw) / sw], where whole
+// conv_grad_w:   dw[o,i,q,r,s] = sum over n,oz,oy,ox of dy[n,o,oz,oy,ox] x[n, i, oz sd + q dd - front, ..]
+// conv_sum:      dw = sum over splits of the partial sums that conv_grad_w left
+// Shapes: x [batch, c_in, d, h, w], w [c_out, c_in / groups, kd, kh, kw], bias [c_out], y [batch, c_out, od, oh, ow]. Lines have one
+// slice and one row, images one slice; without DEPTH (d = od = kd = 1) slices are not counted.
 //
 // The first three are one matrix product per group, sum over k of a[row, k] b[k, column], whose b is never stored ("implicit GEMM"):
-//              row               column        k
-//   forward    output channel    n, oy, ox     input channel, r, s
-//   grad_x     input channel     n, iy, ix     output channel, r, s
-//   grad_w     output channel    i, r, s       n, oy, ox; cut into p.splits parts
-// Sums run over k in ascending order, without atomics. Twin: src/ops/conv2d/cpu.rs.
+//              row               column            k
+//   forward    output channel    n, oz, oy, ox     input channel, q, r, s
+//   grad_x     input channel     n, iz, iy, ix     output channel, q, r, s
+//   grad_w     output channel    i, q, r, s        n, oz, oy, ox; cut into p.splits parts
+// Sums run over k in ascending order, without atomics. Twin: src/ops/conv/cpu.rs.
 //
 // .._tiled: a workgroup computes BM x BN sums, an invocation TM x TN of them in named registers; BK of the k at a time lie in
 //   workgroup memory.
 // .._register: an invocation computes TM x TN sums straight from storage; for software adapters, and where there are few rows.
-// conv2d_sum: an invocation adds up one element.
+// conv_sum: an invocation adds up one element.
 #include "index"
 
 struct Params {
@@ -23,16 +26,22 @@ struct Params {
     c_out: u32,
     group_in: u32,
     group_out: u32,
+    d: u32,
     h: u32,
     w: u32,
+    od: u32,
     oh: u32,
     ow: u32,
+    kd: u32,
     kh: u32,
     kw: u32,
+    stride_d: u32,
     stride_h: u32,
     stride_w: u32,
+    dilation_d: u32,
     dilation_h: u32,
     dilation_w: u32,
+    pad_front: u32,
     pad_top: u32,
     pad_left: u32,
     // The matrix product.
@@ -45,11 +54,11 @@ struct Params {
     splits: u32,
     row_tiles: u32,
     column_tiles: u32,
-    // What a step of BK along k adds to its three coordinates.
-    step_x: u32,
-    step_y: u32,
-    step_z: u32,
-    pad: u32,
+    // What a step of BK along k adds to its coordinates.
+    step_n: u32,
+    step_d: u32,
+    step_h: u32,
+    step_w: u32,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
@@ -59,7 +68,7 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> dw: array<f32>;
 
 @compute @workgroup_size(${GROUP})
-fn conv2d_sum(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+fn conv_sum(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let i = linear_id(gid, groups);
     let n = p.groups * p.rows * p.columns;
     if (i >= n) {
@@ -73,10 +82,73 @@ fn conv2d_sum(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgr
 }
 #else
 
-// The three coordinates of an index, of which the last two have these extents.
-fn cut(i: u32, extents: vec2<u32>) -> vec3<u32> {
-    let rest = i / extents.y;
-    return vec3<u32>(rest / extents.x, rest % extents.x, i % extents.y);
+// Rows, columns and slices of something; and with a channel or sample before them.
+#if DEPTH
+alias Extents = vec3<u32>;
+alias At = vec4<u32>;
+#else
+alias Extents = vec2<u32>;
+alias At = vec3<u32>;
+#end
+
+fn extents(slices: u32, rows: u32, columns: u32) -> Extents {
+#if DEPTH
+    return Extents(rows, columns, slices);
+#else
+    return Extents(rows, columns);
+#end
+}
+
+fn spatial(a: At) -> Extents {
+#if DEPTH
+    return a.yzw;
+#else
+    return a.yz;
+#end
+}
+
+fn image() -> Extents {
+    return extents(p.d, p.h, p.w);
+}
+
+fn result() -> Extents {
+    return extents(p.od, p.oh, p.ow);
+}
+
+fn kernel() -> Extents {
+    return extents(p.kd, p.kh, p.kw);
+}
+
+fn stride() -> Extents {
+    return extents(p.stride_d, p.stride_h, p.stride_w);
+}
+
+fn dilation() -> Extents {
+    return extents(p.dilation_d, p.dilation_h, p.dilation_w);
+}
+
+fn before() -> Extents {
+    return extents(p.pad_front, p.pad_top, p.pad_left);
+}
+
+// The coordinates of an index into tensors of these extents.
+fn cut(i: u32, e: Extents) -> At {
+    let rest = i / e.y;
+#if DEPTH
+    let slices = rest / e.x;
+    return At(slices / e.z, rest % e.x, i % e.y, slices % e.z);
+#else
+    return At(rest / e.x, rest % e.x, i % e.y);
+#end
+}
+
+// The index of place `a` in the n-th of tensors of these extents.
+fn index(n: u32, a: Extents, e: Extents) -> u32 {
+#if DEPTH
+    return ((n * e.z + a.z) * e.x + a.x) * e.y + a.y;
+#else
+    return (n * e.x + a.x) * e.y + a.y;
+#end
 }
 
 // Each kind of product says where its operands lie. `place` prepares a column once, so that `load_b` has little left to do;
@@ -91,31 +163,30 @@ fn cut(i: u32, extents: vec2<u32>) -> vec3<u32> {
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;
 #end
 
-fn k_extents() -> vec2<u32> {
-    return vec2<u32>(p.kh, p.kw);
+fn k_extents() -> Extents {
+    return kernel();
 }
 
-fn load_a(g: u32, row: u32, k: vec3<u32>) -> f32 {
-    return w[(((g * p.group_out + row) * p.group_in + k.x) * p.kh + k.y) * p.kw + k.z];
+fn load_a(g: u32, row: u32, k: At) -> f32 {
+    return w[index((g * p.group_out + row) * p.group_in + k.x, spatial(k), kernel())];
 }
 
-fn place(g: u32, column: u32) -> vec3<u32> {
-    let c = cut(column, vec2<u32>(p.oh, p.ow));
-    return vec3<u32>((c.x * p.c_in + g * p.group_in) * p.h * p.w, c.y * p.stride_h - p.pad_top, c.z * p.stride_w - p.pad_left);
+fn place(g: u32, column: u32) -> At {
+    let c = cut(column, result());
+    return At(index(c.x * p.c_in + g * p.group_in, Extents(), image()), spatial(c) * stride() - before());
 }
 
-fn load_b(k: vec3<u32>, c: vec3<u32>) -> f32 {
-    let iy = c.y + k.y * p.dilation_h;
-    let ix = c.z + k.z * p.dilation_w;
-    let inside = iy < p.h && ix < p.w;
-    let v = x[select(0u, c.x + (k.x * p.h + iy) * p.w + ix, inside)];
+fn load_b(k: At, c: At) -> f32 {
+    let i = spatial(c) + spatial(k) * dilation();
+    let inside = all(i < image());
+    let v = x[select(0u, c.x + index(k.x, i, image()), inside)];
     return select(0.0, v, inside);
 }
 
 fn store(g: u32, split: u32, row: u32, column: u32, sum: f32) {
     if (row < p.rows && column < p.columns) {
         let o = g * p.group_out + row;
-        let c = cut(column, vec2<u32>(p.oh, p.ow));
+        let c = cut(column, result());
         var v = sum;
 #if BIAS
         v += bias[o];
@@ -123,7 +194,7 @@ fn store(g: u32, split: u32, row: u32, column: u32, sum: f32) {
 #if RELU
         v = select(v, 0.0, v < 0.0);
 #end
-        y[((c.x * p.c_out + o) * p.oh + c.y) * p.ow + c.z] = v;
+        y[index(c.x * p.c_out + o, spatial(c), result())] = v;
     }
 }
 #end
@@ -132,40 +203,37 @@ fn store(g: u32, split: u32, row: u32, column: u32, sum: f32) {
 @group(0) @binding(2) var<storage, read> w: array<f32>;
 @group(0) @binding(3) var<storage, read_write> dx: array<f32>;
 
-fn k_extents() -> vec2<u32> {
-    return vec2<u32>(p.kh, p.kw);
+fn k_extents() -> Extents {
+    return kernel();
 }
 
-fn load_a(g: u32, row: u32, k: vec3<u32>) -> f32 {
-    return w[(((g * p.group_out + k.x) * p.group_in + row) * p.kh + k.y) * p.kw + k.z];
+fn load_a(g: u32, row: u32, k: At) -> f32 {
+    return w[index((g * p.group_out + k.x) * p.group_in + row, spatial(k), kernel())];
 }
 
-fn place(g: u32, column: u32) -> vec3<u32> {
-    let c = cut(column, vec2<u32>(p.h, p.w));
-    return vec3<u32>((c.x * p.c_out + g * p.group_out) * p.oh * p.ow, c.y + p.pad_top, c.z + p.pad_left);
+fn place(g: u32, column: u32) -> At {
+    let c = cut(column, image());
+    return At(index(c.x * p.c_out + g * p.group_out, Extents(), result()), spatial(c) + before());
 }
 
-fn load_b(k: vec3<u32>, c: vec3<u32>) -> f32 {
-    let ty = c.y - k.y * p.dilation_h;
-    let tx = c.z - k.z * p.dilation_w;
+fn load_b(k: At, c: At) -> f32 {
+    let t = spatial(c) - spatial(k) * dilation();
 #if STRIDED
-    let oy = ty / p.stride_h;
-    let ox = tx / p.stride_w;
-    // A coordinate that wrapped around is larger than any row times stride.
-    let inside = ty < p.oh * p.stride_h && tx < p.ow * p.stride_w && oy * p.stride_h == ty && ox * p.stride_w == tx;
+    let o = t / stride();
+    // A coordinate that wrapped around is larger than any extent times stride.
+    let inside = all(t < result() * stride()) && all(o * stride() == t);
 #else
-    let oy = ty;
-    let ox = tx;
-    let inside = ty < p.oh && tx < p.ow;
+    let o = t;
+    let inside = all(t < result());
 #end
-    let v = dy[select(0u, c.x + (k.x * p.oh + oy) * p.ow + ox, inside)];
+    let v = dy[select(0u, c.x + index(k.x, o, result()), inside)];
     return select(0.0, v, inside);
 }
 
 fn store(g: u32, split: u32, row: u32, column: u32, sum: f32) {
     if (row < p.rows && column < p.columns) {
-        let c = cut(column, vec2<u32>(p.h, p.w));
-        dx[((c.x * p.c_in + g * p.group_in + row) * p.h + c.y) * p.w + c.z] = sum;
+        let c = cut(column, image());
+        dx[index(c.x * p.c_in + g * p.group_in + row, spatial(c), image())] = sum;
     }
 }
 #end
@@ -175,24 +243,23 @@ fn store(g: u32, split: u32, row: u32, column: u32, sum: f32) {
 // dw, or p.splits partial sums of it, one after the other.
 @group(0) @binding(3) var<storage, read_write> dw: array<f32>;
 
-fn k_extents() -> vec2<u32> {
-    return vec2<u32>(p.oh, p.ow);
+fn k_extents() -> Extents {
+    return result();
 }
 
-fn load_a(g: u32, row: u32, k: vec3<u32>) -> f32 {
-    return dy[((k.x * p.c_out + g * p.group_out + row) * p.oh + k.y) * p.ow + k.z];
+fn load_a(g: u32, row: u32, k: At) -> f32 {
+    return dy[index(k.x * p.c_out + g * p.group_out + row, spatial(k), result())];
 }
 
-fn place(g: u32, column: u32) -> vec3<u32> {
-    let c = cut(column, vec2<u32>(p.kh, p.kw));
-    return vec3<u32>((g * p.group_in + c.x) * p.h * p.w, c.y * p.dilation_h - p.pad_top, c.z * p.dilation_w - p.pad_left);
+fn place(g: u32, column: u32) -> At {
+    let c = cut(column, kernel());
+    return At(index(g * p.group_in + c.x, Extents(), image()), spatial(c) * dilation() - before());
 }
 
-fn load_b(k: vec3<u32>, c: vec3<u32>) -> f32 {
-    let iy = c.y + k.y * p.stride_h;
-    let ix = c.z + k.z * p.stride_w;
-    let inside = iy < p.h && ix < p.w;
-    let v = x[select(0u, c.x + (k.x * p.c_in * p.h + iy) * p.w + ix, inside)];
+fn load_b(k: At, c: At) -> f32 {
+    let i = spatial(c) + spatial(k) * stride();
+    let inside = all(i < image());
+    let v = x[select(0u, c.x + index(k.x * p.c_in, i, image()), inside)];
     return select(0.0, v, inside);
 }
 
@@ -204,20 +271,29 @@ fn store(g: u32, split: u32, row: u32, column: u32, sum: f32) {
 #end
 
 // The coordinates of k, a step of BK further on.
-fn advance(k: vec3<u32>) -> vec3<u32> {
+fn advance(k: At) -> At {
     let e = k_extents();
-    var z = k.z + p.step_z;
-    var y = k.y + p.step_y;
-    var x = k.x + p.step_x;
-    if (z >= e.y) {
-        z -= e.y;
-        y += 1u;
+    var next = k + At(p.step_n, extents(p.step_d, p.step_h, p.step_w));
+    if (next.z >= e.y) {
+        next.z -= e.y;
+        next.y += 1u;
     }
-    if (y >= e.x) {
-        y -= e.x;
-        x += 1u;
+#if DEPTH
+    if (next.y >= e.x) {
+        next.y -= e.x;
+        next.w += 1u;
     }
-    return vec3<u32>(x, y, z);
+    if (next.w >= e.z) {
+        next.w -= e.z;
+        next.x += 1u;
+    }
+#else
+    if (next.y >= e.x) {
+        next.y -= e.x;
+        next.x += 1u;
+    }
+#end
+    return next;
 }
 
 #if TILED
@@ -226,7 +302,7 @@ var<workgroup> tile_a: array<f32, ${BK * (BM + 4)}>;
 var<workgroup> tile_b: array<f32, ${BK * (BN + 4)}>;
 
 @compute @workgroup_size(${LANES})
-fn conv2d_${KIND}_tiled(
+fn conv_${KIND}_tiled(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
@@ -320,7 +396,7 @@ fn conv2d_${KIND}_tiled(
 }
 #else
 @compute @workgroup_size(${GROUP})
-fn conv2d_${KIND}_register(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+fn conv_${KIND}_register(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let id = linear_id(gid, groups);
     let rest = id / p.column_tiles;
     let z = rest / p.row_tiles;

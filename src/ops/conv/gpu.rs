@@ -1,8 +1,8 @@
-//! The launches of `shaders/conv2d.wgsl`: each kind of convolution as one matrix product per group.
+//! The launches of `shaders/conv.wgsl`: each kind of convolution as one matrix product per group.
 
 use bytemuck::{Pod, Zeroable};
 
-use super::{Conv2d, Sizes};
+use super::{Conv, Sizes};
 use crate::contract::{GpuTraits, Io, Kernel, Launch, Launches, Slot, grid};
 use crate::shape::TensorSpec;
 
@@ -21,18 +21,12 @@ struct Params {
     c_out: u32,
     group_in: u32,
     group_out: u32,
-    h: u32,
-    w: u32,
-    oh: u32,
-    ow: u32,
-    kh: u32,
-    kw: u32,
-    stride_h: u32,
-    stride_w: u32,
-    dilation_h: u32,
-    dilation_w: u32,
-    pad_top: u32,
-    pad_left: u32,
+    input: [u32; 3],
+    output: [u32; 3],
+    kernel: [u32; 3],
+    stride: [u32; 3],
+    dilation: [u32; 3],
+    before: [u32; 3],
     rows: u32,
     columns: u32,
     k: u32,
@@ -41,8 +35,7 @@ struct Params {
     splits: u32,
     row_tiles: u32,
     column_tiles: u32,
-    step: [u32; 3],
-    pad: u32,
+    step: [u32; 4],
 }
 
 /// The matrix product of one group.
@@ -51,13 +44,12 @@ struct Product {
     rows: usize,
     columns: usize,
     k: usize,
-    /// Extents of the last two of k's three coordinates.
-    k_extents: [usize; 2],
+    /// Extents of the last three of k's four coordinates.
+    k_extents: [usize; 3],
 }
 
 impl Product {
     fn of(kind: Kind, s: &Sizes) -> Product {
-        let [kh, kw] = s.window.kernel;
         match kind {
             Kind::Forward { .. } => Product {
                 rows: s.group_out(),
@@ -67,13 +59,16 @@ impl Product {
             },
             Kind::GradX => Product {
                 rows: s.group_in(),
-                columns: s.batch * s.h * s.w,
-                k: s.group_out() * kh * kw,
+                columns: s.batch * s.volume(),
+                k: s.group_out() * s.channel_taps(),
                 k_extents: s.window.kernel,
             },
-            Kind::GradW => {
-                Product { rows: s.group_out(), columns: s.taps(), k: s.batch * s.positions(), k_extents: [s.oh, s.ow] }
-            }
+            Kind::GradW => Product {
+                rows: s.group_out(),
+                columns: s.taps(),
+                k: s.batch * s.positions(),
+                k_extents: s.output,
+            },
         }
     }
 
@@ -149,24 +144,19 @@ pub(super) fn launches(kind: Kind, s: &Sizes, io: &Io, gpu: &GpuTraits) -> Launc
     let jobs = s.groups * splits;
     let t = Tiles::choose(&product, jobs, gpu);
     let (row_tiles, column_tiles) = (product.rows.div_ceil(t.bm), product.columns.div_ceil(t.bn));
-    let [y, x] = product.k_extents;
+    let [z, y, x] = product.k_extents;
+    let three = |values: [usize; 3]| values.map(|v| v as u32);
     let params = Params {
         c_in: s.c_in as u32,
         c_out: s.c_out as u32,
         group_in: s.group_in() as u32,
         group_out: s.group_out() as u32,
-        h: s.h as u32,
-        w: s.w as u32,
-        oh: s.oh as u32,
-        ow: s.ow as u32,
-        kh: s.window.kernel[0] as u32,
-        kw: s.window.kernel[1] as u32,
-        stride_h: s.window.stride[0] as u32,
-        stride_w: s.window.stride[1] as u32,
-        dilation_h: s.window.dilation[0] as u32,
-        dilation_w: s.window.dilation[1] as u32,
-        pad_top: s.window.padding[0] as u32,
-        pad_left: s.window.padding[2] as u32,
+        input: three(s.input),
+        output: three(s.output),
+        kernel: three(s.window.kernel),
+        stride: three(s.window.stride),
+        dilation: three(s.window.dilation),
+        before: three(s.window.padding.map(|[before, _]| before)),
         rows: product.rows as u32,
         columns: product.columns as u32,
         k: product.k as u32,
@@ -175,20 +165,20 @@ pub(super) fn launches(kind: Kind, s: &Sizes, io: &Io, gpu: &GpuTraits) -> Launc
         splits: splits as u32,
         row_tiles: row_tiles as u32,
         column_tiles: column_tiles as u32,
-        step: [t.bk / x / y, t.bk / x % y, t.bk % x].map(|v| v as u32),
-        pad: 0,
+        step: [t.bk / x / y / z, t.bk / x / y % z, t.bk / x % y, t.bk % x].map(|v| v as u32),
     };
     let (kind_name, entry) = match (kind, t.tiled) {
-        (Kind::Forward { .. }, true) => ("forward", "conv2d_forward_tiled"),
-        (Kind::Forward { .. }, false) => ("forward", "conv2d_forward_register"),
-        (Kind::GradX, true) => ("grad_x", "conv2d_grad_x_tiled"),
-        (Kind::GradX, false) => ("grad_x", "conv2d_grad_x_register"),
-        (Kind::GradW, true) => ("grad_w", "conv2d_grad_w_tiled"),
-        (Kind::GradW, false) => ("grad_w", "conv2d_grad_w_register"),
+        (Kind::Forward { .. }, true) => ("forward", "conv_forward_tiled"),
+        (Kind::Forward { .. }, false) => ("forward", "conv_forward_register"),
+        (Kind::GradX, true) => ("grad_x", "conv_grad_x_tiled"),
+        (Kind::GradX, false) => ("grad_x", "conv_grad_x_register"),
+        (Kind::GradW, true) => ("grad_w", "conv_grad_w_tiled"),
+        (Kind::GradW, false) => ("grad_w", "conv_grad_w_register"),
     };
-    let mut kernel = Kernel::of::<Conv2d>(entry)
+    let mut kernel = Kernel::of::<Conv>(entry)
         .define("KIND", kind_name)
         .define("TILED", u32::from(t.tiled))
+        .define("DEPTH", u32::from(depth(s)))
         .define("TM", t.tm)
         .define("TN", t.tn);
     if t.tiled {
@@ -198,7 +188,7 @@ pub(super) fn launches(kind: Kind, s: &Sizes, io: &Io, gpu: &GpuTraits) -> Launc
         Kind::Forward { bias, relu } => {
             kernel = kernel.define("BIAS", u32::from(bias)).define("RELU", u32::from(relu));
         }
-        Kind::GradX => kernel = kernel.define("STRIDED", u32::from(s.window.stride != [1, 1])),
+        Kind::GradX => kernel = kernel.define("STRIDED", u32::from(s.window.stride != [1; 3])),
         Kind::GradW => {}
     }
     let workgroups = if t.tiled {
@@ -212,7 +202,7 @@ pub(super) fn launches(kind: Kind, s: &Sizes, io: &Io, gpu: &GpuTraits) -> Launc
         return launch.bind_all(io).into();
     }
     let elements = io.outputs[0].shape.elements();
-    let sum = Launch::new(Kernel::of::<Conv2d>("conv2d_sum").define("KIND", "sum"), &params, grid(elements));
+    let sum = Launch::new(Kernel::of::<Conv>("conv_sum").define("KIND", "sum"), &params, grid(elements));
     Launches {
         list: vec![
             launch.read(Slot::Input(0)).read(Slot::Input(1)).write(Slot::Temp(0)),
@@ -220,6 +210,11 @@ pub(super) fn launches(kind: Kind, s: &Sizes, io: &Io, gpu: &GpuTraits) -> Launc
         ],
         temps: vec![TensorSpec::f32([splits, elements])],
     }
+}
+
+/// Whether there is more than one slice anywhere: kernels for lines and images do not count slices.
+fn depth(s: &Sizes) -> bool {
+    [s.input[0], s.output[0], s.window.kernel[0]] != [1; 3]
 }
 
 /// Workgroups along x, and more along y where x does not hold them.
@@ -234,7 +229,7 @@ mod tests {
 
     #[test]
     fn a_large_dispatch_is_folded_and_stays_within_the_limit() {
-        let conv = Conv2d { stride: [1, 1], padding: [1; 4], dilation: [1, 1], groups: 1, relu: false };
+        let conv = Conv { stride: [1; 3], padding: [[0; 2], [1; 2], [1; 2]], dilation: [1; 3], groups: 1, relu: false };
         let inputs = vec![TensorSpec::f32([400, 3, 256, 256]), TensorSpec::f32([32, 3, 3, 3])];
         let outputs = conv.infer(&inputs).unwrap();
         let launch = conv.gpu(&Io { inputs, outputs }, &GpuTraits { software: false }).list.remove(0);
@@ -247,7 +242,7 @@ mod tests {
         for rows in [5, 16, 17, 33, 64, 65, 100, 129, 512] {
             for columns in [1, 9, 27, 64, 100, 1000, 40_000, 1 << 20] {
                 for jobs in [1, 7, 512] {
-                    let product = Product { rows, columns, k: 100, k_extents: [3, 3] };
+                    let product = Product { rows, columns, k: 100, k_extents: [1, 3, 3] };
                     let t = Tiles::choose(&product, jobs, &GpuTraits { software: false });
                     let lanes = t.lanes();
                     assert!((32..=256).contains(&lanes), "{t:?}");
@@ -265,7 +260,7 @@ mod tests {
         for (rows, columns, k, jobs) in
             [(32, 9, 21_632, 1), (1, 9, 1_000_000, 64), (512, 4608, 50_000, 1), (3, 3, 1, 1)]
         {
-            let product = Product { rows, columns, k, k_extents: [26, 26] };
+            let product = Product { rows, columns, k, k_extents: [1, 26, 26] };
             let (splits, chunk) = splits(&product, jobs);
             assert!(splits * chunk >= k && (splits - 1) * chunk < k && splits * jobs <= 65_535);
         }
