@@ -1,8 +1,9 @@
-// resize:       y[o] = x[floor(o * in / out)] (nearest), or, with LINEAR, x between the two elements around (o + 1/2) * in / out - 1/2
+// resize:       y[o] = x[floor(o * in / out)], or with CENTRES x[floor((o + 1/2) * in / out)]; with LINEAR x between the two elements
+//               around o * (in - 1) / (out - 1), or with CENTRES around (o + 1/2) * in / out - 1/2
 // resize_grad:  dx[i] = sum of weight * dy over the elements of y that read x[i]
 // Shapes: x, dx [planes, d, h, w]; y, dy [planes, od, oh, ow]. One invocation computes one element of y or dx; the gradient gathers,
-// so it needs no atomics. The size changes by b / a in lowest terms; all positions are exact integer arithmetic. Where an axis keeps
-// its size, DEPTH or ROWS is 0 and it costs nothing. Twin: src/ops/resize.rs.
+// so it needs no atomics. Distances change by b / a in lowest terms (a is 0 where only x[0] is read); all positions are exact integer
+// arithmetic. Where an axis keeps its size, DEPTH or ROWS is 0 and it costs nothing. Twin: src/ops/resize.rs.
 #include "index"
 #include "ratio"
 
@@ -24,9 +25,16 @@ struct Tap {
 }
 
 fn tap(o: u32, x_size: u32, a: u32, b: u32) -> Tap {
+#if CENTRES
+    let unit = 2u * b;
+    var at = ratio(2u * o + 1u, a, unit);
+#else
+    let unit = b;
+    var at = ratio(o, a, unit);
+#end
 #if LINEAR
-    // The position is ((2 o + 1) a - b) / 2 b, and the edge's element goes on beyond it.
-    var at = ratio(2u * o + 1u, a, 2u * b);
+#if CENTRES
+    // Half an element less; before the first element there is that one.
     if (at.y >= b) {
         at.y -= b;
     } else if (at.x > 0u) {
@@ -34,13 +42,12 @@ fn tap(o: u32, x_size: u32, a: u32, b: u32) -> Tap {
     } else {
         at.y = 0u;
     }
-    if (at.y == 0u || at.x + 1u >= x_size) {
-        return Tap(at.x, 1.0, 0.0);
-    }
-    return Tap(at.x, f32(2u * b - at.y) / f32(2u * b), f32(at.y) / f32(2u * b));
-#else
-    return Tap(ratio(o, a, b).x, 1.0, 0.0);
 #end
+    if (at.y != 0u && at.x + 1u < x_size) {
+        return Tap(at.x, f32(unit - at.y) / f32(unit), f32(at.y) / f32(unit));
+    }
+#end
+    return Tap(at.x, 1.0, 0.0);
 }
 
 #if GRAD
@@ -49,18 +56,35 @@ fn tap(o: u32, x_size: u32, a: u32, b: u32) -> Tap {
 
 // The elements of y that read x[i]: from .x up to, not including, .y.
 fn readers(i: u32, x_size: u32, y_size: u32, a: u32, b: u32) -> vec2<u32> {
-#if LINEAR
     var found = vec2<u32>(0u, y_size);
+    if (a == 0u) {
+        found.y = select(0u, y_size, i == 0u);
+        return found;
+    }
+#if LINEAR
+    // Those between x[i - 1] and x[i + 1].
     if (i > 0u) {
+#if CENTRES
         found.x = (ratio(2u * i - 1u, b, a).x + 1u) / 2u;
+#else
+        found.x = ratio(i - 1u, b, a).x + 1u;
+#end
     }
     if (i + 1u < x_size) {
+#if CENTRES
         found.y = min(ratio_up(2u * i + 3u, b, a) / 2u, y_size);
-    }
-    return found;
 #else
-    return vec2<u32>(ratio_up(i, b, a), min(ratio_up(i + 1u, b, a), y_size));
+        found.y = min(ratio_up(i + 1u, b, a), y_size);
 #end
+    }
+#else
+#if CENTRES
+    found = vec2<u32>(ratio_up(2u * i, b, a) / 2u, min(ratio_up(2u * i + 2u, b, a) / 2u, y_size));
+#else
+    found = vec2<u32>(ratio_up(i, b, a), min(ratio_up(i + 1u, b, a), y_size));
+#end
+#end
+    return found;
 }
 
 // How y[o], which is a reader of x[i], weighs it.

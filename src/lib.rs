@@ -64,7 +64,7 @@
 //! | layer | modules | may use | crates that may be named there |
 //! |---|---|---|---|
 //! | 0 | `error`, `shape`, `tensor`, `file` | | ndarray, bytemuck |
-//! | 1 | `contract`, `ops`, `graph` | 0, and each other: an op's gradient is made of graph nodes | ndarray and rayon (twins), bytemuck |
+//! | 1 | `contract`, `ops`, `graph` | 0, and each other: an op's gradient is made of graph nodes | ndarray, rayon and libm (twins), bytemuck |
 //! | 2 | `cpu`, `gpu` (never each other) | 0–1 | cpu: rayon · gpu: wgpu, pollster, futures-intrusive |
 //! | 3 | `engine` | 0–2 | |
 //! | 4 | `nn`, `optim` | 0–1 | |
@@ -125,10 +125,9 @@ pub mod prelude {
     pub use crate::data::Dataset;
     pub use crate::engine::Device;
     pub use crate::nn::Activation::{Linear, Relu, Sigmoid, Softmax, Tanh};
-    pub use crate::nn::{
-        AvgPool2d, Block, Conv2d, Dense, Dropout, Flatten, Functional, Input, MaxPool2d, Network, Sequential,
-    };
-    pub use crate::nn::{CategoricalCrossEntropy, MeanSquaredError};
-    pub use crate::optim::{Adam, Sgd};
+    pub use crate::nn::{AvgPool2d, Conv2d, Dense, Dropout, Flatten, MaxPool2d};
+    pub use crate::nn::{BinaryCrossEntropy, CategoricalCrossEntropy, MeanSquaredError};
+    pub use crate::nn::{Block, Functional, Input, Network, Sequential};
+    pub use crate::optim::{Adam, AdamW, Schedule, Sgd, Tuned};
     pub use crate::train::{Compile, Fit, Metric, Model, Setup};
 }

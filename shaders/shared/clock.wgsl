@@ -13,3 +13,8 @@ const SCHEDULE_RATES = 1u;
 fn step_of_epoch(t: u32, base: u32, steps: u32) -> u32 {
     return min(t - min(t, base), steps - 1u);
 }
+
+// Whether the step after which `done` steps are done makes an update, where every `every`-th does.
+fn makes_update(done: u32, fault: u32, every: u32) -> bool {
+    return fault == 0u && done % every == 0u;
+}

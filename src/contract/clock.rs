@@ -45,6 +45,14 @@ pub(crate) fn learning_rate(clock: &[u32], schedule: &[u32]) -> f32 {
     f32::from_bits(schedule[RATES + step_of_epoch(clock, schedule)])
 }
 
+/// The number of the update that this step makes, counted from 1, where every `every`-th step makes one. None in the other steps,
+/// and where the clock shows a fault.
+pub(crate) fn update_of(clock: &[u32], every: u32) -> Option<u32> {
+    let done = clock[STEP].wrapping_add(1);
+    let makes_one = clock[FAULT] == 0 && done.is_multiple_of(every.max(1));
+    makes_one.then(|| (done / every.max(1)).max(1))
+}
+
 /// Refuses what is not a clock.
 pub(crate) fn expect_clock(op: &str, spec: &TensorSpec) -> Result<()> {
     let expected = TensorSpec::u32([LEN]);
@@ -63,6 +71,16 @@ pub(crate) fn expect_schedule(op: &str, spec: &TensorSpec) -> Result<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_so_many_steps_make_an_update() {
+        let at = |t, every| update_of(&clock(t, 1), every);
+        assert_eq!([0, 1, 2].map(|t| at(t, 1)), [Some(1), Some(2), Some(3)]);
+        assert_eq!([0, 1, 2, 3, 4, 5].map(|t| at(t, 3)), [None, None, Some(1), None, None, Some(2)]);
+        let mut bad = clock(2, 1);
+        bad[FAULT] = 3;
+        assert_eq!(update_of(&bad, 3), None);
+    }
 
     #[test]
     fn a_clock_outside_of_the_epoch_stands_at_its_ends() {

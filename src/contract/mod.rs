@@ -3,6 +3,7 @@
 //! [`OpDef`] is implemented once per op, in `src/ops/<stem>.rs`. [`CustomOp`] is its object-safe form: the door for ops that
 //! live in user code.
 
+pub mod blocks;
 pub mod clock;
 mod host;
 mod launch;

@@ -3,6 +3,7 @@
 //! A [`Graph`] is built on one thread (it is neither `Send` nor `Sync`); the [`Plan`] made from it is both.
 
 mod autodiff;
+mod constant;
 mod plan;
 mod rewrite;
 
@@ -299,19 +300,26 @@ impl Graph {
     }
 
     /// Tensors side by side in an arena with the layout of `of`: one for every slot, in slot order. Where a tensor has no other
-    /// use it is computed in place.
+    /// use it is computed in place. Where a part is missing the arena keeps its zeros.
     ///
     /// # Errors
     /// Where the count, an element count or a type differs, or `name` is state that the graph has already.
-    pub fn pack(&self, of: &str, name: &str, parts: &[Var]) -> Result<Var> {
+    pub fn pack(&self, of: &str, name: &str, parts: &[Option<Var>]) -> Result<Var> {
         let slots = self.slots(of);
-        let counts = |n: &[usize]| format!("{n:?} elements");
         let expected: Vec<usize> = slots.iter().map(|s| s.spec.shape.elements()).collect();
-        let actual: Vec<usize> = parts.iter().map(|v| v.shape().elements()).collect();
-        if expected != actual {
-            return Err(Error::shape("pack", counts(&expected), counts(&actual)));
+        let count = |part: &Option<Var>| part.as_ref().map(|v| v.shape().elements());
+        let actual: Vec<Option<usize>> = parts.iter().map(count).collect();
+        let fits = |(have, want): (&Option<usize>, &usize)| have.is_none_or(|have| have == *want);
+        if expected.len() != actual.len() || !actual.iter().zip(&expected).all(fits) {
+            let shown = actual.iter().map(|n| n.map_or("none".into(), |n| n.to_string())).collect::<Vec<String>>();
+            return Err(Error::shape(
+                "pack",
+                format!("{expected:?} elements"),
+                format!("[{}] elements", shown.join(", ")),
+            ));
         }
-        if let Some(part) = parts.iter().find(|v| v.dtype() != DType::F32) {
+        let there = || parts.iter().flatten();
+        if let Some(part) = there().find(|v| v.dtype() != DType::F32) {
             return Err(Error::dtype("pack", "f32", part.spec().to_string()));
         }
         // Parts are computed in the arena itself, whenever their turn comes: nobody else may read or write it.
@@ -324,8 +332,8 @@ impl Graph {
             let index = data.arenas.iter().position(|a| a.name == name).unwrap_or_default();
             (index, TensorSpec::f32([data.arenas[index].len]))
         };
-        let offsets = slots.iter().map(|s| s.offset).collect();
-        let values = parts.iter().map(|v| self.own(v)).collect::<Result<_>>()?;
+        let offsets = slots.iter().zip(parts).filter(|(_, part)| part.is_some()).map(|(s, _)| s.offset).collect();
+        let values = there().map(|v| self.own(v)).collect::<Result<_>>()?;
         Ok(self.add(NodeKind::Pack { arena, offsets }, values, vec![spec]))
     }
 
@@ -412,7 +420,7 @@ impl Graph {
         self.data().nodes.iter().map(view).collect()
     }
 
-    fn layer(&self) -> String {
+    pub(crate) fn layer(&self) -> String {
         self.data().layers.join("/")
     }
 

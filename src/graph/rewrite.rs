@@ -6,27 +6,36 @@ use std::collections::HashMap;
 use super::{Graph, GraphData, Node, NodeKind, Value};
 use crate::ops::Op;
 use crate::ops::binary::BinaryFn;
+use crate::ops::binary_cross_entropy::BinaryCrossEntropy;
+use crate::ops::cross_entropy::CrossEntropy;
 use crate::ops::unary::UnaryFn;
 use crate::shape::Shape;
 
 /// Cross-entropy of softmax's output becomes cross-entropy of softmax's input, which neither overflows nor loses the digits of
-/// small probabilities, and whose gradient is `softmax − target`.
+/// small probabilities, and whose gradient is `softmax − target`; and so does binary cross-entropy of the sigmoid's output.
 pub(super) fn stabilise(graph: &Graph) {
     let mut data = graph.0.borrow_mut();
     for index in 0..data.nodes.len() {
-        let NodeKind::Op(Op::CrossEntropy(loss)) = &data.nodes[index].kind else { continue };
-        if loss.from_logits {
-            continue;
+        let node = &data.nodes[index];
+        let NodeKind::Op(loss) = &node.kind else { continue };
+        let Some(source) = node.inputs.first().map(|scores| &data.nodes[scores.node]) else { continue };
+        let NodeKind::Op(activation) = &source.kind else { continue };
+        let stable = match (loss, activation) {
+            (Op::CrossEntropy(loss), Op::Softmax(softmax)) => {
+                let same = !loss.from_logits && !softmax.log && softmax.axis == loss.axis;
+                same.then(|| Op::CrossEntropy(CrossEntropy { from_logits: true, ..loss.clone() }))
+            }
+            (Op::BinaryCrossEntropy(loss), Op::Unary(unary)) => {
+                let same = !loss.from_logits && unary.function == UnaryFn::Sigmoid;
+                same.then_some(Op::BinaryCrossEntropy(BinaryCrossEntropy { from_logits: true }))
+            }
+            _ => None,
+        };
+        if let Some(stable) = stable {
+            let logits = source.inputs[0];
+            data.nodes[index].kind = NodeKind::Op(stable);
+            data.nodes[index].inputs[0] = logits;
         }
-        let source = &data.nodes[data.nodes[index].inputs[0].node];
-        let NodeKind::Op(Op::Softmax(softmax)) = &source.kind else { continue };
-        if softmax.log || softmax.axis != loss.axis {
-            continue;
-        }
-        let (logits, mut stable) = (source.inputs[0], loss.clone());
-        stable.from_logits = true;
-        data.nodes[index].kind = NodeKind::Op(Op::CrossEntropy(stable));
-        data.nodes[index].inputs[0] = logits;
     }
 }
 
@@ -178,6 +187,23 @@ mod tests {
     }
 
     #[test]
+    fn sigmoid_and_binary_cross_entropy_become_that_of_logits() -> Result<()> {
+        let what_runs = |with_sigmoid: bool| -> Result<String> {
+            let graph = Graph::new();
+            let logits = graph.input("logits", [4, 3], DType::F32)?;
+            let targets = graph.input("targets", [4, 3], DType::F32)?;
+            let scores = if with_sigmoid { logits.sigmoid()? } else { logits.clone() };
+            let loss = scores.binary_cross_entropy(&targets, !with_sigmoid)?.mean_all()?;
+            let gradient = graph.gradients(&loss, &[logits])?.swap_remove(0);
+            Ok(Plan::new(&graph, &[loss, gradient], Some(&GpuTraits { software: false }))?.describe())
+        };
+        let from_logits = what_runs(false)?;
+        assert!(!from_logits.contains("sigmoid"), "{from_logits}");
+        assert_eq!(what_runs(true)?, from_logits);
+        Ok(())
+    }
+
+    #[test]
     fn the_rewritten_node_is_the_one_that_logits_give() -> Result<()> {
         let (graph, ..) = network(true, 1, DType::F32)?;
         stabilise(&graph);
@@ -214,8 +240,11 @@ mod tests {
         let clock = graph.state("clock", "clock", crate::TensorSpec::u32([8]), crate::graph::Init::Constant(0.0))?;
         let rates = crate::graph::Init::Words([0, 1f32.to_bits()].into());
         let schedule = graph.state("schedule", "schedule", crate::TensorSpec::u32([2]), rates)?;
+        let groups = crate::graph::Init::Words(crate::contract::blocks::table(&[[1.0, 0.0]], &[0]).into());
+        let groups = graph.state("groups", "groups", crate::TensorSpec::u32([3]), groups)?;
         let product = w.reshape([8, 8])?.matmul(&w.reshape([8, 8])?)?;
-        w.sgd(crate::ops::sgd::Sgd { momentum: 0.0, nesterov: false }, None, &g, &clock, &schedule)?;
+        let rule = crate::ops::update::Rule::Sgd { momentum: 0.0, nesterov: false };
+        w.update(crate::ops::update::Update { rule, every: 1 }, &[], &g, &clock, &schedule, &groups)?;
         let y = product.relu()?;
         let mut session = crate::Session::new(&crate::Device::cpu_with_threads(1)?, 0, None);
         let run = session.compile(&graph, &[y])?;

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use super::{Hold, Layer, LayerSummary, Mode, Penalty, STATISTICS};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Init, PARAMETERS, Var};
+use crate::optim::is_within;
 use crate::shape::{Shape, TensorSpec};
 
 /// The share of a moving average that a step's value replaces, by slot of [`STATISTICS`].
@@ -38,7 +39,8 @@ pub struct BuildCtx {
     pub mode: Mode,
     path: String,
     clock: Option<Var>,
-    frozen: Rc<[String]>,
+    /// Names of layers and blocks, and whether what is in them is frozen; the last that fits holds.
+    frozen: Rc<[(String, bool)]>,
     /// How many layers of each kind there are here, and the names that are taken.
     kinds: Rc<RefCell<HashMap<&'static str, usize>>>,
     names: Rc<RefCell<HashSet<String>>>,
@@ -47,8 +49,9 @@ pub struct BuildCtx {
 }
 
 impl BuildCtx {
-    /// The context of a whole network. `clock` is there in training; `frozen` names the layers that are not trained.
-    pub fn new(mode: Mode, clock: Option<&Var>, frozen: &[String]) -> Self {
+    /// The context of a whole network. `clock` is there in training; `frozen` names layers and blocks and says whether their parameters
+    /// are left as they are, later entries before earlier ones.
+    pub fn new(mode: Mode, clock: Option<&Var>, frozen: Vec<(String, bool)>) -> Self {
         BuildCtx {
             mode,
             path: String::new(),
@@ -63,7 +66,7 @@ impl BuildCtx {
 
     /// For predictions and evaluations: no clock, nothing frozen.
     pub fn inference() -> Self {
-        Self::new(Mode::Infer, None, &[])
+        Self::new(Mode::Infer, None, Vec::new())
     }
 
     /// The layer's name with those of the blocks around it, unique in its model: `encoder/conv2d_1`.
@@ -73,7 +76,8 @@ impl BuildCtx {
 
     /// Whether this layer's parameters are not trained. Layers with running statistics leave them alone then.
     pub fn is_frozen(&self) -> bool {
-        self.frozen.iter().any(|f| is_at_or_below(&self.path, f))
+        let found = self.frozen.iter().rev().find(|(name, _)| is_within(&self.path, name));
+        found.is_some_and(|(_, frozen)| *frozen)
     }
 
     /// A trained parameter of this layer, called `<layer>/<name>`.
@@ -247,11 +251,6 @@ impl BuildCtx {
     fn own(&self, name: &str) -> String {
         if self.path.is_empty() { name.to_owned() } else { format!("{}/{name}", self.path) }
     }
-}
-
-/// Whether `path` is `prefix` or something inside it: `encoder/conv2d` is in `encoder`, `encoder_1` is not.
-pub(crate) fn is_at_or_below(path: &str, prefix: &str) -> bool {
-    path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// How many numbers an arena holds.

@@ -27,6 +27,11 @@ impl Dense {
         Dense { units, activation: Activation::Linear, weights: Weights::default() }
     }
 
+    /// A part of another layer, which passes on the settings of its own weights.
+    pub(super) fn of(units: usize, weights: &Weights) -> Self {
+        Dense { weights: weights.clone(), ..Dense::new(units) }
+    }
+
     /// Applies `activation` to the result.
     #[must_use]
     pub fn activation(self, activation: Activation) -> Self {

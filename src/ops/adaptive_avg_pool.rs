@@ -33,7 +33,7 @@ pub struct AdaptiveAvgPoolGrad {
 }
 
 /// The elements of `x` in window `o`.
-fn window(axis: &Axis, o: usize) -> Range<usize> {
+pub(super) fn window(axis: &Axis, o: usize) -> Range<usize> {
     let o = o as u64;
     (o * axis.a / axis.b) as usize..((o + 1) * axis.a).div_ceil(axis.b) as usize
 }
@@ -47,11 +47,11 @@ impl OpDef for AdaptiveAvgPool {
     }
 
     fn gpu(&self, io: &Io, _gpu: &GpuTraits) -> Launches {
-        launch(Kernel::of::<Self>("adaptive_avg_pool"), &io.inputs[0], &io.outputs[0], io)
+        launch(Kernel::of::<Self>("adaptive_avg_pool"), axes(&io.inputs[0], &io.outputs[0], Axis::new), io)
     }
 
     fn cpu<T: Real>(&self, mut call: CpuCall<'_, T>) {
-        let [depths, rows, columns] = axes(&call.io.inputs[0], &call.io.outputs[0]);
+        let [depths, rows, columns] = axes(&call.io.inputs[0], &call.io.outputs[0], Axis::new);
         let x = call.x[0].f();
         let work = x.len().div_ceil(call.y[0].f_mut().len());
         parallel_outputs(call.y[0].f_mut(), work, |i, y| {
@@ -92,11 +92,11 @@ impl OpDef for AdaptiveAvgPoolGrad {
 
     fn gpu(&self, io: &Io, _gpu: &GpuTraits) -> Launches {
         let kernel = Kernel::of::<Self>("adaptive_avg_pool_grad").define("GRAD", 1);
-        launch(kernel, &io.outputs[0], &io.inputs[0], io)
+        launch(kernel, axes(&io.outputs[0], &io.inputs[0], Axis::new), io)
     }
 
     fn cpu<T: Real>(&self, mut call: CpuCall<'_, T>) {
-        let [depths, rows, columns] = axes(&call.io.outputs[0], &call.io.inputs[0]);
+        let [depths, rows, columns] = axes(&call.io.outputs[0], &call.io.inputs[0], Axis::new);
         let dy = call.x[0].f();
         // The cells of one channel belong to one thread, so here the windows may scatter; they are met in the kernel's order.
         parallel_rows(call.y[0].f_mut(), depths.input * rows.input * columns.input, |plane, dx| {
@@ -134,14 +134,15 @@ impl Var {
     /// # Errors
     /// Where this is no tensor of floats with one to three spatial axes, or `size` has not one number of at least 1 for each of them.
     pub fn adaptive_avg_pool(&self, size: &[usize]) -> Result<Var> {
-        let rank = match spatial(AdaptiveAvgPool::STEM, &self.spec()) {
-            Ok(from) if from == size => return Ok(self.clone()),
-            Ok(from) => from.len(),
-            Err(_) => 0,
-        };
-        // One window over everything is a reduction, which shares the work of one sum among many.
-        if rank == size.len() && size.iter().all(|s| *s == 1) {
-            return self.mean(&[-1, -2, -3][..rank], true);
+        let spec = self.spec();
+        if let Ok(input) = spatial(AdaptiveAvgPool::STEM, &spec) {
+            if input == size {
+                return Ok(self.clone());
+            }
+            // One window over everything is a reduction, which shares the work of one sum among many.
+            if size.len() == input.len() && size.iter().all(|s| *s == 1) {
+                return self.mean(&[-1, -2, -3][..size.len()], true);
+            }
         }
         self.graph.push1(AdaptiveAvgPool { output: size.to_vec() }, &[self])
     }
@@ -155,9 +156,7 @@ mod tests {
     #[test]
     fn an_element_is_in_the_windows_that_the_same_rule_gives_with_sizes_swapped() {
         for (input, output) in (1..=40).flat_map(|i| [1, 2, 3, 5, 7, 12, 31].map(|o| (i, o))) {
-            let spec = |n: usize| TensorSpec::f32([1, 1, n]);
-            let [.., there] = axes(&spec(input), &spec(output));
-            let [.., back] = axes(&spec(output), &spec(input));
+            let (there, back) = (Axis::new(input, output), Axis::new(output, input));
             for i in 0..input {
                 let expected: Vec<usize> = (0..output).filter(|o| window(&there, *o).contains(&i)).collect();
                 assert_eq!(window(&back, i).collect::<Vec<_>>(), expected, "{input} to {output}, element {i}");

@@ -203,7 +203,7 @@ impl OpDef for MaxPool {
 
 /// Whether `v` takes the place of the largest so far. No short circuits, so that it vectorises.
 #[inline(always)]
-fn beats<T: Real>(v: T, best: T) -> bool {
+pub(super) fn beats<T: Real>(v: T, best: T) -> bool {
     ((v > best) | v.is_nan()) & !best.is_nan()
 }
 
@@ -221,6 +221,23 @@ fn quads<T: Real>(x: &[T], w: usize, start: usize, y: &mut [T], positions: &mut 
         }
         (*y, *position) = (best, start as u32 + 2 * j as u32 + at);
     }
+}
+
+/// The gradient's twin: `dx` from positions and `dy`. The cells of one channel belong to one thread, so here the windows may scatter;
+/// they are met in the order in which the kernels gather.
+pub(super) fn scatter<T: Real>(mut call: CpuCall<'_, T>) {
+    let volume = |spec: &TensorSpec| spec.shape[2..].iter().product::<usize>();
+    let (outputs, inputs) = (volume(&call.io.inputs[1]), volume(&call.io.outputs[0]));
+    let (positions, dy) = (call.x[0].u(), call.x[1].f());
+    parallel_rows(call.y[0].f_mut(), inputs, |plane, dx| {
+        let part = plane * outputs..(plane + 1) * outputs;
+        dx.fill(T::zero());
+        for (position, dy) in positions[part.clone()].iter().zip(&dy[part]) {
+            if let Some(dx) = dx.get_mut(*position as usize) {
+                *dx += *dy;
+            }
+        }
+    });
 }
 
 impl OpDef for MaxPoolGrad {
@@ -248,20 +265,8 @@ impl OpDef for MaxPoolGrad {
         Launch::new(kernel.define("GRAD", 1), &params, grid(n)).bind_all(io).into()
     }
 
-    fn cpu<T: Real>(&self, mut call: CpuCall<'_, T>) {
-        let outputs = call.io.inputs[1].shape[2..].iter().product::<usize>();
-        let (positions, dy) = (call.x[0].u(), call.x[1].f());
-        // The cells of one channel belong to one thread, so here the windows may scatter; they are met in the order in which the
-        // kernel gathers.
-        parallel_rows(call.y[0].f_mut(), self.input.iter().product(), |plane, dx| {
-            let part = plane * outputs..(plane + 1) * outputs;
-            dx.fill(T::zero());
-            for (position, dy) in positions[part.clone()].iter().zip(&dy[part]) {
-                if let Some(dx) = dx.get_mut(*position as usize) {
-                    *dx += *dy;
-                }
-            }
-        });
+    fn cpu<T: Real>(&self, call: CpuCall<'_, T>) {
+        scatter(call);
     }
 
     fn gradient(&self, _ctx: &GradientCtx) -> Result<Vec<Grad>> {

@@ -87,37 +87,50 @@ macro_rules! registry {
 }
 
 registry! {
+    accumulate: Accumulate;
     accuracy: CorrectCount;
-    adam: Adam;
     adaptive_avg_pool: AdaptiveAvgPool, AdaptiveAvgPoolGrad;
+    adaptive_max_pool: AdaptiveMaxPool, AdaptiveMaxPoolGrad;
     argmax: Argmax;
     avg_pool: AvgPool, AvgPoolGrad;
+    batch_norm: BatchNorm, BatchNormInfer, BatchNormGrad;
     binary: Binary;
+    binary_cross_entropy: BinaryCrossEntropy, BinaryCrossEntropyGrad;
+    cast: Cast;
     check_finite: CheckFinite;
+    clip_norm: ClipGradients;
     concat: Concat;
     conv: Conv, ConvGradX, ConvGradW;
     copy: Copy;
     cross_entropy: CrossEntropy, CrossEntropyGrad;
     dropout: Dropout;
+    ema: Ema;
     fill: Fill;
     gather: Gather, GatherGrad;
     gather_batch: GatherBatch;
+    group_norm: GroupNorm, GroupNormGrad, GroupNormGradAffine;
     gru: Gru, GruGrad;
     lstm: Lstm, LstmGrad;
+    masked_softmax: MaskedSoftmax, MaskedSoftmaxGrad;
     matmul: Matmul;
+    max_norm: MaxNorm;
     max_pool: MaxPool, MaxPoolGrad;
+    moving_average: MovingAverage;
+    one_hot: OneHot;
     pad: Pad;
+    penalty: Penalty, PenaltyGrad;
     random: Random;
     record: Record;
     reduce: Reduce, Expand;
     resize: Resize, ResizeGrad;
     rnn: Rnn, RnnGrad;
-    sgd: Sgd;
+    select: Select;
     slice: Slice;
     softmax: Softmax, SoftmaxGrad;
     tick: Tick;
     transpose: Transpose;
     unary: Unary, UnaryGrad;
+    update: Update;
 }
 
 /// The number types in which every twin can run, custom ones included.

@@ -2,13 +2,14 @@
 //!
 //! Along every spatial axis of `in` elements that becomes one of `out`:
 //!
-//! - nearest: `y[o] = x[floor(o · in / out)]`;
-//! - linear: `y[o] = x` at `(o + ½) · in / out − ½`, between the two elements around it, where the first and the last element go on
-//!   beyond the edges. Over several axes the weights are multiplied: bilinear, trilinear.
+//! - nearest: `y[o] = x[floor(o · in / out)]`, or, exactly, `x[floor((o + ½) · in / out)]`;
+//! - linear: `y[o]` is `x` at `(o + ½) · in / out − ½`, between the two elements around it, where the first and the last element go
+//!   on beyond the edges; or, with aligned corners, at `o · (in − 1) / (out − 1)`. Over several axes the weights are multiplied:
+//!   bilinear, trilinear.
 //!
-//! Source: what `torch.nn.functional.interpolate` does (`mode="nearest"`; `mode="linear"` and its kin with `align_corners=False`),
-//! and for linear also TensorFlow's `tf.image.resize` without antialiasing. Positions are integer arithmetic here, so that all
-//! devices agree on them.
+//! Source: `torch.nn.functional.interpolate` (`"nearest"`, `"nearest-exact"`, `"linear"` and its kin, `align_corners`) and
+//! TensorFlow's `tf.image.resize` without antialiasing (exact, linear). Positions are integer arithmetic here, so that all devices
+//! agree on them.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -21,11 +22,16 @@ use crate::shape::TensorSpec;
 /// How elements between those of the input are found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Interpolation {
-    /// The one at or before the position.
+    /// `x[floor(o · in / out)]`: what PyTorch calls `nearest`. A whole factor repeats every element.
     #[default]
     Nearest,
-    /// A straight line between the two around the position, along every axis.
+    /// `x[floor((o + ½) · in / out)]`: PyTorch's `nearest-exact`, TensorFlow's `nearest`.
+    NearestExact,
+    /// A straight line between the two elements around `(o + ½) · in / out − ½`: PyTorch without `align_corners`, TensorFlow.
     Linear,
+    /// A straight line between the two elements around `o · (in − 1) / (out − 1)`: PyTorch with `align_corners`. One element alone
+    /// is the first.
+    LinearAlignCorners,
 }
 
 /// Brings the spatial axes to another size.
@@ -51,7 +57,7 @@ pub struct ResizeGrad {
 /// Extents must stay below this, so that kernels can count positions in 32 bits.
 const MAX_EXTENT: usize = 1 << 30;
 
-/// An axis of `input` elements that becomes one of `output`; `a / b` is their ratio in lowest terms.
+/// An axis of `input` elements that becomes one of `output`; `a / b` is the ratio of their distances in lowest terms.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Axis {
     pub input: usize,
@@ -61,12 +67,21 @@ pub(super) struct Axis {
 }
 
 impl Axis {
-    fn new(input: usize, output: usize) -> Self {
-        let (mut divisor, mut rest) = (input, output);
+    pub fn new(input: usize, output: usize) -> Self {
+        Self::of(input, output, input, output)
+    }
+
+    /// Where the first element falls on the first, and the last on the last.
+    fn between_corners(input: usize, output: usize) -> Self {
+        if output == 1 { Self::of(input, output, 0, 1) } else { Self::of(input, output, input - 1, output - 1) }
+    }
+
+    fn of(input: usize, output: usize, a: usize, b: usize) -> Self {
+        let (mut divisor, mut rest) = (a, b);
         while rest != 0 {
             (divisor, rest) = (rest, divisor % rest);
         }
-        Axis { input, output, a: (input / divisor) as u64, b: (output / divisor) as u64 }
+        Axis { input, output, a: (a / divisor) as u64, b: (b / divisor) as u64 }
     }
 
     /// Products of positions and of `a` or `b` do not fit 32 bits.
@@ -79,7 +94,7 @@ impl Axis {
 pub(super) fn resized(op: &str, x: &TensorSpec, size: &[usize]) -> Result<TensorSpec> {
     let from = spatial(op, x)?;
     if size.len() != from.len() || size.iter().chain(from).any(|s| !(1..MAX_EXTENT).contains(s)) {
-        let expected = format!("a number from 1 to {} for each of the {} spatial axes of {x}", MAX_EXTENT - 1, from.len());
+        let expected = format!("a number from 1 to {} for every spatial axis of {x}", MAX_EXTENT - 1);
         return Err(Error::parameter(op, "the size", expected, format!("{size:?}")));
     }
     let mut shape = x.shape[..2].to_vec();
@@ -100,14 +115,14 @@ pub(super) struct Params {
 }
 
 /// Depth, rows and columns of `x` that become those of `y`.
-pub(super) fn axes(x: &TensorSpec, y: &TensorSpec) -> [Axis; 3] {
+pub(super) fn axes(x: &TensorSpec, y: &TensorSpec, new: fn(usize, usize) -> Axis) -> [Axis; 3] {
     let (x, y) = (volume(x), volume(y));
-    std::array::from_fn(|axis| Axis::new(x[axis], y[axis]))
+    std::array::from_fn(|axis| new(x[axis], y[axis]))
 }
 
-/// The launch of `kernel`, which turns `x` into `y` or back, one invocation for each of the output's elements.
-pub(super) fn launch(kernel: Kernel, x: &TensorSpec, y: &TensorSpec, io: &Io) -> Launches {
-    let (axes, n) = (axes(x, y), io.outputs[0].shape.elements());
+/// The launch of `kernel`, which goes along `axes` or back, one invocation for each of the output's elements.
+pub(super) fn launch(kernel: Kernel, axes: [Axis; 3], io: &Io) -> Launches {
+    let n = io.outputs[0].shape.elements();
     let of = |f: fn(&Axis) -> u64| [f(&axes[0]) as u32, f(&axes[1]) as u32, f(&axes[2]) as u32, 0];
     let params = Params {
         x_size: of(|axis| axis.input as u64),
@@ -117,7 +132,7 @@ pub(super) fn launch(kernel: Kernel, x: &TensorSpec, y: &TensorSpec, io: &Io) ->
         n: n as u32,
         pad: [0; 3],
     };
-    let changes = |axis: usize| u32::from(axes[axis].a != axes[axis].b);
+    let changes = |axis: usize| u32::from(axes[axis].input != axes[axis].output);
     let kernel = kernel.define("DEPTH", changes(0)).define("ROWS", changes(1));
     let kernel = kernel.define("WIDE", u32::from(axes.iter().any(Axis::is_wide)));
     Launch::new(kernel, &params, grid(n)).bind_all(io).into()
@@ -150,9 +165,20 @@ impl Interpolation {
     /// many parts there are from one position to the next, and by how many all of them are too large.
     fn parts(self, axis: &Axis) -> [u64; 4] {
         match self {
-            Interpolation::Nearest => [axis.b, 0, axis.a, 0],
+            Interpolation::Nearest | Interpolation::LinearAlignCorners => [axis.b, 0, axis.a, 0],
+            Interpolation::NearestExact => [2 * axis.b, axis.a, 2 * axis.a, 0],
             Interpolation::Linear => [2 * axis.b, axis.a, 2 * axis.a, axis.b],
         }
+    }
+
+    /// A position lies between elements, or picks one.
+    fn is_linear(self) -> bool {
+        matches!(self, Interpolation::Linear | Interpolation::LinearAlignCorners)
+    }
+
+    /// Depth, rows and columns of `x` that become those of `y`.
+    fn axes(self, x: &TensorSpec, y: &TensorSpec) -> [Axis; 3] {
+        axes(x, y, if self == Interpolation::LinearAlignCorners { Axis::between_corners } else { Axis::new })
     }
 
     /// What `y[o]` reads along an axis.
@@ -185,7 +211,7 @@ impl Interpolation {
             None if whole > 0 => (whole as usize - 1, part + unit - shift),
             None => (0, 0),
         };
-        if self == Interpolation::Nearest || part == 0 || low + 1 >= axis.input {
+        if !self.is_linear() || part == 0 || low + 1 >= axis.input {
             return Tap { low, near: T::one(), far: T::zero() };
         }
         let unit = T::of(unit as f64);
@@ -194,16 +220,18 @@ impl Interpolation {
     }
 
     fn kernel(self, kernel: Kernel) -> Kernel {
-        kernel.define("LINEAR", u32::from(self == Interpolation::Linear))
+        let centres = matches!(self, Interpolation::NearestExact | Interpolation::Linear);
+        kernel.define("LINEAR", u32::from(self.is_linear())).define("CENTRES", u32::from(centres))
     }
 }
 
 /// A row of `y` from the row of `x` that its nearest elements lie in.
-fn spread<T: Real>(axis: Axis, x: &[T], y: &mut [T]) {
+fn spread<T: Real>(how: Interpolation, axis: Axis, x: &[T], y: &mut [T]) {
     if axis.a == 1 {
+        // A whole factor, by either rule.
         return y.chunks_exact_mut(axis.b as usize).zip(x).for_each(|(y, x)| y.fill(*x));
     }
-    for (y, tap) in y.iter_mut().zip(Interpolation::Nearest.taps::<T>(axis)) {
+    for (y, tap) in y.iter_mut().zip(how.taps::<T>(axis)) {
         *y = x[tap.low];
     }
 }
@@ -217,12 +245,13 @@ impl OpDef for Resize {
     }
 
     fn gpu(&self, io: &Io, _gpu: &GpuTraits) -> Launches {
-        launch(self.interpolation.kernel(Kernel::of::<Self>("resize")), &io.inputs[0], &io.outputs[0], io)
+        let axes = self.interpolation.axes(&io.inputs[0], &io.outputs[0]);
+        launch(self.interpolation.kernel(Kernel::of::<Self>("resize")), axes, io)
     }
 
     fn cpu<T: Real>(&self, mut call: CpuCall<'_, T>) {
-        let [depths, rows, columns] = axes(&call.io.inputs[0], &call.io.outputs[0]);
         let (how, x) = (self.interpolation, call.x[0].f());
+        let [depths, rows, columns] = how.axes(&call.io.inputs[0], &call.io.outputs[0]);
         parallel_rows(call.y[0].f_mut(), columns.output, |line, y| {
             let (depth, row) = (line / rows.output % depths.output, line % rows.output);
             let plane = line / (rows.output * depths.output);
@@ -230,8 +259,8 @@ impl OpDef for Resize {
                 &x[((plane * depths.input + depth) * rows.input + row) * columns.input..][..columns.input]
             };
             let (depth, row) = (how.tap::<T>(&depths, depth), how.tap::<T>(&rows, row));
-            if how == Interpolation::Nearest {
-                return spread(columns, line_of_x(depth.low, row.low), y);
+            if !how.is_linear() {
+                return spread(how, columns, line_of_x(depth.low, row.low), y);
             }
             y.fill(T::zero());
             for (depth, by_depth) in depth.parts() {
@@ -265,12 +294,12 @@ impl OpDef for ResizeGrad {
 
     fn gpu(&self, io: &Io, _gpu: &GpuTraits) -> Launches {
         let kernel = self.interpolation.kernel(Kernel::of::<Self>("resize_grad")).define("GRAD", 1);
-        launch(kernel, &io.outputs[0], &io.inputs[0], io)
+        launch(kernel, self.interpolation.axes(&io.outputs[0], &io.inputs[0]), io)
     }
 
     fn cpu<T: Real>(&self, mut call: CpuCall<'_, T>) {
-        let [depths, rows, columns] = axes(&call.io.outputs[0], &call.io.inputs[0]);
         let (how, dy) = (self.interpolation, call.x[0].f());
+        let [depths, rows, columns] = how.axes(&call.io.outputs[0], &call.io.inputs[0]);
         // The planes of one image belong to one thread, so here the elements of dy may scatter.
         parallel_rows(call.y[0].f_mut(), depths.input * rows.input * columns.input, |plane, dx| {
             dx.fill(T::zero());
@@ -320,7 +349,7 @@ impl Var {
         self.resize(size, Interpolation::Linear)
     }
 
-    /// The spatial axes brought to `size`; see [`Var::resize_nearest`] and [`Var::resize_linear`].
+    /// The spatial axes of `[batch, c, ..]`, one to three of them, brought to `size`; see [`Interpolation`].
     ///
     /// # Errors
     /// See [`Var::resize_nearest`].
@@ -336,22 +365,32 @@ impl Var {
 mod tests {
     use super::*;
 
+    const ALL: [Interpolation; 4] = [
+        Interpolation::Nearest,
+        Interpolation::NearestExact,
+        Interpolation::Linear,
+        Interpolation::LinearAlignCorners,
+    ];
     const SIZES: [usize; 9] = [1, 2, 3, 4, 5, 7, 12, 31, 64];
 
     #[test]
     fn the_walk_over_taps_is_their_formula() {
         for (input, output) in SIZES.iter().flat_map(|i| SIZES.map(|o| (*i, o))).chain([(65_537, 70_001), (70_001, 9)]) {
-            let axis = Axis::new(input, output);
-            for how in [Interpolation::Nearest, Interpolation::Linear] {
+            for how in ALL {
+                let axis = axis(how, input, output);
                 let walk: Vec<Tap<f64>> = how.taps(axis).collect();
                 assert_eq!(walk.len(), output);
                 for (o, tap) in walk.iter().enumerate() {
                     assert_eq!(*tap, how.tap(&axis, o), "{input} to {output}, {how:?}, element {o}");
                     let position = match how {
                         Interpolation::Nearest => (o * input / output) as f64,
+                        Interpolation::NearestExact => ((2 * o + 1) * input / (2 * output)) as f64,
                         Interpolation::Linear => {
                             let position = (o as f64 + 0.5) * input as f64 / output as f64 - 0.5;
                             position.clamp(0.0, (input - 1) as f64)
+                        }
+                        Interpolation::LinearAlignCorners => {
+                            o as f64 * (input - 1) as f64 / (output - 1).max(1) as f64
                         }
                     };
                     let found = tap.low as f64 + tap.far;
@@ -362,23 +401,32 @@ mod tests {
         }
     }
 
+    fn axis(how: Interpolation, input: usize, output: usize) -> Axis {
+        let [.., axis] = how.axes(&TensorSpec::f32([1, 1, input]), &TensorSpec::f32([1, 1, output]));
+        axis
+    }
+
     /// The range from which the gradient's kernel gathers, in its own arithmetic.
     fn readers(how: Interpolation, axis: &Axis, i: u64) -> std::ops::Range<usize> {
-        let (up, out) = (|n: u64| (n * axis.b).div_ceil(axis.a) as usize, axis.output);
-        match how {
-            Interpolation::Nearest => up(i)..up(i + 1).min(out),
-            Interpolation::Linear => {
-                let start = if i > 0 { ((2 * i - 1) * axis.b / axis.a).div_ceil(2) as usize } else { 0 };
-                start..if (i as usize) + 1 < axis.input { (up(2 * i + 3) / 2).min(out) } else { out }
-            }
+        let (out, last) = (axis.output, i as usize + 1 == axis.input);
+        if axis.a == 0 {
+            return 0..if i == 0 { out } else { 0 };
         }
+        let (down, up) = (|n: u64| n * axis.b / axis.a, |n: u64| (n * axis.b).div_ceil(axis.a));
+        let (start, end) = match how {
+            Interpolation::Nearest => (up(i), up(i + 1)),
+            Interpolation::NearestExact => (up(2 * i) / 2, up(2 * i + 2) / 2),
+            Interpolation::Linear => (if i > 0 { down(2 * i - 1).div_ceil(2) } else { 0 }, up(2 * i + 3) / 2),
+            Interpolation::LinearAlignCorners => (if i > 0 { down(i - 1) + 1 } else { 0 }, up(i + 1)),
+        };
+        start as usize..if last { out } else { out.min(end as usize) }
     }
 
     #[test]
     fn the_gradient_gathers_from_all_who_read_an_element_and_from_nobody_else() {
         for (input, output) in SIZES.iter().flat_map(|i| SIZES.map(|o| (*i, o))) {
-            let axis = Axis::new(input, output);
-            for how in [Interpolation::Nearest, Interpolation::Linear] {
+            for how in ALL {
+                let axis = axis(how, input, output);
                 let taps: Vec<Tap<f64>> = how.taps(axis).collect();
                 for i in 0..input {
                     let reads = |o: &usize| taps[*o].parts().any(|(at, _)| at == i);

@@ -1,21 +1,21 @@
-use super::{Optimizer, UpdateCtx, check_rate};
-use crate::error::{Error, Result};
-use crate::graph::{Graph, PARAMETERS};
-use crate::ops::sgd;
+use super::{Optimizer, Schedule, UpdateCtx, by_rule};
+use crate::error::Result;
+use crate::graph::Graph;
+use crate::ops::update::Rule;
 
 /// Gradient descent, with momentum and Nesterov's form where asked for. Source: I. Sutskever et al., ICML 2013; the formulas are
-/// Keras's.
+/// Keras's and stand with [`Rule::Sgd`].
 #[derive(Clone, Debug)]
 pub struct Sgd {
-    rate: f32,
+    rate: Schedule,
     momentum: f64,
     nesterov: bool,
 }
 
 impl Sgd {
     /// Plain gradient descent with this learning rate.
-    pub fn new(learning_rate: f32) -> Self {
-        Sgd { rate: learning_rate, momentum: 0.0, nesterov: false }
+    pub fn new(learning_rate: impl Into<Schedule>) -> Self {
+        Sgd { rate: learning_rate.into(), momentum: 0.0, nesterov: false }
     }
 
     /// Keeps this share of the last step.
@@ -29,6 +29,10 @@ impl Sgd {
     pub fn nesterov(self) -> Self {
         Sgd { nesterov: true, ..self }
     }
+
+    fn rule(&self) -> Rule {
+        Rule::Sgd { momentum: self.momentum, nesterov: self.nesterov }
+    }
 }
 
 impl Default for Sgd {
@@ -39,21 +43,5 @@ impl Default for Sgd {
 }
 
 impl Optimizer for Sgd {
-    fn name(&self) -> &'static str {
-        "sgd"
-    }
-
-    fn learning_rate(&self, _step: usize) -> f32 {
-        self.rate
-    }
-
-    fn build(&self, graph: &Graph, ctx: &UpdateCtx) -> Result<()> {
-        check_rate("sgd", self.rate)?;
-        if !(0.0..1.0).contains(&self.momentum) {
-            return Err(Error::parameter("sgd", "momentum", "in [0, 1)", self.momentum));
-        }
-        let velocity = if self.momentum == 0.0 { None } else { Some(graph.mirror(PARAMETERS, "sgd.velocity", 0.0)?) };
-        let op = sgd::Sgd { momentum: self.momentum, nesterov: self.nesterov };
-        ctx.parameters.sgd(op, velocity.as_ref(), &ctx.gradients, &ctx.clock, &ctx.schedule)
-    }
+    by_rule!("sgd");
 }

@@ -10,7 +10,7 @@ use crate::data::{Column, Dataset};
 use crate::engine::Executable;
 use crate::error::{Error, Result};
 use crate::graph::Graph;
-use crate::nn::{self, BuildCtx};
+use crate::nn::{self, BuildCtx, Mode};
 use crate::tensor::Tensor;
 
 /// Shapes of data whose evaluation steps are kept ready.
@@ -95,7 +95,7 @@ impl Model {
         for arena in feed.arenas() {
             self.session.forget(&arena);
         }
-        Pass::new(&mut self.session, self.definition.recipe(false), feed)
+        Pass::new(&mut self.session, self.definition.recipe(Mode::Infer), feed)
     }
 
     /// The network's outputs for `features` `[n, ..]`, in inference mode: `[n, ..]`. Bytes become `x / 255`.

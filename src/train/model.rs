@@ -5,8 +5,8 @@ use super::{Metric, program::Recipe};
 use crate::engine::{Device, Session};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, PARAMETERS, SlotSpec};
-use crate::nn::{self, BuildCtx, Drawing, Losses, Network, STATISTICS, Summary};
-use crate::optim::Optimizer;
+use crate::nn::{self, BuildCtx, Drawing, Losses, Mode, Network, STATISTICS, Summary};
+use crate::optim::{EMA, Tuned};
 use crate::shape::Shape;
 use crate::tensor::Tensor;
 
@@ -53,12 +53,7 @@ pub trait Compile: Network + Sized + 'static {
     ///
     /// # Errors
     /// See [`Compile::compile_on`].
-    fn compile(
-        self,
-        optimizer: impl Optimizer + 'static,
-        losses: impl Into<Losses>,
-        metrics: &[Metric],
-    ) -> Result<Model> {
+    fn compile(self, optimizer: impl Into<Tuned>, losses: impl Into<Losses>, metrics: &[Metric]) -> Result<Model> {
         self.compile_on(&Setup::best()?, optimizer, losses, metrics)
     }
 
@@ -69,11 +64,11 @@ pub trait Compile: Network + Sized + 'static {
     fn compile_on(
         self,
         setup: &Setup,
-        optimizer: impl Optimizer + 'static,
+        optimizer: impl Into<Tuned>,
         losses: impl Into<Losses>,
         metrics: &[Metric],
     ) -> Result<Model> {
-        Model::new(Box::new(self), setup, Box::new(optimizer), losses.into(), metrics)
+        Model::new(Box::new(self), setup, optimizer.into(), losses.into(), metrics)
     }
 }
 
@@ -83,15 +78,15 @@ impl<N: Network + Sized + 'static> Compile for N {}
 #[derive(Debug)]
 pub(super) struct Definition {
     pub(super) network: Box<dyn Network>,
-    pub(super) optimizer: Box<dyn Optimizer>,
+    pub(super) optimizer: Tuned,
     pub(super) losses: Losses,
     pub(super) metrics: Vec<Metric>,
 }
 
 impl Definition {
-    pub(super) fn recipe(&self, training: bool) -> Recipe<'_> {
-        let optimizer = training.then_some(self.optimizer.as_ref());
-        Recipe { network: self.network.as_ref(), losses: &self.losses, metrics: &self.metrics, optimizer }
+    pub(super) fn recipe(&self, mode: Mode) -> Recipe<'_> {
+        let (network, losses, metrics) = (self.network.as_ref(), &self.losses, &self.metrics[..]);
+        Recipe { network, losses, metrics, tuned: &self.optimizer, mode }
     }
 
     /// Words per step in the records: the loss and the metrics.
@@ -121,7 +116,7 @@ impl Model {
     fn new(
         network: Box<dyn Network>,
         setup: &Setup,
-        optimizer: Box<dyn Optimizer>,
+        optimizer: Tuned,
         losses: Losses,
         metrics: &[Metric],
     ) -> Result<Model> {
@@ -132,6 +127,7 @@ impl Model {
         if graph.slots(PARAMETERS).is_empty() {
             return Err(Error::usage("a model", "it has no parameters to train"));
         }
+        optimizer.check_for(&graph.slots(PARAMETERS))?;
         if losses.len() != outputs.len() {
             let expected = format!("{}, one for each output", outputs.len());
             return Err(Error::data("losses", expected, losses.len().to_string()));
@@ -206,6 +202,24 @@ impl Model {
     /// Where there is none of this name, its shape differs, or the device fails.
     pub fn set_parameter(&mut self, name: &str, value: &Tensor) -> Result<()> {
         self.session.set_state(self.arena_of(name), name, value)
+    }
+
+    /// Puts the moving average of the parameters ([`Tuned::ema`]) in their place: usually once, after the last training.
+    ///
+    /// # Errors
+    /// Where the model keeps no average, or has made no update yet; a device that fails.
+    pub fn apply_average(&mut self) -> Result<()> {
+        if !self.definition.optimizer.has_ema() {
+            return Err(Error::usage("apply_average", "the model was compiled without a moving average (Tuned::ema)"));
+        }
+        if self.session.layout(EMA).is_err() || (self.steps as usize) < self.definition.optimizer.steps_per_update() {
+            return Err(Error::usage("apply_average", "there is no average before the first update"));
+        }
+        for slot in self.parameter_specs()? {
+            let average = self.session.state(EMA, &slot.name)?;
+            self.session.set_state(PARAMETERS, &slot.name, &average)?;
+        }
+        Ok(())
     }
 
     /// The state in which the parameter or statistic `name` lies.

@@ -49,7 +49,7 @@ fn steps(op: &str, case: &Value, runner: Runner<'_>) -> Result<Vec<Vec<f64>>> {
     let parameters = graph.whole(PARAMETERS)?;
     let gradients = graph.input("gradients", parameters.shape(), DType::F32)?;
     let (clock, schedule) = (rows::clock_at(&graph, 0)?, rows::schedule(&graph, 0, &rates)?);
-    let ctx = UpdateCtx { parameters: parameters.clone(), gradients, clock: clock.clone(), schedule };
+    let ctx = UpdateCtx::new(parameters.clone(), gradients, clock.clone(), schedule)?;
     optimizer(op, attrs).build(&graph, &ctx)?;
     graph.tick(&clock)?;
 

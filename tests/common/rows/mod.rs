@@ -18,37 +18,50 @@ macro_rules! table {
 }
 
 table! {
+    accumulate,
     accuracy,
-    adam,
     adaptive_avg_pool,
+    adaptive_max_pool,
     argmax,
     avg_pool,
+    batch_norm,
     binary,
+    binary_cross_entropy,
+    cast,
     check_finite,
+    clip_norm,
     concat,
     conv,
     copy,
     cross_entropy,
     dropout,
+    ema,
     fill,
     gather,
     gather_batch,
+    group_norm,
     gru,
     lstm,
+    masked_softmax,
     matmul,
+    max_norm,
     max_pool,
+    moving_average,
+    one_hot,
     pad,
+    penalty,
     random,
     record,
     reduce,
     resize,
     rnn,
-    sgd,
+    select,
     slice,
     softmax,
     tick,
     transpose,
     unary,
+    update,
 }
 
 /// How an input's elements are made, from the row's own random stream.
@@ -180,13 +193,23 @@ pub fn schedule(graph: &Graph, base: u32, rates: &[f32]) -> Result<Var> {
 
 /// A whole arena of two slots and the zeros between them. Its numbers are between -1 and 1, or between 0 and 1.
 pub fn arena(graph: &Graph, name: &str, len: usize, positive: bool) -> Result<Var> {
-    let low = if positive { 0.0 } else { -1.0 };
+    arena_in(graph, name, len, if positive { 0.0 } else { -1.0 }, 1.0)
+}
+
+/// Like [`arena`], with numbers between `low` and `high`.
+pub fn arena_in(graph: &Graph, name: &str, len: usize, low: f32, high: f32) -> Result<Var> {
     let mut random = galen::contract::Threefry::new(3, galen::contract::stream_of(name));
     let mut slot = |slot: &str, len: usize| {
-        let values: Vec<f32> = (0..len).map(|_| low + (1.0 - low) * random.uniform()).collect();
+        let values: Vec<f32> = (0..len).map(|_| low + (high - low) * random.uniform()).collect();
         graph.state(name, slot, TensorSpec::f32([len]), Init::Values(values.into()))
     };
     slot("first", 7)?;
     slot("second", len)?;
     graph.whole(name)
+}
+
+/// A table of groups for such an arena: the first slot belongs to the first group, the blocks of the second to all in turn.
+pub fn groups(graph: &Graph, name: &str, len: usize, groups: &[[f32; 2]]) -> Result<Var> {
+    let blocks: Vec<u32> = (0..1 + len.div_ceil(64)).map(|block| (block % groups.len()) as u32).collect();
+    words(graph, name, &galen::contract::blocks::table(groups, &blocks))
 }
