@@ -125,10 +125,9 @@ pub mod prelude {
     pub use crate::data::Dataset;
     pub use crate::engine::Device;
     pub use crate::nn::Activation::{Linear, Relu, Sigmoid, Softmax, Tanh};
-    pub use crate::nn::{
-        AvgPool2d, Block, Conv2d, Dense, Dropout, Flatten, Functional, Input, MaxPool2d, Network, Sequential,
-    };
-    pub use crate::nn::{CategoricalCrossEntropy, MeanSquaredError};
-    pub use crate::optim::{Adam, Sgd};
+    pub use crate::nn::{AvgPool2d, Conv2d, Dense, Dropout, Flatten, MaxPool2d};
+    pub use crate::nn::{BinaryCrossEntropy, CategoricalCrossEntropy, MeanSquaredError};
+    pub use crate::nn::{Block, Functional, Input, Network, Sequential};
+    pub use crate::optim::{Adam, AdamW, Schedule, Sgd, Tuned};
     pub use crate::train::{Compile, Fit, Metric, Model, Setup};
 }

@@ -1,4 +1,4 @@
-//! One step of an optimizer over whole arenas: the rules of [`Rule`], the learning rate and the decay of every group of parameters,
+//! One step of an optimizer over whole arenas: the rules of `Rule`, the learning rate and the decay of every group of parameters,
 //! accumulated gradients.
 //!
 //! Shapes: parameters, state and gradients `[len]`, whole arenas; `len` is a multiple of 64. The formulas stand with the rules.

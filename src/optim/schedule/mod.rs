@@ -129,11 +129,11 @@ pub(super) fn not_negative(owner: &str, what: &str, value: f64) -> Result<()> {
 mod tests {
     use super::*;
 
-    fn goes(schedule: impl Into<Schedule>, expected: &[(usize, f32)]) {
+    fn goes(schedule: impl Into<Schedule>, expected: &[(usize, f64)]) {
         let schedule = schedule.into();
         schedule.check("test").expect("sensible settings");
         for &(step, rate) in expected {
-            let (at, close) = (schedule.at(step), 1e-6 * rate.abs().max(1e-3));
+            let (at, close) = (f64::from(schedule.at(step)), 1e-6 * rate.abs().max(1e-3));
             assert!((at - rate).abs() <= close, "{schedule:?}, step {step}: {at}, expected {rate}");
         }
     }
@@ -206,7 +206,7 @@ mod tests {
         goes(WarmUp::new(4, StepDecay::new(0.8, 3, 0.5)), &[(0, 0.0), (1, 0.2), (4, 0.8), (6, 0.8), (7, 0.4)]);
         // Ten steps: from 0.04 up to 1 in step 2, then down to 0.000004 in step 9.
         let half = 0.04 + 0.96 * 0.5;
-        let down = |part: f64| (4e-6 + (1.0 - 4e-6) * 0.5 * (1.0 + (std::f64::consts::PI * part).cos())) as f32;
+        let down = |part: f64| 4e-6 + (1.0 - 4e-6) * 0.5 * (1.0 + (std::f64::consts::PI * part).cos());
         let cycle = OneCycle::new(1.0, 10);
         goes(
             cycle,
