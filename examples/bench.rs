@@ -68,8 +68,7 @@ fn main() -> Result<()> {
     let data = data(shape)?;
     let device = Device::named(&args.device)?;
     let setup = Setup::on(&device);
-    let mut model =
-        network.compile_on(&setup, Adam::default(), Loss::CATEGORICAL_CROSS_ENTROPY, &[Metric::Accuracy])?;
+    let mut model = network.compile_on(&setup, Adam::default(), CategoricalCrossEntropy::new(), &[Metric::Accuracy])?;
     let before_fit = start.elapsed();
     let fit = |steps: usize| Fit::new().epochs(steps.div_ceil(SEGMENT).max(1)).batch_size(BATCH).verbose(false);
     let warm = model.fit(&data, &fit(args.warmup))?;

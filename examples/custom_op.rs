@@ -119,7 +119,7 @@ fn main() -> anyhow::Result<()> {
     let x = Array2::from_shape_fn((256, 1), |(i, _)| i as f32 / 128.0 - 1.0);
     let y = x.mapv(|x| (3.0 * x).sin());
     let network = Sequential::new([1]).with(Dense::new(24)).with(SoftsignLayer).with(Dense::new(1));
-    let mut model = network.compile_on(&Setup::on(&device), Adam::new(0.02), Loss::MeanSquaredError, &[])?;
+    let mut model = network.compile_on(&Setup::on(&device), Adam::new(0.02), MeanSquaredError::new(), &[])?;
     let history = model.fit(&Dataset::new(x, y)?, &Fit::new().epochs(60).verbose(false))?;
     let losses = history.losses();
     println!("{device}: mean squared error {:.4} after 1 epoch, {:.4} after {}", losses[0], losses[59], losses.len());

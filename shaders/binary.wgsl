@@ -2,6 +2,10 @@
 // Shapes: y [dims]; a and b are walked with strides, 0 along broadcast dimensions. One invocation computes one element.
 // Twin: src/ops/binary.rs.
 #include "index"
+#if MATH
+#include "bits"
+#include "math"
+#end
 
 struct Params {
     dims: array<vec4<u32>, 2>,

@@ -1,12 +1,13 @@
 // gather:       y[e] = table[ids[e]], a row of NaN where ids[e] >= rows
 // gather_grad:  dtable[r] = sum of dy[e] over all e with ids[e] = r, in ascending e
+// With PADDING the id p.padding gives a row of zeros, and its row of dtable is 0.
 // Shapes: table, dtable [rows, width]; ids [n]; y, dy [n, width]. Twin: src/ops/gather.rs.
 //
 // gather_grad_loop: one invocation per element of dtable reads every id: for few ids.
-// gather_grad_block, gather_grad_merge, gather_grad_sum: for many. The positions e are sorted by (ids[e], e), first in blocks of
+// gather_grad_block, _merge, _start, _sum: for many. The positions e are sorted by (ids[e], e), first in blocks of
 //   256 (a workgroup each, each lane counts how many come before its own), then by merging runs two by two (one invocation per
-//   position finds its place by bisection); then one invocation per element of dtable finds its row's positions by bisection. No
-//   atomics: the order of every sum is fixed.
+//   position finds its place by bisection); one invocation per row of dtable finds by bisection where its positions start; then one
+//   per element sums them. No atomics: the order of every sum is fixed.
 #include "index"
 #include "bits"
 
@@ -17,6 +18,7 @@ struct Params {
     // Length of the sorted runs that a merge takes.
     run: u32,
     zero: u32,
+    padding: u32,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
@@ -37,6 +39,9 @@ fn gather(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups
     if (row < p.rows) {
         v = table[row * p.width + i % p.width];
     }
+#if PADDING
+    v = select(v, 0.0, row == p.padding);
+#end
     y[i] = v;
 }
 #end
@@ -59,6 +64,9 @@ fn gather_grad_loop(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_
             sum += dy[e * p.width + column];
         }
     }
+#if PADDING
+    sum = select(sum, 0.0, row == p.padding);
+#end
     dtable[i] = sum;
 }
 #end
@@ -125,20 +133,18 @@ fn gather_grad_merge(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num
     merged[left + own + (low - other)] = order[k];
 }
 #end
-#if KIND == sum
+#if KIND == start
 @group(0) @binding(1) var<storage, read> ids: array<u32>;
-@group(0) @binding(2) var<storage, read> dy: array<f32>;
-@group(0) @binding(3) var<storage, read> order: array<u32>;
-@group(0) @binding(4) var<storage, read_write> dtable: array<f32>;
+@group(0) @binding(2) var<storage, read> order: array<u32>;
+// Row r has the positions from start[r] to start[r + 1] of the order.
+@group(0) @binding(3) var<storage, read_write> start: array<u32>;
 
 @compute @workgroup_size(${GROUP})
-fn gather_grad_sum(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let i = linear_id(gid, groups);
-    if (i >= p.rows * p.width) {
+fn gather_grad_start(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let row = linear_id(gid, groups);
+    if (row > p.rows) {
         return;
     }
-    let row = i / p.width;
-    let column = i % p.width;
     var low = 0u;
     var high = p.n;
     while (low < high) {
@@ -149,13 +155,31 @@ fn gather_grad_sum(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_w
             high = middle;
         }
     }
+    start[row] = low;
+}
+#end
+#if KIND == sum
+@group(0) @binding(1) var<storage, read> dy: array<f32>;
+@group(0) @binding(2) var<storage, read> order: array<u32>;
+@group(0) @binding(3) var<storage, read> start: array<u32>;
+@group(0) @binding(4) var<storage, read_write> dtable: array<f32>;
+
+@compute @workgroup_size(${GROUP})
+fn gather_grad_sum(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let i = linear_id(gid, groups);
+    if (i >= p.rows * p.width) {
+        return;
+    }
+    let row = i / p.width;
+    let column = i % p.width;
+    var end = start[row + 1u];
+#if PADDING
+    // Padding is often most of the ids, and all of it in one row.
+    end = select(end, 0u, row == p.padding);
+#end
     var sum = 0.0;
-    for (var k = low; k < p.n; k++) {
-        let e = order[k];
-        if (ids[e] != row) {
-            break;
-        }
-        sum += dy[e * p.width + column];
+    for (var k = start[row]; k < end; k++) {
+        sum += dy[order[k] * p.width + column];
     }
     dtable[i] = sum;
 }

@@ -13,7 +13,7 @@
 //!
 //! let network = Sequential::new([1]).with(Dense::new(16).activation(Tanh)).with(Dense::new(3).activation(Softmax));
 //! let setup = Setup::on(&Device::cpu()?).seed(7);
-//! let mut model = network.compile_on(&setup, Adam::new(0.05), Loss::CATEGORICAL_CROSS_ENTROPY, &[Metric::Accuracy])?;
+//! let mut model = network.compile_on(&setup, Adam::new(0.05), CategoricalCrossEntropy::new(), &[Metric::Accuracy])?;
 //! model.fit(&data, &Fit::new().epochs(60).batch_size(30).verbose(false))?;
 //! assert!(model.evaluate(&data)?.accuracy() > 0.9);
 //! # Ok::<(), galen::Error>(())
@@ -64,7 +64,7 @@
 //! | layer | modules | may use | crates that may be named there |
 //! |---|---|---|---|
 //! | 0 | `error`, `shape`, `tensor`, `file` | | ndarray, bytemuck |
-//! | 1 | `contract`, `ops`, `graph` | 0, and each other: an op's gradient is made of graph nodes | ndarray and rayon (twins), bytemuck |
+//! | 1 | `contract`, `ops`, `graph` | 0, and each other: an op's gradient is made of graph nodes | ndarray, rayon and libm (twins), bytemuck |
 //! | 2 | `cpu`, `gpu` (never each other) | 0–1 | cpu: rayon · gpu: wgpu, pollster, futures-intrusive |
 //! | 3 | `engine` | 0–2 | |
 //! | 4 | `nn`, `optim` | 0–1 | |
@@ -125,7 +125,10 @@ pub mod prelude {
     pub use crate::data::Dataset;
     pub use crate::engine::Device;
     pub use crate::nn::Activation::{Linear, Relu, Sigmoid, Softmax, Tanh};
-    pub use crate::nn::{AvgPool2d, Conv2d, Dense, Dropout, Flatten, Loss, MaxPool2d, Network, Sequential};
+    pub use crate::nn::{
+        AvgPool2d, Block, Conv2d, Dense, Dropout, Flatten, Functional, Input, MaxPool2d, Network, Sequential,
+    };
+    pub use crate::nn::{CategoricalCrossEntropy, MeanSquaredError};
     pub use crate::optim::{Adagrad, Adam, AdamW, Nadam, RmsProp, Sgd, Tuned};
     pub use crate::train::{Compile, Fit, Metric, Model, Setup};
 }

@@ -1,6 +1,6 @@
 //! Tensors at the public border: ndarray's arrays, of the three element types that Galen knows.
 
-use ndarray::{Array, ArrayD, Dimension, IxDyn};
+use ndarray::{Array, ArrayD, Axis, Dimension, IxDyn};
 
 use crate::error::{Error, Result};
 use crate::shape::{DType, Shape, TensorSpec};
@@ -130,6 +130,18 @@ impl Tensor {
         match self {
             Tensor::F32(x) => Ok(x),
             other => Err(Error::dtype("tensor", "f32", other.spec().to_string())),
+        }
+    }
+
+    /// The rows of these numbers, along the first dimension, in this order.
+    ///
+    /// # Panics
+    /// If a row does not exist.
+    pub(crate) fn select(&self, rows: &[usize]) -> Tensor {
+        match self {
+            Tensor::F32(x) => x.select(Axis(0), rows).into(),
+            Tensor::U32(x) => x.select(Axis(0), rows).into(),
+            Tensor::U8(x) => x.select(Axis(0), rows).into(),
         }
     }
 

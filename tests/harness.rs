@@ -6,7 +6,7 @@ mod common;
 mod softsign;
 
 use common::rows::{Bound, Row, Values};
-use galen::nn::{Dense, Loss, Sequential};
+use galen::nn::{Dense, MeanSquaredError, Sequential};
 use galen::optim::Adam;
 use galen::train::{Compile, Fit, Setup};
 use galen::{Device, Error, Plan, Tensor};
@@ -209,7 +209,7 @@ fn an_op_in_user_code_trains() {
     let losses = |device: &Device| -> galen::Result<Vec<f64>> {
         let network = Sequential::new([2]).with(Dense::new(16)).with(softsign::Activation).with(Dense::new(1));
         let setup = Setup::on(device).seed(4);
-        let mut model = network.compile_on(&setup, Adam::new(0.02), Loss::MeanSquaredError, &[])?;
+        let mut model = network.compile_on(&setup, Adam::new(0.02), MeanSquaredError::new(), &[])?;
         let history = model.fit(&data, &Fit::new().epochs(40).batch_size(16).verbose(false))?;
         Ok(history.losses())
     };

@@ -40,7 +40,7 @@ fn trained(
     batch: usize,
     epochs: usize,
 ) -> Result<Vec<(String, Vec<f64>)>> {
-    let mut model = network().compile_on(&Setup::on(device).seed(3), optimizer, Loss::MeanSquaredError, &[])?;
+    let mut model = network().compile_on(&Setup::on(device).seed(3), optimizer, MeanSquaredError, &[])?;
     if epochs > 0 {
         let fit = Fit::new().epochs(epochs).batch_size(batch).shuffle(false).verbose(false);
         model.fit(&data(), &fit)?;
@@ -106,7 +106,7 @@ fn every_rule_learns() -> Result<()> {
     ];
     for (tuned, share) in rules {
         let name = tuned.name();
-        let mut model = network().compile_on(&Setup::on(&cpu()).seed(3), tuned, Loss::MeanSquaredError, &[])?;
+        let mut model = network().compile_on(&Setup::on(&cpu()).seed(3), tuned, MeanSquaredError, &[])?;
         let before = model.evaluate(&data())?.loss;
         model.fit(&data(), &Fit::new().epochs(20).batch_size(8).verbose(false))?;
         let after = model.evaluate(&data())?.loss;

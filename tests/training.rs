@@ -33,7 +33,7 @@ fn network() -> Sequential {
 }
 
 fn model(setup: &Setup) -> Model {
-    let loss = Loss::CATEGORICAL_CROSS_ENTROPY;
+    let loss = CategoricalCrossEntropy::new();
     network().compile_on(setup, Adam::new(0.01), loss, &[Metric::Accuracy]).expect("a model")
 }
 
@@ -100,7 +100,7 @@ fn odd_samples_are_streamed_like_any_other() {
         let train = |budget: Option<u64>| {
             let network = Sequential::new([7]).with(Dense::new(2).activation(Softmax));
             let setup = Setup::on(&device).memory_budget(budget);
-            let loss = Loss::CATEGORICAL_CROSS_ENTROPY;
+            let loss = CategoricalCrossEntropy::new();
             let mut model = network.compile_on(&setup, Sgd::new(0.1).momentum(0.9), loss, &[]).expect("a model");
             let options = Fit::new().epochs(2).batch_size(3).verbose(false);
             model.prepare(&data, &options).expect("a plan");
@@ -156,7 +156,7 @@ fn a_wish_to_stop_is_heard_during_validation() {
     let (armed, interrupt) = (std::sync::Arc::default(), Interrupt::new());
     let layer = StopAtValidation { armed: std::sync::Arc::clone(&armed), interrupt: interrupt.clone() };
     let network = network().with(layer);
-    let loss = Loss::CATEGORICAL_CROSS_ENTROPY;
+    let loss = CategoricalCrossEntropy::new();
     let mut model = network.compile_on(&Setup::on(&cpu()), Adam::default(), loss, &[]).expect("a model");
     armed.store(true, std::sync::atomic::Ordering::Relaxed);
     let options = fit(5).validation(&bars(64)).interrupt(&interrupt);
@@ -220,7 +220,7 @@ fn the_first_50_losses_of_the_gpu_are_those_of_the_cpu() {
             .with(MaxPool2d::new([2, 2]))
             .with(Flatten)
             .with(Dense::new(10).activation(Softmax));
-        let loss = Loss::CATEGORICAL_CROSS_ENTROPY;
+        let loss = CategoricalCrossEntropy::new();
         let mut model = network.compile_on(&Setup::on(device), Adam::default(), loss, &[]).expect("a model");
         assert_eq!(model.summary().expect("a summary").parameters(), 54_410);
         model.fit(&data, &Fit::new().verbose(false)).expect("a training")
@@ -322,7 +322,8 @@ fn logits_and_softmax_labels_and_one_hot_rows_are_the_same_training() {
     let train = |softmax: bool, data: &Dataset| {
         let last = if softmax { Dense::new(4).activation(Softmax) } else { Dense::new(4) };
         let network = Sequential::new([1, 8, 8]).with(Flatten).with(last);
-        let loss = Loss::CategoricalCrossEntropy { from_logits: !softmax };
+        let plain = CategoricalCrossEntropy::new();
+        let loss = if softmax { plain } else { plain.from_logits() };
         let mut model = network.compile_on(&Setup::on(&cpu()), Adam::default(), loss, &[]).expect("a model");
         model.fit(data, &fit(2)).expect("a training");
         parameters(&mut model)
@@ -343,7 +344,7 @@ fn parameters_go_to_a_file_and_back() {
     assert_eq!(parameters(&mut trained), parameters(&mut fresh));
     let network = Sequential::new([3]).with(Dense::new(2));
     let mut other =
-        network.compile_on(&Setup::on(&cpu()), Sgd::default(), Loss::MeanSquaredError, &[]).expect("a model");
+        network.compile_on(&Setup::on(&cpu()), Sgd::default(), MeanSquaredError::new(), &[]).expect("a model");
     assert!(matches!(other.load(&path), Err(Error::Format { .. })), "another model's file");
     let bytes = std::fs::read(&path).expect("the file");
     std::fs::write(&path, &bytes[..bytes.len() / 2]).expect("half a file");

@@ -62,8 +62,7 @@ pub fn run(name: &str, network: Sequential, channels: bool, options: &Options) -
     };
     say(format!("{}\n", network.summary()?));
     let setup = Setup::on(&device).seed(options.seed).memory_budget(options.memory_budget);
-    let mut model =
-        network.compile_on(&setup, Adam::default(), Loss::CATEGORICAL_CROSS_ENTROPY, &[Metric::Accuracy])?;
+    let mut model = network.compile_on(&setup, Adam::default(), CategoricalCrossEntropy::new(), &[Metric::Accuracy])?;
     let interrupt = Interrupt::on_ctrl_c()?;
     let fit = Fit::new()
         .epochs(options.epochs)

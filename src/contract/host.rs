@@ -12,6 +12,10 @@ pub trait Real: NdFloat + Default + std::iter::Sum + 'static {
     fn of(x: f64) -> Self;
     /// This number as `f64`.
     fn f64(self) -> f64;
+    /// The error function, `2/√π ∫₀ˣ e^(−t²) dt`.
+    fn erf(self) -> Self;
+    /// `1 − erf x`, with all digits of small results.
+    fn erfc(self) -> Self;
 }
 
 impl Real for f32 {
@@ -21,6 +25,12 @@ impl Real for f32 {
     fn f64(self) -> f64 {
         f64::from(self)
     }
+    fn erf(self) -> Self {
+        libm::erff(self)
+    }
+    fn erfc(self) -> Self {
+        libm::erfcf(self)
+    }
 }
 
 impl Real for f64 {
@@ -29,6 +39,12 @@ impl Real for f64 {
     }
     fn f64(self) -> f64 {
         self
+    }
+    fn erf(self) -> Self {
+        libm::erf(self)
+    }
+    fn erfc(self) -> Self {
+        libm::erfc(self)
     }
 }
 

@@ -25,7 +25,7 @@ pub use launch::{Access, Binding, GpuTraits, Kernel, Launch, Launches, Slot, Sou
 pub(crate) use random::StreamKey;
 pub use random::{Threefry, stream_of};
 pub use template::{GROUP_SIZE, expand};
-pub use window::{Padding, Window};
+pub use window::{Padding, Window, lift};
 
 /// The specs of an op's inputs and outputs, in op order.
 #[derive(Clone, Debug)]

@@ -42,6 +42,12 @@ impl StreamKey {
         StreamKey { key: [clock[clock::SEED_LO] ^ stream, clock[clock::SEED_HI]], step: clock[clock::STEP] }
     }
 
+    /// The word of element `i`.
+    #[inline]
+    pub(crate) fn word(&self, i: usize) -> u32 {
+        threefry2x32(self.key, [(i / 2) as u32, self.step])[i % 2]
+    }
+
     /// The words of elements `first .. first + BLOCK`, `first` even: element `i` has word `i % 2` of the counter `(i / 2, step)`.
     #[inline]
     pub(crate) fn block(&self, first: usize) -> [u32; Self::BLOCK] {
@@ -147,6 +153,7 @@ mod tests {
         let pair = |i: u32| threefry2x32([0x89ab_cdef ^ 0xffee_0001, 0x0123_4567], [i, 7]);
         let expected: Vec<u32> = (9..17).flat_map(pair).collect();
         assert_eq!(key.block(18).to_vec(), expected);
+        assert_eq!((18..34).map(|i| key.word(i)).collect::<Vec<_>>(), expected);
     }
 
     #[test]

@@ -18,8 +18,14 @@ const SHARED: &[(&str, &str)] = &[
     ("blocks", include_str!("../../shaders/shared/blocks.wgsl")),
     ("bits", include_str!("../../shaders/shared/bits.wgsl")),
     ("column", include_str!("../../shaders/shared/column.wgsl")),
+    ("math", include_str!("../../shaders/shared/math.wgsl")),
+    ("ratio", include_str!("../../shaders/shared/ratio.wgsl")),
+    ("recurrent", include_str!("../../shaders/shared/recurrent.wgsl")),
     ("threefry", include_str!("../../shaders/shared/threefry.wgsl")),
     ("clock", include_str!("../../shaders/shared/clock.wgsl")),
+    ("rows", include_str!("../../shaders/shared/rows.wgsl")),
+    ("moments", include_str!("../../shaders/shared/moments.wgsl")),
+    ("merged_sums", include_str!("../../shaders/shared/merged_sums.wgsl")),
 ];
 
 type Scope = Vec<(String, String)>;

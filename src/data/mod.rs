@@ -3,4 +3,5 @@
 mod dataset;
 pub mod formats;
 
+pub(crate) use dataset::Column;
 pub use dataset::Dataset;

@@ -1,6 +1,7 @@
 //! Devices and sessions: the one layer that knows both backends.
 
 mod device;
+mod initial;
 mod reference;
 mod session;
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::session::initial_values;
+use super::initial::initial_values;
 use crate::cpu::{Machine, Program, Threads};
 use crate::error::Result;
 use crate::graph::{Graph, Plan, Region, Var};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::device::{Device, Kind};
-use crate::contract::{Threefry, stream_of};
+use super::initial::initial_values;
 use crate::error::{Error, Result};
 use crate::graph::{ArenaSpec, Graph, Init, Place, Plan, Region, SlotSpec, Var};
 use crate::shape::TensorSpec;
@@ -403,23 +403,4 @@ impl Session {
 
 fn foreign() -> Error {
     Error::usage("an executable", "it belongs to another session")
-}
-
-/// The initial content of a slot: a function of the seed and the slot's name, made on the host so that every device starts alike.
-pub(crate) fn initial_values(seed: u64, slot: &SlotSpec) -> Tensor {
-    let mut random = Threefry::new(seed, stream_of(&slot.name));
-    let n = slot.spec.shape.elements();
-    let values: Vec<f32> = match &slot.init {
-        Init::Constant(c) => vec![*c; n],
-        Init::Uniform(low, high) => (0..n).map(|_| low + (high - low) * random.uniform()).collect(),
-        Init::Normal(mean, deviation) => (0..n).map(|_| mean + deviation * random.normal()).collect(),
-        Init::Values(values) => values.to_vec(),
-        Init::Words(words) => return ndarray::Array1::from(words.to_vec()).into(),
-    };
-    let flat = ndarray::Array1::from(values);
-    match slot.spec.dtype {
-        crate::shape::DType::F32 => flat.into(),
-        crate::shape::DType::U32 => flat.mapv(|v| v as u32).into(),
-        crate::shape::DType::U8 => flat.mapv(|v| v as u8).into(),
-    }
 }

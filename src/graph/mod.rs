@@ -69,6 +69,16 @@ impl Node {
     }
 }
 
+/// What a drawing shows of a node.
+pub(crate) struct NodeView {
+    pub(crate) name: String,
+    pub(crate) layer: String,
+    pub(crate) shape: String,
+    pub(crate) inputs: Vec<usize>,
+    pub(crate) is_state: bool,
+    pub(crate) is_view: bool,
+}
+
 /// How a state slot begins.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Init {
@@ -78,6 +88,10 @@ pub enum Init {
     Uniform(f32, f32),
     /// Normal with this mean and standard deviation.
     Normal(f32, f32),
+    /// Normal with this mean and standard deviation, drawn again where it lies more than two of them off.
+    TruncatedNormal(f32, f32),
+    /// As a matrix of its first extent by all others: orthonormal rows, or columns where there are fewer of those, times this.
+    Orthogonal(f32),
     /// Exactly these numbers, row-major.
     Values(Arc<[f32]>),
     /// Exactly these words, row-major; only for `u32` slots, where they are the numbers.
@@ -392,7 +406,20 @@ impl Graph {
         Ok(var.value)
     }
 
-    fn layer(&self) -> String {
+    /// The nodes as somebody outside sees them, in their order.
+    pub(crate) fn forward_nodes(&self) -> Vec<NodeView> {
+        let view = |node: &Node| NodeView {
+            name: node.name().to_owned(),
+            layer: node.layer.clone(),
+            shape: node.outputs.first().map_or(String::new(), |s| s.shape.to_string()),
+            inputs: node.inputs.iter().map(|v| v.node).collect(),
+            is_state: matches!(node.kind, NodeKind::State { .. }),
+            is_view: matches!(node.kind, NodeKind::Reshape),
+        };
+        self.data().nodes.iter().map(view).collect()
+    }
+
+    pub(crate) fn layer(&self) -> String {
         self.data().layers.join("/")
     }
 

@@ -6,26 +6,36 @@ use std::collections::HashMap;
 use super::{Graph, GraphData, Node, NodeKind, Value};
 use crate::ops::Op;
 use crate::ops::binary::BinaryFn;
+use crate::ops::binary_cross_entropy::BinaryCrossEntropy;
+use crate::ops::cross_entropy::CrossEntropy;
 use crate::ops::unary::UnaryFn;
+use crate::shape::Shape;
 
 /// Cross-entropy of softmax's output becomes cross-entropy of softmax's input, which neither overflows nor loses the digits of
-/// small probabilities, and whose gradient is `softmax − target`.
+/// small probabilities, and whose gradient is `softmax − target`; and so does binary cross-entropy of the sigmoid's output.
 pub(super) fn stabilise(graph: &Graph) {
     let mut data = graph.0.borrow_mut();
     for index in 0..data.nodes.len() {
-        let NodeKind::Op(Op::CrossEntropy(loss)) = &data.nodes[index].kind else { continue };
-        if loss.from_logits {
-            continue;
+        let node = &data.nodes[index];
+        let NodeKind::Op(loss) = &node.kind else { continue };
+        let Some(source) = node.inputs.first().map(|scores| &data.nodes[scores.node]) else { continue };
+        let NodeKind::Op(activation) = &source.kind else { continue };
+        let stable = match (loss, activation) {
+            (Op::CrossEntropy(loss), Op::Softmax(softmax)) => {
+                let same = !loss.from_logits && !softmax.log && softmax.axis == loss.axis;
+                same.then(|| Op::CrossEntropy(CrossEntropy { from_logits: true, ..loss.clone() }))
+            }
+            (Op::BinaryCrossEntropy(loss), Op::Unary(unary)) => {
+                let same = !loss.from_logits && unary.function == UnaryFn::Sigmoid;
+                same.then_some(Op::BinaryCrossEntropy(BinaryCrossEntropy { from_logits: true }))
+            }
+            _ => None,
+        };
+        if let Some(stable) = stable {
+            let logits = source.inputs[0];
+            data.nodes[index].kind = NodeKind::Op(stable);
+            data.nodes[index].inputs[0] = logits;
         }
-        let source = &data.nodes[data.nodes[index].inputs[0].node];
-        let NodeKind::Op(Op::Softmax(softmax)) = &source.kind else { continue };
-        if softmax.log || softmax.axis != loss.axis {
-            continue;
-        }
-        let (logits, mut stable) = (source.inputs[0], loss.clone());
-        stable.from_logits = true;
-        data.nodes[index].kind = NodeKind::Op(Op::CrossEntropy(stable));
-        data.nodes[index].inputs[0] = logits;
     }
 }
 
@@ -87,8 +97,8 @@ fn with_bias(data: &GraphData, index: usize, uses: &HashMap<Value, usize>) -> Op
     let shape = &data.spec(product).shape;
     let bias = match op {
         Op::Matmul(m) if !m.relu && inputs.len() == 2 && *data.spec(bias).shape == shape[shape.len() - 1..] => bias,
-        // A bias per channel is added as [channels, 1, 1]; the convolution takes it as [channels].
-        Op::Conv2d(c) if !c.relu && inputs.len() == 2 && *data.spec(bias).shape == [shape[1], 1, 1] => {
+        // A bias per channel is added as [channels, 1, ..]; the convolution takes it as [channels].
+        Op::Conv(c) if !c.relu && inputs.len() == 2 && per_channel(&data.spec(bias).shape, shape) => {
             let node = &data.nodes[bias.node];
             let flat = *node.inputs.first().filter(|_| matches!(node.kind, NodeKind::Reshape))?;
             Some(flat).filter(|v| *data.spec(*v).shape == [shape[1]])?
@@ -98,13 +108,18 @@ fn with_bias(data: &GraphData, index: usize, uses: &HashMap<Value, usize>) -> Op
     Some((op.clone(), vec![inputs[0], inputs[1], bias]))
 }
 
+/// Whether `bias` has one element for each channel of `y` `[batch, channels, spatial..]`, and as many ones as spatial axes.
+fn per_channel(bias: &Shape, y: &Shape) -> bool {
+    bias.len() == y.len() - 1 && bias[0] == y[1] && bias[1..].iter().all(|extent| *extent == 1)
+}
+
 /// The ReLU at `index` as a product or convolution with ReLU, if it is one.
 fn with_relu(data: &GraphData, index: usize, uses: &HashMap<Value, usize>) -> Option<(Op, Vec<Value>)> {
     let (op, inputs) = sole(data, data.nodes[index].inputs[0], index, uses)?;
     let mut op = op.clone();
     match &mut op {
         Op::Matmul(m) if !m.relu => m.relu = true,
-        Op::Conv2d(c) if !c.relu => c.relu = true,
+        Op::Conv(c) if !c.relu => c.relu = true,
         _ => return None,
     }
     Some((op, inputs.to_vec()))
@@ -168,6 +183,23 @@ mod tests {
     fn a_softmax_along_another_axis_stays() -> Result<()> {
         let text = what_runs(true, 2, DType::F32)?;
         assert!(text.contains("softmax_grad"), "{text}");
+        Ok(())
+    }
+
+    #[test]
+    fn sigmoid_and_binary_cross_entropy_become_that_of_logits() -> Result<()> {
+        let what_runs = |with_sigmoid: bool| -> Result<String> {
+            let graph = Graph::new();
+            let logits = graph.input("logits", [4, 3], DType::F32)?;
+            let targets = graph.input("targets", [4, 3], DType::F32)?;
+            let scores = if with_sigmoid { logits.sigmoid()? } else { logits.clone() };
+            let loss = scores.binary_cross_entropy(&targets, !with_sigmoid)?.mean_all()?;
+            let gradient = graph.gradients(&loss, &[logits])?.swap_remove(0);
+            Ok(Plan::new(&graph, &[loss, gradient], Some(&GpuTraits { software: false }))?.describe())
+        };
+        let from_logits = what_runs(false)?;
+        assert!(!from_logits.contains("sigmoid"), "{from_logits}");
+        assert_eq!(what_runs(true)?, from_logits);
         Ok(())
     }
 

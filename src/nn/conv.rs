@@ -2,7 +2,7 @@ use super::{Activation, BuildCtx, Initializer, Layer};
 use crate::contract::Padding;
 use crate::error::{Error, Result};
 use crate::graph::{Init, Var};
-use crate::ops::conv2d::Conv2dOptions;
+use crate::ops::conv::Conv2dOptions;
 
 /// Convolution of images: `[batch, c_in, h, w]` → `[batch, filters, oh, ow]`.
 ///
@@ -12,7 +12,7 @@ pub struct Conv2d {
     filters: usize,
     kernel: [usize; 2],
     stride: [usize; 2],
-    padding: Padding,
+    padding: Padding<2>,
     dilation: [usize; 2],
     groups: usize,
     activation: Activation,
@@ -50,7 +50,7 @@ impl Conv2d {
 
     /// Pads the image.
     #[must_use]
-    pub fn padding(self, padding: Padding) -> Self {
+    pub fn padding(self, padding: Padding<2>) -> Self {
         Conv2d { padding, ..self }
     }
 

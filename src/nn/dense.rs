@@ -1,22 +1,35 @@
-use super::{Activation, BuildCtx, Initializer, Layer};
+use super::{Activation, BuildCtx, Layer, Units, Weights, weight_methods};
 use crate::error::{Error, Result};
-use crate::graph::{Init, Var};
+use crate::graph::Var;
 
 /// `y = activation(x · kernel + bias)`: `[batch, .., n]` → `[batch, .., units]`.
 ///
 /// Parameters: `kernel` `[n, units]`, `bias` `[units]`.
+///
+/// ```
+/// use galen::nn::{Activation::Relu, Dense, Network, Penalty, Sequential};
+///
+/// let layer = Dense::new(10).activation(Relu).kernel_regularizer(Penalty::l2(1e-4));
+/// let summary = Sequential::new([30]).with(layer).summary()?;
+/// assert_eq!(&*summary.outputs[0], [10]);
+/// # Ok::<(), galen::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Dense {
     units: usize,
     activation: Activation,
-    bias: bool,
-    kernel: Initializer,
+    weights: Weights,
 }
 
 impl Dense {
     /// A layer of `units` neurons, with bias and without activation.
     pub fn new(units: usize) -> Self {
-        Dense { units, activation: Activation::Linear, bias: true, kernel: Initializer::default() }
+        Dense { units, activation: Activation::Linear, weights: Weights::default() }
+    }
+
+    /// A part of another layer, which passes on the settings of its own weights.
+    pub(super) fn of(units: usize, weights: &Weights) -> Self {
+        Dense { weights: weights.clone(), ..Dense::new(units) }
     }
 
     /// Applies `activation` to the result.
@@ -25,17 +38,7 @@ impl Dense {
         Dense { activation, ..self }
     }
 
-    /// Leaves the bias out.
-    #[must_use]
-    pub fn without_bias(self) -> Self {
-        Dense { bias: false, ..self }
-    }
-
-    /// How the kernel begins; the bias begins with zeros.
-    #[must_use]
-    pub fn kernel_initializer(self, kernel: Initializer) -> Self {
-        Dense { kernel, ..self }
-    }
+    weight_methods!();
 }
 
 impl Layer for Dense {
@@ -44,7 +47,7 @@ impl Layer for Dense {
     }
 
     fn build(&self, ctx: &BuildCtx, x: &Var) -> Result<Var> {
-        let shape = x.shape();
+        let (shape, graph) = (x.shape(), x.graph());
         if shape.len() < 2 {
             return Err(Error::shape("dense", "[batch, .., n]", shape.to_string()));
         }
@@ -52,16 +55,17 @@ impl Layer for Dense {
             return Err(Error::parameter("dense", "units", "at least 1", self.units));
         }
         let n = shape[shape.len() - 1];
-        let kernel = ctx.parameter(x.graph(), "kernel", [n, self.units], self.kernel.init(n, self.units))?;
+        let kernel = self.weights.kernel(ctx, graph, [n, self.units], [n, self.units], Units::Columns)?;
         // One product of [rows, n] is faster than a batch of small ones.
-        let flat = x.reshape([shape.elements() / n, n])?;
-        let mut y = flat.matmul(&kernel)?;
-        if self.bias {
-            y = y.add(&ctx.parameter(x.graph(), "bias", [self.units], Init::Constant(0.0))?)?;
+        let mut y = x.reshape([shape.elements() / n, n])?.matmul(&kernel)?;
+        if let Some(bias) = self.weights.bias(ctx, graph, [self.units])? {
+            y = y.add(&bias)?;
         }
         let mut out = shape.to_vec();
         out[shape.len() - 1] = self.units;
-        self.activation.apply(&y)?.reshape(out)
+        let y = self.activation.apply(&y)?.reshape(out)?;
+        self.weights.penalise(ctx, &y)?;
+        Ok(y)
     }
 }
 

@@ -1,30 +1,64 @@
 //! Layers, losses and models: sugar over the [graph](crate::graph). Everything here only pushes nodes; nothing runs.
+//!
+//! A [`Layer`] is parameters and a function from one tensor to another; a [`Network`] is what can be trained. [`Sequential`] and
+//! [`Functional`] make networks of layers, [`Block`] makes a layer of layers. What a layer is handed is a [`BuildCtx`]: it names
+//! parameters, and takes what is not a node: penalties, running statistics, the list of layers.
 
 mod activation;
+mod attention;
+mod context;
 mod conv;
 mod dense;
+mod drawing;
+mod embedding;
+mod functional;
 mod init;
+mod layout;
 mod losses;
+mod network;
 mod pooling;
+mod positions;
 mod regularise;
 mod sequential;
 mod summary;
+mod weights;
 
 use std::fmt;
 
-use crate::error::{Error, Result};
-use crate::graph::{Graph, Init, Var};
-use crate::shape::Shape;
+use crate::error::Result;
+use crate::graph::Var;
 
-pub use activation::{Activate, Activation};
+pub use crate::ops::resize::Interpolation;
+pub use crate::optim::{Hold, MaxNorm, Penalty, Units};
+pub use activation::{Activate, Activation, PRelu};
+pub use attention::MultiHeadAttention;
+pub use context::{BuildCtx, Collected, StatisticUpdate};
 pub use conv::Conv2d;
 pub use dense::{Dense, Flatten};
+pub use drawing::Drawing;
+pub use embedding::Embedding;
+pub use functional::Functional;
 pub use init::Initializer;
-pub use losses::Loss;
-pub use pooling::{AvgPool2d, MaxPool2d};
-pub use regularise::Dropout;
-pub use sequential::Sequential;
+pub use layout::{
+    Cropping, Cropping1d, Cropping2d, Cropping3d, Permute, Reshape, UpSampling, UpSampling1d, UpSampling2d,
+    UpSampling3d, ZeroPadding, ZeroPadding1d, ZeroPadding2d, ZeroPadding3d,
+};
+pub use losses::*;
+pub use network::{Input, Network};
+pub(crate) use network::{build, forward};
+pub use pooling::{
+    AdaptiveAvgPool, AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveAvgPool3d, AdaptiveMaxPool, AdaptiveMaxPool1d,
+    AdaptiveMaxPool2d, AdaptiveMaxPool3d, AvgPool, AvgPool1d, AvgPool2d, AvgPool3d, GlobalAvgPool, GlobalMaxPool,
+    MaxPool, MaxPool1d, MaxPool2d, MaxPool3d,
+};
+pub use positions::{ClassToken, FirstInTime, LearnedPositions, MeanOverTime, SinusoidalPositions};
+pub use regularise::{AlphaDropout, Dropout, GaussianDropout, GaussianNoise, SpatialDropout};
+pub use sequential::{Block, Sequential};
 pub use summary::{LayerSummary, Summary};
+pub(crate) use weights::{Weights, weight_methods};
+
+/// The arena that holds what training moves without training it: the running statistics of batch normalisation.
+pub const STATISTICS: &str = "statistics";
 
 /// What the graph is built for. Layers such as [`Dropout`] differ between the two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -35,44 +69,8 @@ pub enum Mode {
     Infer,
 }
 
-/// What a layer may use while it is built.
-#[derive(Clone, Debug)]
-pub struct BuildCtx {
-    /// What the graph is built for.
-    pub mode: Mode,
-    name: String,
-    clock: Option<Var>,
-}
-
-impl BuildCtx {
-    pub(crate) fn new(mode: Mode, name: &str, clock: Option<&Var>) -> Self {
-        BuildCtx { mode, name: name.to_owned(), clock: clock.cloned() }
-    }
-
-    /// The layer's name, unique in its model.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// A trained parameter of this layer, called `<layer>/<name>`.
-    ///
-    /// # Errors
-    /// Where the layer has a parameter of this name and another shape.
-    pub fn parameter(&self, graph: &Graph, name: &str, shape: impl Into<Shape>, init: Init) -> Result<Var> {
-        graph.parameter(&format!("{}/{name}", self.name), shape, init)
-    }
-
-    /// The clock that random layers take their numbers from; there is one in training.
-    ///
-    /// # Errors
-    /// Where the graph has no clock.
-    pub fn clock(&self) -> Result<&Var> {
-        self.clock.as_ref().ok_or_else(|| Error::usage(format!("layer \"{}\"", self.name), "this graph has no clock"))
-    }
-}
-
 /// A layer: parameters and a function from one tensor to another. Write your own by implementing this.
-pub trait Layer: fmt::Debug + Send {
+pub trait Layer: fmt::Debug + Send + Sync {
     /// What layers of this kind are called: `dense`; a model's second one is `dense_1`.
     fn kind(&self) -> &'static str;
 
@@ -81,22 +79,4 @@ pub trait Layer: fmt::Debug + Send {
     /// # Errors
     /// Where the layer cannot take such an input.
     fn build(&self, ctx: &BuildCtx, x: &Var) -> Result<Var>;
-}
-
-/// Anything that can be trained: what it takes, and how its graph is built.
-pub trait Network: fmt::Debug + Send {
-    /// The shape of one sample.
-    fn input_shape(&self) -> &Shape;
-
-    /// Pushes the network's nodes. `x` has the batch as its first dimension; `clock` is there in training.
-    ///
-    /// # Errors
-    /// Where a layer cannot take its input.
-    fn build(&self, x: &Var, mode: Mode, clock: Option<&Var>) -> Result<Var>;
-
-    /// The layers with their output shapes and parameters.
-    ///
-    /// # Errors
-    /// Where a layer cannot take its input.
-    fn summary(&self) -> Result<Summary>;
 }

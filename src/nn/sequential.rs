@@ -1,11 +1,58 @@
-use std::collections::HashMap;
-
-use super::{BuildCtx, Layer, LayerSummary, Mode, Network, Summary};
+use super::{BuildCtx, Input, Layer, Network};
 use crate::error::{Error, Result};
-use crate::graph::{Graph, PARAMETERS, Var};
-use crate::shape::{DType, Shape};
+use crate::graph::Var;
 
-/// Layers one after another.
+/// Layers one after another: a layer itself, to be used inside another model.
+///
+/// ```
+/// use galen::nn::{Activation::Relu, Block, Dense, Network, Sequential};
+///
+/// let encoder = Block::new().with(Dense::new(16).activation(Relu)).with(Dense::new(4));
+/// let model = Sequential::new([8]).named("encoder", encoder).with(Dense::new(2));
+/// assert_eq!(model.summary()?.layers[0].name, "encoder");
+/// assert_eq!(model.summary()?.parameters(), 144 + 68 + 10);
+/// # Ok::<(), galen::Error>(())
+/// ```
+#[derive(Debug, Default)]
+pub struct Block {
+    layers: Vec<(Option<String>, Box<dyn Layer>)>,
+}
+
+impl Block {
+    /// No layers yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a layer at the end; it is named after its kind.
+    #[must_use]
+    pub fn with(mut self, layer: impl Layer + 'static) -> Self {
+        self.layers.push((None, Box::new(layer)));
+        self
+    }
+
+    /// Adds a layer at the end under a name of its own.
+    #[must_use]
+    pub fn named(mut self, name: impl Into<String>, layer: impl Layer + 'static) -> Self {
+        self.layers.push((Some(name.into()), Box::new(layer)));
+        self
+    }
+}
+
+impl Layer for Block {
+    fn kind(&self) -> &'static str {
+        "block"
+    }
+
+    fn build(&self, ctx: &BuildCtx, x: &Var) -> Result<Var> {
+        self.layers.iter().try_fold(x.clone(), |x, (name, layer)| match name {
+            Some(name) => ctx.named(name, layer.as_ref(), &x),
+            None => ctx.layer(layer.as_ref(), &x),
+        })
+    }
+}
+
+/// A network of layers one after another.
 ///
 /// ```
 /// use galen::nn::{Activation::*, Dense, Network, Sequential};
@@ -16,66 +63,38 @@ use crate::shape::{DType, Shape};
 /// ```
 #[derive(Debug)]
 pub struct Sequential {
-    input: Shape,
-    layers: Vec<(String, Box<dyn Layer>)>,
-    counts: HashMap<&'static str, usize>,
+    input: Input,
+    layers: Block,
 }
 
 impl Sequential {
-    /// A model without layers yet; `input` is the shape of one sample (without the batch), channels first.
-    pub fn new(input: impl Into<Shape>) -> Self {
-        Sequential { input: input.into(), layers: Vec::new(), counts: HashMap::new() }
+    /// A model without layers yet; `input` is the shape of one sample (without the batch), channels first, or an [`Input`].
+    pub fn new(input: impl Into<Input>) -> Self {
+        Sequential { input: input.into(), layers: Block::new() }
     }
 
-    /// Adds a layer at the end.
+    /// Adds a layer at the end; it is named after its kind: the second `dense` is `dense_1`.
     #[must_use]
-    pub fn with(mut self, layer: impl Layer + 'static) -> Self {
-        let count = self.counts.entry(layer.kind()).or_default();
-        let name = if *count == 0 { layer.kind().to_owned() } else { format!("{}_{count}", layer.kind()) };
-        *count += 1;
-        self.layers.push((name, Box::new(layer)));
-        self
+    pub fn with(self, layer: impl Layer + 'static) -> Self {
+        Sequential { layers: self.layers.with(layer), ..self }
     }
 
-    fn step(&self, (name, layer): &(String, Box<dyn Layer>), x: &Var, mode: Mode, clock: Option<&Var>) -> Result<Var> {
-        x.graph().in_layer(name, || layer.build(&BuildCtx::new(mode, name, clock), x))
+    /// Adds a layer at the end under a name of its own.
+    #[must_use]
+    pub fn named(self, name: impl Into<String>, layer: impl Layer + 'static) -> Self {
+        Sequential { layers: self.layers.named(name, layer), ..self }
     }
 }
 
 impl Network for Sequential {
-    fn input_shape(&self) -> &Shape {
-        &self.input
+    fn inputs(&self) -> Vec<Input> {
+        vec![self.input.clone()]
     }
 
-    fn build(&self, x: &Var, mode: Mode, clock: Option<&Var>) -> Result<Var> {
-        if self.layers.is_empty() {
+    fn build(&self, ctx: &BuildCtx, inputs: &[Var]) -> Result<Vec<Var>> {
+        if self.layers.layers.is_empty() {
             return Err(Error::usage("a sequential model", "it has no layers"));
         }
-        if x.shape().get(1..) != Some(&*self.input) {
-            let expected = format!("[batch, ..] with samples of {}", self.input);
-            return Err(Error::shape("model input", expected, x.shape().to_string()));
-        }
-        self.layers.iter().try_fold(x.clone(), |x, layer| self.step(layer, &x, mode, clock))
-    }
-
-    fn summary(&self) -> Result<Summary> {
-        let graph = Graph::new();
-        let mut shape = vec![1];
-        shape.extend_from_slice(&self.input);
-        let mut x = graph.input("x", shape, DType::F32)?;
-        let mut layers = Vec::new();
-        for layer in &self.layers {
-            let before: usize = graph.slots(PARAMETERS).iter().map(|s| s.spec.shape.elements()).sum();
-            x = self.step(layer, &x, Mode::Infer, None)?;
-            let after: usize = graph.slots(PARAMETERS).iter().map(|s| s.spec.shape.elements()).sum();
-            let output = Shape::from(&x.shape()[1..]);
-            layers.push(LayerSummary {
-                name: layer.0.clone(),
-                kind: layer.1.kind(),
-                output,
-                parameters: after - before,
-            });
-        }
-        Ok(Summary { input: self.input.clone(), layers })
+        Ok(vec![self.layers.build(ctx, &inputs[0])?])
     }
 }

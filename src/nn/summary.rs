@@ -1,33 +1,47 @@
 use std::fmt;
 
+use super::Input;
 use crate::shape::Shape;
 
 /// One layer of a [`Summary`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct LayerSummary {
-    /// Its name in the model.
+    /// Its name in the model: `encoder/conv2d_1`.
     pub name: String,
     /// Its kind.
     pub kind: &'static str,
-    /// The shape of its output for one sample.
-    pub output: Shape,
-    /// How many numbers it trains.
+    /// How many blocks it lies in.
+    pub depth: usize,
+    /// The shape of its output, the batch of 1 included; none where it gives no single tensor.
+    pub output: Option<Shape>,
+    /// How many numbers it trains, those of the layers inside it included. A shared layer's count where they were built first.
     pub parameters: usize,
+    /// How many numbers it keeps without training them: running statistics.
+    pub statistics: usize,
 }
 
 /// A model as a table; `Display` prints it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Summary {
-    /// The shape of one sample.
-    pub input: Shape,
-    /// The layers, in order.
+    /// What it takes.
+    pub inputs: Vec<Input>,
+    /// The layers, in the order in which they are built, blocks before what is in them.
     pub layers: Vec<LayerSummary>,
+    /// The shapes of its outputs for one sample.
+    pub outputs: Vec<Shape>,
+    pub(super) trained: usize,
+    pub(super) kept: usize,
 }
 
 impl Summary {
     /// How many numbers the model trains.
     pub fn parameters(&self) -> usize {
-        self.layers.iter().map(|l| l.parameters).sum()
+        self.trained
+    }
+
+    /// How many numbers the model keeps without training them.
+    pub fn statistics(&self) -> usize {
+        self.kept
     }
 }
 
@@ -44,15 +58,25 @@ pub(crate) fn thousands(n: usize) -> String {
     out
 }
 
+/// `[batch, 3, 28, 28]`, of the shape of one sample.
+fn with_batch(sample: &[usize]) -> String {
+    let dims: Vec<String> = std::iter::once("batch".to_owned()).chain(sample.iter().map(usize::to_string)).collect();
+    format!("[{}]", dims.join(", "))
+}
+
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let batch = |shape: &Shape| {
-            let dims: Vec<String> =
-                std::iter::once("batch".to_owned()).chain(shape.iter().map(usize::to_string)).collect();
-            format!("[{}]", dims.join(", "))
-        };
-        let mut rows = vec![("input".to_owned(), batch(&self.input), String::new())];
-        rows.extend(self.layers.iter().map(|l| (l.name.clone(), batch(&l.output), thousands(l.parameters))));
+        let mut rows = Vec::new();
+        for (i, input) in self.inputs.iter().enumerate() {
+            let name = if self.inputs.len() == 1 { "input".to_owned() } else { format!("input {}", input.label(i)) };
+            rows.push((name, with_batch(&input.shape), String::new()));
+        }
+        for layer in &self.layers {
+            let own = layer.name.rsplit('/').next().unwrap_or_default();
+            let shape = layer.output.as_ref().map_or(String::new(), |s| with_batch(s.get(1..).unwrap_or_default()));
+            let count = thousands(layer.parameters + layer.statistics);
+            rows.push((format!("{}{own}", "  ".repeat(layer.depth)), shape, count));
+        }
         let width = |title: &str, cell: fn(&(String, String, String)) -> &String| {
             rows.iter().map(|r| cell(r).chars().count()).max().unwrap_or(0).max(title.len())
         };
@@ -63,6 +87,10 @@ impl fmt::Display for Summary {
             writeln!(f, "{name:a$}  {shape:b$}  {parameters:>c$}")?;
         }
         writeln!(f, "{}", "─".repeat(a + b + c + 4))?;
-        write!(f, "{} parameters", thousands(self.parameters()))
+        write!(f, "{} parameters", thousands(self.parameters()))?;
+        match self.statistics() {
+            0 => Ok(()),
+            n => write!(f, ", {} running statistics", thousands(n)),
+        }
     }
 }

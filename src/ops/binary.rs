@@ -3,7 +3,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use super::{arity, expect_dtype, indices};
-use crate::contract::{CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, grid, stem};
+use crate::contract::{CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, grid, parallel_chunks, parallel_rows, stem};
 use crate::error::{Error, Result};
 use crate::graph::{Grad, GradientCtx, Var};
 use crate::shape::{DType, Shape, TensorSpec};
@@ -23,10 +23,20 @@ pub enum BinaryFn {
     Maximum,
     /// The smaller one; where they are equal, `a`.
     Minimum,
+    /// `aᵇ`; of a negative `a` only where `b` is whole.
+    Pow,
+    /// 1 where `a > b`, else 0.
+    Greater,
     /// 1 where `a ≥ b`, else 0.
     GreaterEqual,
+    /// 1 where `a < b`, else 0.
+    Less,
+    /// 1 where `a ≤ b`, else 0.
+    LessEqual,
     /// 1 where `a = b`, else 0.
     Equal,
+    /// 1 where `a ≠ b`, else 0.
+    NotEqual,
 }
 
 impl BinaryFn {
@@ -38,8 +48,13 @@ impl BinaryFn {
             BinaryFn::Div => "div",
             BinaryFn::Maximum => "maximum",
             BinaryFn::Minimum => "minimum",
+            BinaryFn::Pow => "pow",
+            BinaryFn::Greater => "greater",
             BinaryFn::GreaterEqual => "greater_equal",
+            BinaryFn::Less => "less",
+            BinaryFn::LessEqual => "less_equal",
             BinaryFn::Equal => "equal",
+            BinaryFn::NotEqual => "not_equal",
         }
     }
 
@@ -51,9 +66,19 @@ impl BinaryFn {
             BinaryFn::Div => "a / b",
             BinaryFn::Maximum => "select(a, b, b > a)",
             BinaryFn::Minimum => "select(a, b, b < a)",
+            BinaryFn::Pow => "select(power(a, b), not_a_number(a), is_nan_bits(a) || is_nan_bits(b))",
+            BinaryFn::Greater => "select(0.0, 1.0, a > b)",
             BinaryFn::GreaterEqual => "select(0.0, 1.0, a >= b)",
+            BinaryFn::Less => "select(0.0, 1.0, a < b)",
+            BinaryFn::LessEqual => "select(0.0, 1.0, a <= b)",
             BinaryFn::Equal => "select(0.0, 1.0, a == b)",
+            BinaryFn::NotEqual => "select(1.0, 0.0, a == b)",
         }
+    }
+
+    fn is_comparison(self) -> bool {
+        use BinaryFn::{Equal, Greater, GreaterEqual, Less, LessEqual, NotEqual};
+        matches!(self, Greater | GreaterEqual | Less | LessEqual | Equal | NotEqual)
     }
 
     #[inline(always)]
@@ -66,8 +91,14 @@ impl BinaryFn {
             BinaryFn::Div => a / b,
             BinaryFn::Maximum => if b > a { b } else { a },
             BinaryFn::Minimum => if b < a { b } else { a },
+            BinaryFn::Pow if a.is_nan() || b.is_nan() => T::nan(),
+            BinaryFn::Pow => a.powf(b),
+            BinaryFn::Greater => truth(a > b),
             BinaryFn::GreaterEqual => truth(a >= b),
+            BinaryFn::Less => truth(a < b),
+            BinaryFn::LessEqual => truth(a <= b),
             BinaryFn::Equal => truth(a == b),
+            BinaryFn::NotEqual => truth(a != b),
         }
     }
 }
@@ -90,41 +121,70 @@ struct Params {
     pad: [u32; 2],
 }
 
-/// How two tensors are walked to give a third: neighbouring dimensions that both tensors walk alike are merged.
-struct Walk {
-    dims: Vec<usize>,
-    a: Vec<usize>,
-    b: Vec<usize>,
+/// How tensors are walked to give one that they broadcast to: neighbouring dimensions that all of them walk alike are merged.
+pub(super) struct Walk<const N: usize> {
+    /// The merged extents; at least one.
+    pub(super) dims: Vec<usize>,
+    /// The strides of each tensor, 0 where it is broadcast; along the last merged dimension 0 or 1.
+    pub(super) strides: [Vec<usize>; N],
 }
 
-impl Walk {
-    fn new(a: &Shape, b: &Shape, y: &Shape) -> Self {
-        let (sa, sb) = (a.broadcast_strides(y), b.broadcast_strides(y));
-        let mut walk = Walk { dims: Vec::new(), a: Vec::new(), b: Vec::new() };
+impl<const N: usize> Walk<N> {
+    pub(super) fn new(tensors: [&Shape; N], y: &Shape) -> Self {
+        let own = tensors.map(|shape| shape.broadcast_strides(y));
+        let mut walk = Walk { dims: Vec::new(), strides: std::array::from_fn(|_| Vec::new()) };
         for axis in (0..y.len()).filter(|&axis| y[axis] != 1) {
             let d = y[axis];
-            match (walk.dims.last_mut(), walk.a.last_mut(), walk.b.last_mut()) {
-                (Some(dims), Some(wa), Some(wb)) if *wa == sa[axis] * d && *wb == sb[axis] * d => {
-                    (*dims, *wa, *wb) = (*dims * d, sa[axis], sb[axis]);
-                }
-                _ => {
-                    walk.dims.push(d);
-                    walk.a.push(sa[axis]);
-                    walk.b.push(sb[axis]);
-                }
+            let alike = |(walked, own): (&Vec<usize>, &Vec<usize>)| walked.last() == Some(&(own[axis] * d));
+            let merged = !walk.dims.is_empty() && walk.strides.iter().zip(&own).all(alike);
+            match walk.dims.last_mut() {
+                Some(last) if merged => *last *= d,
+                _ => walk.dims.push(d),
+            }
+            for (walked, own) in walk.strides.iter_mut().zip(&own) {
+                walked.truncate(walk.dims.len() - 1);
+                walked.push(own[axis]);
             }
         }
         if walk.dims.is_empty() {
-            (walk.dims, walk.a, walk.b) = (vec![1], vec![0], vec![0]);
+            walk.dims.push(1);
+            walk.strides.iter_mut().for_each(|strides| strides.push(0));
         }
         walk
     }
 
+    /// Where row `index` of the last merged dimension begins in each tensor.
+    #[inline]
+    pub(super) fn row(&self, index: usize) -> [usize; N] {
+        let (mut rest, mut starts) = (index, [0; N]);
+        for axis in (0..self.dims.len() - 1).rev() {
+            let at = rest % self.dims[axis];
+            rest /= self.dims[axis];
+            for (start, strides) in starts.iter_mut().zip(&self.strides) {
+                *start += at * strides[axis];
+            }
+        }
+        starts
+    }
+
+    /// The elements of a row, and each tensor's stride in it.
+    pub(super) fn last(&self) -> (usize, [usize; N]) {
+        let last = self.dims.len() - 1;
+        (self.dims[last], self.strides.each_ref().map(|strides| strides[last]))
+    }
+
+    /// Whether no tensor is broadcast.
+    pub(super) fn is_flat(&self) -> bool {
+        self.dims.len() == 1 && self.last().1 == [1; N]
+    }
+}
+
+impl Walk<2> {
     fn params(&self) -> Params {
         Params {
             dims: indices(&self.dims, 1),
-            a_strides: indices(&self.a, 0),
-            b_strides: indices(&self.b, 0),
+            a_strides: indices(&self.strides[0], 0),
+            b_strides: indices(&self.strides[1], 0),
             n: self.dims.iter().product::<usize>() as u32,
             rank: self.dims.len() as u32,
             pad: [0; 2],
@@ -150,13 +210,14 @@ impl OpDef for Binary {
     }
 
     fn gpu(&self, io: &Io, _gpu: &GpuTraits) -> Launches {
-        let walk = Walk::new(&io.inputs[0].shape, &io.inputs[1].shape, &io.outputs[0].shape);
+        let walk = Walk::new([&io.inputs[0].shape, &io.inputs[1].shape], &io.outputs[0].shape);
         let kernel = Kernel::of::<Self>("binary").define("F", self.function.wgsl()).define("RANK", walk.dims.len());
+        let kernel = kernel.define("MATH", u32::from(self.function == BinaryFn::Pow));
         Launch::new(kernel, &walk.params(), grid(io.outputs[0].shape.elements())).bind_all(io).into()
     }
 
     fn cpu<T: Real>(&self, mut call: CpuCall<'_, T>) {
-        let walk = Walk::new(&call.io.inputs[0].shape, &call.io.inputs[1].shape, &call.io.outputs[0].shape);
+        let walk = Walk::new([&call.io.inputs[0].shape, &call.io.inputs[1].shape], &call.io.outputs[0].shape);
         let (a, b, y) = (call.x[0].f(), call.x[1].f(), call.y[0].f_mut());
         // One arm per function, so that the inner loop knows it.
         match self.function {
@@ -170,10 +231,13 @@ impl OpDef for Binary {
     fn gradient(&self, ctx: &GradientCtx) -> Result<Vec<Grad>> {
         let (a, b, y, dy) = (ctx.input(0), ctx.input(1), ctx.output(0), ctx.dy()?);
         let (sa, sb) = (a.shape(), b.shape());
+        let zero = || ctx.graph().fill(Shape::default(), 0.0);
         let grad_a = || match self.function {
             BinaryFn::Add | BinaryFn::Sub => dy.sum_to(&sa),
             BinaryFn::Mul => dy.mul(b)?.sum_to(&sa),
             BinaryFn::Div => dy.div(b)?.sum_to(&sa),
+            // Where b is 0 the power below may be infinite.
+            BinaryFn::Pow => b.select(&dy.mul(b)?.mul(&a.pow(&b.shift(-1.0)?)?)?, &zero()?)?.sum_to(&sa),
             BinaryFn::Maximum => dy.mul(&a.greater_equal(b)?)?.sum_to(&sa),
             _ => dy.mul(&b.greater_equal(a)?)?.sum_to(&sa),
         };
@@ -182,10 +246,11 @@ impl OpDef for Binary {
             BinaryFn::Sub => dy.neg()?.sum_to(&sb),
             BinaryFn::Mul => dy.mul(a)?.sum_to(&sb),
             BinaryFn::Div => dy.mul(y)?.div(b)?.neg()?.sum_to(&sb),
+            BinaryFn::Pow => a.greater(&zero()?)?.select(&dy.mul(y)?.mul(&a.log()?)?, &zero()?)?.sum_to(&sb),
             BinaryFn::Maximum => dy.sub(&dy.mul(&a.greater_equal(b)?)?)?.sum_to(&sb),
             _ => dy.sub(&dy.mul(&b.greater_equal(a)?)?)?.sum_to(&sb),
         };
-        if matches!(self.function, BinaryFn::GreaterEqual | BinaryFn::Equal) {
+        if self.function.is_comparison() {
             return Ok(vec![Grad::NotDifferentiable, Grad::NotDifferentiable]);
         }
         Ok(vec![ctx.wanted(0, grad_a)?, ctx.wanted(1, grad_b)?])
@@ -193,30 +258,23 @@ impl OpDef for Binary {
 }
 
 /// Runs `f` over the output, one row of the last merged dimension at a time.
-fn rows<T: Real>(walk: &Walk, a: &[T], b: &[T], y: &mut [T], f: impl Fn(T, T) -> T + Send + Sync) {
-    let last = walk.dims.len() - 1;
-    let (width, sa, sb) = (walk.dims[last], walk.a[last], walk.b[last]);
+fn rows<T: Real>(walk: &Walk<2>, a: &[T], b: &[T], y: &mut [T], f: impl Fn(T, T) -> T + Send + Sync) {
+    let (width, strides) = walk.last();
     let row = |index: usize, y: &mut [T]| {
-        let (mut rest, mut ia, mut ib) = (index, 0, 0);
-        for axis in (0..last).rev() {
-            let at = rest % walk.dims[axis];
-            rest /= walk.dims[axis];
-            ia += at * walk.a[axis];
-            ib += at * walk.b[axis];
-        }
-        match (sa, sb) {
-            (0, 0) => y.fill(f(a[ia], b[ib])),
-            (0, _) => y.iter_mut().zip(&b[ib..]).for_each(|(y, b)| *y = f(a[ia], *b)),
-            (_, 0) => y.iter_mut().zip(&a[ia..]).for_each(|(y, a)| *y = f(*a, b[ib])),
+        let [ia, ib] = walk.row(index);
+        match strides {
+            [0, 0] => y.fill(f(a[ia], b[ib])),
+            [0, _] => y.iter_mut().zip(&b[ib..]).for_each(|(y, b)| *y = f(a[ia], *b)),
+            [_, 0] => y.iter_mut().zip(&a[ia..]).for_each(|(y, a)| *y = f(*a, b[ib])),
             _ => y.iter_mut().zip(&a[ia..]).zip(&b[ib..]).for_each(|((y, a), b)| *y = f(*a, *b)),
         }
     };
-    if walk.dims.len() == 1 && (sa, sb) == (1, 1) {
-        return crate::contract::parallel_chunks(y, |start, y| {
+    if walk.is_flat() {
+        return parallel_chunks(y, |start, y| {
             y.iter_mut().zip(&a[start..]).zip(&b[start..]).for_each(|((y, a), b)| *y = f(*a, *b));
         });
     }
-    crate::contract::parallel_rows(y, width, row);
+    parallel_rows(y, width, row);
 }
 
 macro_rules! methods {
@@ -246,8 +304,19 @@ methods! {
     maximum: Maximum;
     /// The smaller of two, with NumPy's broadcasting. Where they are equal the gradient goes to the first.
     minimum: Minimum;
+    /// `aᵇ`, with NumPy's broadcasting. Of a negative `a` it is NaN unless `b` is a whole number; `a⁰` is 1. The gradient with
+    /// respect to `b` is taken as 0 where `a` is not positive, as TensorFlow does.
+    pow: Pow;
+    /// 1 where `a > b`, else 0; has no gradient.
+    greater: Greater;
     /// 1 where `a ≥ b`, else 0; has no gradient.
     greater_equal: GreaterEqual;
+    /// 1 where `a < b`, else 0; has no gradient.
+    less: Less;
+    /// 1 where `a ≤ b`, else 0; has no gradient.
+    less_equal: LessEqual;
     /// 1 where `a = b`, else 0; has no gradient.
     equal: Equal;
+    /// 1 where `a ≠ b`, else 0; has no gradient.
+    not_equal: NotEqual;
 }

@@ -1,6 +1,10 @@
 //! Rows of a table by their indices (embeddings, class weights), and the gradient that adds rows back.
 //!
 //! `y[e] = table[ids[e]]`; `dtable[r] = Σ dy[e]` over all `e` with `ids[e] = r`, always in ascending `e`, so that a sum has one value.
+//! An id that stands for padding gives a row of zeros, and its row of the table no gradient.
+//!
+//! The gradient costs `n · log² n` for sorting `n` ids, `rows · log n` for finding each row's, and `(rows + n) · width` for the sums:
+//! never `rows · n`, so that a vocabulary may be large.
 
 use bytemuck::{Pod, Zeroable};
 use rayon::prelude::*;
@@ -15,14 +19,19 @@ use crate::shape::{DType, TensorSpec};
 
 /// Rows of a table: table `f32` `[rows, ..]`, ids `u32` of any shape, y `f32` `[ids.., ..]`. An id that is not below `rows` gives a
 /// row of NaN.
-#[derive(Clone, Debug)]
-pub struct Gather;
+#[derive(Clone, Debug, Default)]
+pub struct Gather {
+    /// This id gives a row of zeros, whatever the table holds.
+    pub padding: Option<u32>,
+}
 
 /// The gradient with respect to the table `[rows, ..]`, from ids and `dy` `[ids.., ..]`. Ids out of range add nothing.
 #[derive(Clone, Debug)]
 pub struct GatherGrad {
     /// Rows of the table.
     pub rows: usize,
+    /// As in the gathering: what this id adds is left out.
+    pub padding: Option<u32>,
 }
 
 #[repr(C)]
@@ -34,6 +43,15 @@ struct Params {
     run: u32,
     /// Always 0, which no compiler knows.
     zero: u32,
+    padding: u32,
+    pad: [u32; 2],
+}
+
+impl Params {
+    fn new(n: usize, rows: usize, width: usize, padding: Option<u32>) -> Self {
+        let (n, rows, width) = (n as u32, rows as u32, width as u32);
+        Params { n, rows, width, run: 0, zero: 0, padding: padding.unwrap_or(0), pad: [0; 2] }
+    }
 }
 
 /// Ids up to which every element of the gradient reads all of them; more are sorted first.
@@ -41,8 +59,8 @@ const LOOP: usize = 64;
 /// Ids that one workgroup sorts.
 const SORTED: usize = 256;
 
-fn kernel(entry: &'static str, kind: &str) -> Kernel {
-    Kernel::of::<Gather>(entry).define("KIND", kind)
+fn kernel(entry: &'static str, kind: &str, padding: Option<u32>) -> Kernel {
+    Kernel::of::<Gather>(entry).define("KIND", kind).define("PADDING", u32::from(padding.is_some()))
 }
 
 impl OpDef for Gather {
@@ -61,8 +79,8 @@ impl OpDef for Gather {
     fn gpu(&self, io: &Io, _gpu: &GpuTraits) -> Launches {
         let (rows, n) = (io.inputs[0].shape[0], io.inputs[1].shape.elements());
         let width = io.inputs[0].shape.elements() / rows;
-        let params = Params { n: n as u32, rows: rows as u32, width: width as u32, run: 0, zero: 0 };
-        Launch::new(kernel("gather", "gather"), &params, grid(n * width)).bind_all(io).into()
+        let params = Params::new(n, rows, width, self.padding);
+        Launch::new(kernel("gather", "gather", self.padding), &params, grid(n * width)).bind_all(io).into()
     }
 
     fn cpu<T: Real>(&self, mut call: CpuCall<'_, T>) {
@@ -71,7 +89,9 @@ impl OpDef for Gather {
         let width = table.len() / rows;
         parallel_rows(call.y[0].f_mut(), width, |e, y| {
             let row = ids[e] as usize;
-            if row < rows {
+            if self.padding == Some(ids[e]) {
+                y.fill(T::zero());
+            } else if row < rows {
                 y.copy_from_slice(&table[row * width..][..width]);
             } else {
                 y.fill(T::nan());
@@ -81,8 +101,8 @@ impl OpDef for Gather {
 
     fn gradient(&self, ctx: &GradientCtx) -> Result<Vec<Grad>> {
         let (table, ids) = (ctx.input(0), ctx.input(1));
-        let dtable = || ctx.graph().push1(GatherGrad { rows: table.shape()[0] }, &[ids, ctx.dy()?]);
-        Ok(vec![ctx.wanted(0, dtable)?, Grad::NotDifferentiable])
+        let grad = GatherGrad { rows: table.shape()[0], padding: self.padding };
+        Ok(vec![ctx.wanted(0, || ctx.graph().push1(grad, &[ids, ctx.dy()?]))?, Grad::NotDifferentiable])
     }
 }
 
@@ -109,24 +129,28 @@ impl OpDef for GatherGrad {
     fn gpu(&self, io: &Io, _gpu: &GpuTraits) -> Launches {
         let (n, out) = (io.inputs[0].shape.elements(), io.outputs[0].shape.elements());
         let width = out / self.rows;
-        let params =
-            |run: usize| Params { n: n as u32, rows: self.rows as u32, width: width as u32, run: run as u32, zero: 0 };
+        let params = Params::new(n, self.rows, width, self.padding);
         if n <= LOOP {
-            return Launch::new(kernel("gather_grad_loop", "loop"), &params(0), grid(out)).bind_all(io).into();
+            let kernel = kernel("gather_grad_loop", "loop", self.padding);
+            return Launch::new(kernel, &params, grid(out)).bind_all(io).into();
         }
         let blocks = grid(n.div_ceil(SORTED) * GROUP_SIZE);
-        let sort = Launch::new(kernel("gather_grad_block", "block"), &params(0), blocks);
-        let mut list = vec![sort.read(Slot::Input(0)).write(Slot::Temp(0))];
-        let (mut run, mut sorted) = (SORTED, 0);
+        let sort = Launch::new(kernel("gather_grad_block", "block", None), &params, blocks);
+        let mut list = vec![sort.read(Slot::Input(0)).write(Slot::Temp(1))];
+        let (mut run, mut sorted, mut other) = (SORTED, 1, 2);
         while run < n {
-            let merge = Launch::new(kernel("gather_grad_merge", "merge"), &params(run), grid(n));
-            list.push(merge.read(Slot::Input(0)).read(Slot::Temp(sorted)).write(Slot::Temp(1 - sorted)));
-            (run, sorted) = (run * 2, 1 - sorted);
+            let merge = Launch::new(kernel("gather_grad_merge", "merge", None), &Params { run: run as u32, ..params }, grid(n));
+            list.push(merge.read(Slot::Input(0)).read(Slot::Temp(sorted)).write(Slot::Temp(other)));
+            (run, sorted, other) = (run * 2, other, sorted);
         }
-        let sum = Launch::new(kernel("gather_grad_sum", "sum"), &params(0), grid(out));
-        list.push(sum.read(Slot::Input(0)).read(Slot::Input(1)).read(Slot::Temp(sorted)).write(Slot::Output(0)));
+        let start = Launch::new(kernel("gather_grad_start", "start", None), &params, grid(self.rows + 1));
+        list.push(start.read(Slot::Input(0)).read(Slot::Temp(sorted)).write(Slot::Temp(0)));
+        let sum = Launch::new(kernel("gather_grad_sum", "sum", self.padding), &params, grid(out));
+        list.push(sum.read(Slot::Input(1)).read(Slot::Temp(sorted)).read(Slot::Temp(0)).write(Slot::Output(0)));
         // One block needs no merge and so no second order.
-        Launches { list, temps: vec![TensorSpec::u32([n]); if n > SORTED { 2 } else { 1 }] }
+        let mut temps = vec![TensorSpec::u32([n]); if n > SORTED { 3 } else { 2 }];
+        temps[0] = TensorSpec::u32([self.rows + 1]);
+        Launches { list, temps }
     }
 
     fn cpu<T: Real>(&self, mut call: CpuCall<'_, T>) {
@@ -138,7 +162,8 @@ impl OpDef for GatherGrad {
             part.fill(T::zero());
             let first = index * rows;
             let own = first..first + part.len() / width;
-            for (e, id) in ids.iter().enumerate().filter(|(_, id)| own.contains(&(**id as usize))) {
+            let counts = |id: u32| own.contains(&(id as usize)) && self.padding != Some(id);
+            for (e, id) in ids.iter().enumerate().filter(|(_, id)| counts(**id)) {
                 let to = (*id as usize - first) * width;
                 part[to..to + width].iter_mut().zip(&dy[e * width..]).for_each(|(to, dy)| *to += *dy);
             }
@@ -151,7 +176,7 @@ impl OpDef for GatherGrad {
 
     fn gradient(&self, ctx: &GradientCtx) -> Result<Vec<Grad>> {
         let (ids, ddtable) = (ctx.input(0), ctx.dy()?);
-        Ok(vec![Grad::NotDifferentiable, ctx.wanted(1, || ddtable.gather(ids))?])
+        Ok(vec![Grad::NotDifferentiable, ctx.wanted(1, || ddtable.gather_padded(ids, self.padding))?])
     }
 }
 
@@ -161,6 +186,14 @@ impl Var {
     /// # Errors
     /// Where an element type does not fit, or the result has too many dimensions.
     pub fn gather(&self, ids: &Var) -> Result<Var> {
-        self.graph.push1(Gather, &[self, ids])
+        self.gather_padded(ids, None)
+    }
+
+    /// Like [`Var::gather`], but the id `padding` gives a row of zeros, and its row of the table no gradient.
+    ///
+    /// # Errors
+    /// See [`Var::gather`].
+    pub fn gather_padded(&self, ids: &Var, padding: Option<u32>) -> Result<Var> {
+        self.graph.push1(Gather { padding }, &[self, ids])
     }
 }

@@ -2,6 +2,7 @@
 
 use bytemuck::{Pod, Zeroable};
 use ndarray::{ArrayView2, ArrayViewMut2, Axis, linalg::general_mat_mul};
+use rayon::prelude::*;
 
 use super::{arity, expect_dtype, indices};
 use crate::contract::{CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, stem};
@@ -61,10 +62,14 @@ impl Tiles {
             let t = if s.m * s.n * s.k * batch > 1 << 19 { 8 } else { 4 };
             return Tiles { bm: t, bn: t, bk: 1, tm: t, tn: t };
         }
-        let groups = |b: usize| s.m.div_ceil(b) * s.n.div_ceil(b) * batch;
-        if groups(128) >= 128 {
+        // Enough workgroups to fill an adapter, and no tile of which more than half lies outside along a side: the heads of an attention
+        // are many small products.
+        let fits = |b: usize, enough: usize| {
+            s.m.min(s.n) > b / 2 && s.m.div_ceil(b) * s.n.div_ceil(b) * batch >= enough
+        };
+        if fits(128, 128) {
             Tiles { bm: 128, bn: 128, bk: 8, tm: 8, tn: 8 }
-        } else if groups(64) >= 64 {
+        } else if fits(64, 64) {
             Tiles { bm: 64, bn: 64, bk: 16, tm: 4, tn: 4 }
         } else {
             Tiles { bm: 32, bn: 32, bk: 32, tm: 2, tn: 2 }
@@ -159,7 +164,7 @@ impl OpDef for Matmul {
         let (a_steps, b_steps) = (lead(sa).broadcast_strides(&batch), lead(sb).broadcast_strides(&batch));
         let (a, b) = (call.x[0].f(), call.x[1].f());
         let y = call.y[0].f_mut();
-        for (index, y) in y.chunks_exact_mut(s.m * s.n).enumerate() {
+        let one = |index: usize, y: &mut [T]| {
             let (mut rest, mut ia, mut ib) = (index, 0, 0);
             for axis in (0..batch.len()).rev() {
                 ia += rest % batch[axis] * a_steps[axis];
@@ -171,7 +176,12 @@ impl OpDef for Matmul {
             if let Ok(y) = ArrayViewMut2::from_shape((s.m, s.n), y) {
                 product(T::one(), a, b, T::zero(), y);
             }
-        }
+        };
+        // Small products are many: as many of them make a task as are worth one.
+        let (size, together) = (s.m * s.n, (SERIAL / (s.m * s.n).saturating_mul(s.k)).max(1));
+        y.par_chunks_mut(size * together).enumerate().for_each(|(task, y)| {
+            y.chunks_exact_mut(size).enumerate().for_each(|(i, y)| one(task * together + i, y));
+        });
         if let Some(bias) = call.x.get(2).map(|v| v.f()) {
             let relu = self.relu;
             crate::contract::parallel_rows(y, s.n, |_, row| {

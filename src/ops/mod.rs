@@ -1,12 +1,14 @@
 //! Every op, one stem each: `src/ops/<stem>.rs` holds contract, twin, launch and gradient, `shaders/<stem>.wgsl` its kernels,
 //! `tests/common/rows/<stem>.rs` its test rows, and the list below its line.
 
+mod recurrent;
+
 use std::sync::Arc;
 
 use crate::contract::{CpuCall, CustomOp, GpuTraits, Io, Launches, OpDef, Real};
 use crate::error::Result;
 use crate::graph::{Grad, GradientCtx};
-use crate::shape::TensorSpec;
+use crate::shape::{DType, TensorSpec};
 
 macro_rules! registry {
     ($($module:ident: $($variant:ident),+;)*) => {
@@ -87,13 +89,18 @@ macro_rules! registry {
 registry! {
     accumulate: Accumulate;
     accuracy: CorrectCount;
+    adaptive_avg_pool: AdaptiveAvgPool, AdaptiveAvgPoolGrad;
+    adaptive_max_pool: AdaptiveMaxPool, AdaptiveMaxPoolGrad;
     argmax: Argmax;
-    avg_pool2d: AvgPool2d, AvgPool2dGrad;
+    avg_pool: AvgPool, AvgPoolGrad;
+    batch_norm: BatchNorm, BatchNormInfer, BatchNormGrad;
     binary: Binary;
+    binary_cross_entropy: BinaryCrossEntropy, BinaryCrossEntropyGrad;
+    cast: Cast;
     check_finite: CheckFinite;
     clip_norm: ClipGradients;
     concat: Concat;
-    conv2d: Conv2d, Conv2dGradX, Conv2dGradW;
+    conv: Conv, ConvGradX, ConvGradW;
     copy: Copy;
     cross_entropy: CrossEntropy, CrossEntropyGrad;
     dropout: Dropout;
@@ -101,14 +108,23 @@ registry! {
     fill: Fill;
     gather: Gather, GatherGrad;
     gather_batch: GatherBatch;
+    group_norm: GroupNorm, GroupNormGrad, GroupNormGradAffine;
+    gru: Gru, GruGrad;
+    lstm: Lstm, LstmGrad;
+    masked_softmax: MaskedSoftmax, MaskedSoftmaxGrad;
     matmul: Matmul;
     max_norm: MaxNorm;
-    max_pool2d: MaxPool2d, MaxPool2dGrad;
+    max_pool: MaxPool, MaxPoolGrad;
+    moving_average: MovingAverage;
+    one_hot: OneHot;
     pad: Pad;
     penalty: Penalty, PenaltyGrad;
     random: Random;
     record: Record;
     reduce: Reduce, Expand;
+    resize: Resize, ResizeGrad;
+    rnn: Rnn, RnnGrad;
+    select: Select;
     slice: Slice;
     softmax: Softmax, SoftmaxGrad;
     tick: Tick;
@@ -141,8 +157,23 @@ pub(crate) fn arity<'a, const N: usize>(op: &str, inputs: &'a [TensorSpec]) -> R
 }
 
 /// Refuses any element type but `wanted`.
-pub(crate) fn expect_dtype(op: &str, spec: &TensorSpec, wanted: crate::shape::DType) -> Result<()> {
+pub(crate) fn expect_dtype(op: &str, spec: &TensorSpec, wanted: DType) -> Result<()> {
     if spec.dtype == wanted { Ok(()) } else { Err(crate::Error::dtype(op, wanted.to_string(), spec.to_string())) }
+}
+
+/// The spatial extents of floats `[batch, channels, ..]` with one to three of them.
+pub(crate) fn spatial<'a>(op: &str, x: &'a TensorSpec) -> Result<&'a [usize]> {
+    expect_dtype(op, x, DType::F32)?;
+    match &*x.shape {
+        [_, _, spatial @ ..] if (1..=3).contains(&spatial.len()) => Ok(spatial),
+        _ => Err(crate::Error::shape(op, "[batch, channels, ..] with one to three spatial axes", x.to_string())),
+    }
+}
+
+/// Depth, rows and columns of a tensor with one to three spatial axes; those that it has not are 1.
+pub(crate) fn volume(x: &TensorSpec) -> [usize; 3] {
+    let spatial = x.shape.get(2..).unwrap_or_default();
+    std::array::from_fn(|axis| (axis + spatial.len()).checked_sub(3).map_or(1, |own| spatial[own]))
 }
 
 /// Up to eight indices as a uniform struct holds them: two `vec4<u32>`. Missing ones are `fill`.

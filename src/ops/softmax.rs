@@ -43,6 +43,17 @@ pub(crate) struct Columns {
     pub(crate) inner: usize,
 }
 
+/// How a dispatch shares out columns.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cut {
+    /// Invocations that share a column: `LANES` in `shared/column.wgsl`.
+    pub(crate) lanes: usize,
+    /// Invocations of a workgroup.
+    pub(crate) width: usize,
+    /// Workgroups.
+    pub(crate) groups: [u32; 3],
+}
+
 /// The uniform of every kernel that includes `shared/column.wgsl`.
 #[repr(C)]
 #[derive(Clone, Copy, Pod, Zeroable)]
@@ -65,9 +76,9 @@ impl Columns {
         Columns { count: outer * inner, c, inner }
     }
 
-    /// One dispatch of `kernel` over all columns. Software adapters, short columns and those too many to need it get one
-    /// invocation each; the others a workgroup, whose size depends on the shape alone.
-    pub(crate) fn launch(&self, kernel: Kernel, io: &Io, gpu: &GpuTraits) -> Launches {
+    /// How a dispatch shares out the columns. Software adapters, short columns and those too many to need it get one invocation each;
+    /// the others a workgroup, whose size depends on the shape alone.
+    pub(crate) fn cut(&self, gpu: &GpuTraits) -> Cut {
         let shared = !gpu.software && self.c >= 32 && (self.inner == 1 || self.count < 1024);
         let lanes = match (shared, self.c) {
             (false, _) => 1,
@@ -75,9 +86,15 @@ impl Columns {
             _ => 256,
         };
         let (width, groups) = if shared { (lanes, grid(self.count * GROUP_SIZE)) } else { (GROUP_SIZE, grid(self.count)) };
-        let params =
-            Params { columns: self.count as u32, c: self.c as u32, inner: self.inner as u32, zero: 0 };
-        Launch::new(kernel.define("LANES", lanes).define("WIDTH", width), &params, groups).bind_all(io).into()
+        Cut { lanes, width, groups }
+    }
+
+    /// One dispatch of `kernel` over all columns.
+    pub(crate) fn launch(&self, kernel: Kernel, io: &Io, gpu: &GpuTraits) -> Launches {
+        let cut = self.cut(gpu);
+        let params = Params { columns: self.count as u32, c: self.c as u32, inner: self.inner as u32, zero: 0 };
+        let kernel = kernel.define("LANES", cut.lanes).define("WIDTH", cut.width);
+        Launch::new(kernel, &params, cut.groups).bind_all(io).into()
     }
 
     /// Scratch of a twin that keeps one number per column, where columns are not rows.

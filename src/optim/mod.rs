@@ -33,6 +33,7 @@ pub use schedule::{
     StepDecay, WarmUp,
 };
 pub use sgd::Sgd;
+pub(crate) use tuned::is_within;
 pub use tuned::{GroupOptions, Tuned};
 
 /// The arena that holds the moving average of the parameters, in their layout; NaN before the first update.

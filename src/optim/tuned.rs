@@ -82,7 +82,7 @@ struct Setting {
 }
 
 /// Whether `path` is `name` or something inside it: `encoder/dense` is in `encoder`, `encoder_1` is not.
-fn is_within(path: &str, name: &str) -> bool {
+pub(crate) fn is_within(path: &str, name: &str) -> bool {
     path.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
@@ -216,6 +216,28 @@ impl Tuned {
             _ => None,
         };
         self.wishes.iter().rev().find_map(frozen).unwrap_or(false)
+    }
+
+    /// The names that were frozen or unfrozen, in the order of the wishes; of several that fit the last holds.
+    pub fn freezes(&self) -> Vec<(String, bool)> {
+        let freeze = |(name, wish): &(String, Wish)| match wish {
+            Wish::Freeze(frozen) => Some((name.clone(), *frozen)),
+            Wish::Group(_) => None,
+        };
+        self.wishes.iter().filter_map(freeze).collect()
+    }
+
+    /// Refuses settings that make no sense for these parameters: names of layers that are not there, or nothing left to train.
+    ///
+    /// # Errors
+    /// With the name of the optimizer and of the setting.
+    pub fn check_for(&self, slots: &[SlotSpec]) -> Result<()> {
+        self.check()?;
+        self.rates(0, 1)?;
+        if self.settings(slots)?.iter().all(|setting| setting.frozen) {
+            return Err(Error::usage(self.name(), "all parameters are frozen: there is nothing to train"));
+        }
+        Ok(())
     }
 
     /// Refuses settings that make no sense, whatever the parameters are called.

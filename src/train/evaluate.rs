@@ -6,12 +6,11 @@ use super::feed::Feed;
 use super::metrics::ConfusionTable;
 use super::model::Model;
 use super::program::{Pass, Unwatched, Watch};
-use crate::data::Dataset;
+use crate::data::{Column, Dataset};
 use crate::engine::Executable;
 use crate::error::{Error, Result};
 use crate::graph::Graph;
-use crate::nn::Mode;
-use crate::shape::{DType, Shape};
+use crate::nn::{self, BuildCtx, Mode};
 use crate::tensor::Tensor;
 
 /// Shapes of data whose evaluation steps are kept ready.
@@ -96,20 +95,28 @@ impl Model {
         for arena in feed.arenas() {
             self.session.forget(&arena);
         }
-        Pass::new(&mut self.session, self.definition.recipe(false), feed)
+        Pass::new(&mut self.session, self.definition.recipe(Mode::Infer), feed)
     }
 
     /// The network's outputs for `features` `[n, ..]`, in inference mode: `[n, ..]`. Bytes become `x / 255`.
     ///
     /// # Errors
-    /// Features that do not fit the network; a device that fails.
+    /// Features that do not fit the network; a network with several inputs or outputs (see [`Model::predict_many`]); a device that
+    /// fails.
     pub fn predict(&mut self, features: impl Into<Tensor>) -> Result<ArrayD<f32>> {
-        let features = match features.into() {
-            Tensor::F32(x) => x,
-            Tensor::U8(x) => x.mapv(|v| f32::from(v) / 255.0),
-            Tensor::U32(_) => return Err(Error::dtype("predict", "f32 or u8", "u32")),
+        only(self.predict_many(&[features.into()])?)
+    }
+
+    /// All outputs of the network for its inputs, each `[n, ..]`, in inference mode. Bytes become `x / 255`.
+    ///
+    /// # Errors
+    /// See [`Model::predict`]; also where the inputs differ in their number of samples.
+    pub fn predict_many(&mut self, inputs: &[Tensor]) -> Result<Vec<ArrayD<f32>>> {
+        let scaled = |t: &Tensor| match t {
+            Tensor::U8(x) => x.mapv(|v| f32::from(v) / 255.0).into(),
+            other => other.clone(),
         };
-        self.predict_floats(&features)
+        self.predict_tensors(&inputs.iter().map(scaled).collect::<Vec<_>>())
     }
 
     /// The network's outputs for the features of a dataset, scaled as the dataset says.
@@ -117,14 +124,22 @@ impl Model {
     /// # Errors
     /// See [`Model::predict`].
     pub fn predict_dataset(&mut self, data: &Dataset) -> Result<ArrayD<f32>> {
-        match data.features() {
-            Tensor::U8(x) => {
-                let (scale, shift) = data.scaling();
-                self.predict_floats(&x.mapv(|v| f32::from(v) * scale + shift))
+        only(self.predict_dataset_many(data)?)
+    }
+
+    /// All outputs of the network for the features of a dataset, scaled as the dataset says.
+    ///
+    /// # Errors
+    /// See [`Model::predict`].
+    pub fn predict_dataset_many(&mut self, data: &Dataset) -> Result<Vec<ArrayD<f32>>> {
+        let scaled = |column: &Column| {
+            let (scale, shift) = column.scaling();
+            match &column.tensor {
+                Tensor::U8(x) => x.mapv(|v| f32::from(v) * scale + shift).into(),
+                other => other.clone(),
             }
-            Tensor::F32(x) => self.predict_floats(x),
-            Tensor::U32(_) => Err(Error::dtype("predict", "f32 or u8", "u32")),
-        }
+        };
+        self.predict_tensors(&data.columns().iter().map(scaled).collect::<Vec<_>>())
     }
 
     /// How often each class of `data` was taken for each other.
@@ -139,30 +154,39 @@ impl Model {
         ConfusionTable::new(&truth, &classes)
     }
 
-    fn predict_floats(&mut self, features: &ArrayD<f32>) -> Result<ArrayD<f32>> {
-        let (expected, n) =
-            (self.definition.network.input_shape().clone(), features.shape().first().copied().unwrap_or(0));
-        if n == 0 || features.shape()[1..] != *expected {
-            let actual = Shape::from(features.shape()).to_string();
-            return Err(Error::shape("predict", format!("[n, ..] with samples of {expected}"), actual));
+    fn predict_tensors(&mut self, inputs: &[Tensor]) -> Result<Vec<ArrayD<f32>>> {
+        let expected = self.definition.network.inputs();
+        self.check_inputs(&inputs.iter().map(Tensor::spec).collect::<Vec<_>>(), &expected)?;
+        let n = inputs[0].shape()[0];
+        if n == 0 || inputs.iter().any(|t| t.shape()[0] != n) {
+            let counts: Vec<usize> = inputs.iter().map(|t| t.shape()[0]).collect();
+            return Err(Error::data("features", "at least one sample, as many in every input", format!("{counts:?}")));
         }
-        let mut outputs = Vec::new();
-        for chunk in features.axis_chunks_iter(Axis(0), BATCH) {
-            outputs.push(self.predict_batch(chunk.to_owned().into())?.into_f32()?);
+        inputs.iter().try_for_each(|t| t.expect_rows("features"))?;
+        let mut outputs: Vec<Vec<ArrayD<f32>>> = vec![Vec::new(); self.outputs.len()];
+        for start in (0..n).step_by(BATCH) {
+            let rows: Vec<usize> = (start..n.min(start + BATCH)).collect();
+            let batch: Vec<Tensor> = inputs.iter().map(|t| t.select(&rows)).collect();
+            for (all, part) in outputs.iter_mut().zip(self.predict_batch(&batch)?) {
+                all.push(part.into_f32()?);
+            }
         }
-        let views: Vec<_> = outputs.iter().map(|y| y.view()).collect();
-        ndarray::concatenate(Axis(0), &views).map_err(|e| Error::usage("predict", e.to_string()))
+        let join = |parts: &Vec<ArrayD<f32>>| {
+            let views: Vec<_> = parts.iter().map(|y| y.view()).collect();
+            ndarray::concatenate(Axis(0), &views).map_err(|e| Error::usage("predict", e.to_string()))
+        };
+        outputs.iter().map(join).collect()
     }
 
-    fn predict_batch(&mut self, x: Tensor) -> Result<Tensor> {
-        let batch = x.shape()[0];
+    fn predict_batch(&mut self, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
+        let batch = inputs[0].shape()[0];
         let at = match self.predictor.0.iter().position(|(size, _)| *size == batch) {
             Some(at) => at,
             None => {
                 let graph = Graph::new();
-                let input = graph.input("x", x.shape(), DType::F32)?;
-                let y = self.definition.network.build(&input, Mode::Infer, None)?;
-                let executable = self.session.compile(&graph, &[y])?;
+                let network = self.definition.network.as_ref();
+                let outputs = nn::forward(network, &BuildCtx::inference(), &graph, batch)?;
+                let executable = self.session.compile(&graph, &outputs)?;
                 if self.predictor.0.len() >= KEPT {
                     self.predictor.0.pop_front();
                 }
@@ -170,6 +194,21 @@ impl Model {
                 self.predictor.0.len() - 1
             }
         };
-        Ok(self.session.run(&self.predictor.0[at].1, &[("x", &x)])?.swap_remove(0))
+        let expected = self.definition.network.inputs();
+        let names: Vec<String> = expected.iter().enumerate().map(|(i, input)| input.label(i)).collect();
+        // An input that no output depends on is left out of the plan.
+        let plan = self.predictor.0[at].1.plan();
+        let used = |name: &String| plan.inputs.iter().any(|(have, _)| have == name);
+        let given: Vec<(&str, &Tensor)> =
+            names.iter().zip(inputs).filter(|(name, _)| used(name)).map(|(name, t)| (name.as_str(), t)).collect();
+        self.session.run(&self.predictor.0[at].1, &given)
+    }
+}
+
+/// The only one of a network's outputs.
+fn only(mut outputs: Vec<ArrayD<f32>>) -> Result<ArrayD<f32>> {
+    match (outputs.pop(), outputs.len()) {
+        (Some(y), 0) => Ok(y),
+        (_, more) => Err(Error::usage("predict", format!("the network has {} outputs: predict_many", more + 1))),
     }
 }

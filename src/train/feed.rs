@@ -9,6 +9,39 @@ use crate::ops::gather_batch::GatherBatch;
 use crate::shape::{DType, TensorSpec};
 use crate::tensor::{Elements, Tensor};
 
+/// What a tensor of the data is to a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    Input,
+    Target,
+    Weight,
+}
+
+/// One tensor of the data: its samples lie in an arena of their own.
+#[derive(Clone, Debug, PartialEq)]
+struct Stream {
+    role: Role,
+    /// What its arena is called: `x0`, `y0`, `w`.
+    what: String,
+    /// Shape and type of one sample.
+    sample: TensorSpec,
+    /// The scaling of bytes, as bits.
+    scaling: (u32, u32),
+}
+
+impl Stream {
+    /// Bytes of one sample.
+    fn bytes(&self) -> u64 {
+        let spec = &self.sample;
+        if spec.dtype == DType::U8 { spec.shape.elements() as u64 } else { spec.bytes() }
+    }
+}
+
+/// The tensors of a dataset, in the order of the streams.
+fn tensors(data: &Dataset) -> impl Iterator<Item = &Tensor> {
+    data.inputs().chain(data.outputs()).chain(data.weights())
+}
+
 /// One pass over a dataset: where its samples, their order, the learning rates and the records of its steps lie on the device.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Feed {
@@ -20,18 +53,16 @@ pub(super) struct Feed {
     pub(super) batch: usize,
     /// Samples that lie on the device: all of them, or two shards.
     pub(super) rows: usize,
-    /// Shapes and types of features and targets, without the samples' dimension; and the scaling of bytes, as bits.
-    features: TensorSpec,
-    targets: TensorSpec,
-    scaling: (u32, u32),
+    streams: Vec<Stream>,
     /// Words per step in the records: the loss, then one per metric.
     pub(super) columns: usize,
 }
 
 /// A batch in the graph, and the state that its step works with.
 pub(super) struct Batch {
-    pub(super) x: Var,
-    pub(super) y: Var,
+    pub(super) inputs: Vec<Var>,
+    pub(super) targets: Vec<Var>,
+    pub(super) weights: Option<Var>,
     pub(super) clock: Var,
     pub(super) schedule: Var,
     pub(super) ring: Var,
@@ -39,16 +70,23 @@ pub(super) struct Batch {
 
 impl Feed {
     pub(super) fn new(name: &str, data: &Dataset, batch: usize, columns: usize) -> Feed {
-        let sample = |t: &Tensor| TensorSpec::new(&t.shape()[1..], t.spec().dtype);
-        let (scale, shift) = data.scaling();
+        let stream = |role, what: String, t: &Tensor, (scale, shift): (f32, f32)| Stream {
+            role,
+            what,
+            sample: TensorSpec::new(&t.shape()[1..], t.spec().dtype),
+            scaling: (scale.to_bits(), shift.to_bits()),
+        };
+        let inputs = data.columns().iter().enumerate();
+        let inputs = inputs.map(|(i, c)| stream(Role::Input, format!("x{i}"), &c.tensor, c.scaling()));
+        let targets = data.outputs().enumerate();
+        let targets = targets.map(|(i, t)| stream(Role::Target, format!("y{i}"), t, (1.0, 0.0)));
+        let weights = data.weights().map(|t| stream(Role::Weight, "w".into(), t, (1.0, 0.0)));
         Feed {
             name: name.to_owned(),
             samples: data.len(),
             batch: batch.min(data.len()),
             rows: data.len(),
-            features: sample(data.features()),
-            targets: sample(data.targets()),
-            scaling: (scale.to_bits(), shift.to_bits()),
+            streams: inputs.chain(targets).chain(weights).collect(),
             columns,
         }
     }
@@ -90,20 +128,22 @@ impl Feed {
 
     /// Bytes of one sample and its target.
     pub(super) fn bytes_per_row(&self) -> u64 {
-        let bytes = |s: &TensorSpec| if s.dtype == DType::U8 { s.shape.elements() as u64 } else { s.bytes() };
-        bytes(&self.features) + bytes(&self.targets)
+        self.streams.iter().map(Stream::bytes).sum()
     }
 
     /// The same pass with its samples streamed: two shards on the device that take at most `bytes` bytes together (but hold a batch
     /// each), and no state larger than `largest`.
     pub(super) fn streamed(&self, bytes: u64, largest: u64) -> Feed {
-        // Each of the two tensors is padded to 256 bytes.
-        let rows = bytes.saturating_sub(512) / self.bytes_per_row().max(1);
-        let row = self.features.bytes().max(self.targets.bytes()).max(1);
+        // Each tensor is padded to 256 bytes.
+        let rows = bytes.saturating_sub(256 * self.streams.len() as u64) / self.bytes_per_row().max(1);
+        let row = self.streams.iter().map(|s| s.sample.bytes()).max().unwrap_or(1).max(1);
         let rows = rows.min(largest / row) as usize;
         // A shard of bytes must start at a whole word, whatever a sample's size is.
-        let bytes = if self.features.dtype == DType::U8 { self.features.shape.elements() } else { 4 };
-        let unit = [1, 2, 4].into_iter().find(|n| (n * self.batch * bytes).is_multiple_of(4)).unwrap_or(4);
+        let whole = |batches: usize| {
+            let mut bytes = self.streams.iter().filter(|s| s.sample.dtype == DType::U8);
+            bytes.all(|s| (batches * self.batch * s.sample.shape.elements()).is_multiple_of(4))
+        };
+        let unit = [1, 2, 4].into_iter().find(|n| whole(*n)).unwrap_or(4);
         let batches = (rows / 2 / self.batch / unit * unit).max(unit);
         Feed { rows: (2 * batches * self.batch).min(self.samples), ..self.clone() }
     }
@@ -113,17 +153,13 @@ impl Feed {
     }
 
     /// The names of all its state.
-    pub(super) fn arenas(&self) -> [String; 5] {
-        ["x", "y", "feed", "records", "clock"].map(|what| self.arena(what))
+    pub(super) fn arenas(&self) -> Vec<String> {
+        let streams = self.streams.iter().map(|s| s.what.as_str());
+        streams.chain(["feed", "records", "clock"]).map(|what| self.arena(what)).collect()
     }
 
     /// Declares the state and gathers the batch of the step that runs.
     pub(super) fn declare(&self, graph: &Graph, batch: usize) -> Result<Batch> {
-        let rows = |spec: &TensorSpec| {
-            let mut shape = vec![self.rows];
-            shape.extend_from_slice(&spec.shape);
-            TensorSpec::new(shape, spec.dtype)
-        };
         let zero = Init::Constant(0.0);
         let clock = graph.state(&self.arena("clock"), "clock", TensorSpec::u32([clock::LEN]), zero.clone())?;
         let feed = self.arena("feed");
@@ -131,13 +167,22 @@ impl Feed {
         let order = graph.state(&feed, "order", TensorSpec::u32([self.samples]), zero.clone())?;
         let records = TensorSpec::u32([self.steps() * self.columns]);
         let ring = graph.state(&self.arena("records"), "records", records, zero.clone())?;
-        let data = graph.state(&self.arena("x"), "x", rows(&self.features), zero.clone())?;
-        let targets = graph.state(&self.arena("y"), "y", rows(&self.targets), zero)?;
-        let gather = |scale, shift| GatherBatch { batch, full_batch: self.batch, scale, shift };
-        let (scale, shift) = (f32::from_bits(self.scaling.0), f32::from_bits(self.scaling.1));
-        let x = data.gather_batch(gather(scale, shift), &clock, &schedule, &order)?;
-        let y = targets.gather_batch(gather(1.0, 0.0), &clock, &schedule, &order)?;
-        Ok(Batch { x, y, clock, schedule, ring })
+        let (mut inputs, mut targets, mut weights) = (Vec::new(), Vec::new(), None);
+        for stream in &self.streams {
+            let mut shape = vec![self.rows];
+            shape.extend_from_slice(&stream.sample.shape);
+            let spec = TensorSpec::new(shape, stream.sample.dtype);
+            let data = graph.state(&self.arena(&stream.what), &stream.what, spec, zero.clone())?;
+            let (scale, shift) = (f32::from_bits(stream.scaling.0), f32::from_bits(stream.scaling.1));
+            let gather = GatherBatch { batch, full_batch: self.batch, scale, shift };
+            let rows = data.gather_batch(gather, &clock, &schedule, &order)?;
+            match stream.role {
+                Role::Input => inputs.push(rows),
+                Role::Target => targets.push(rows),
+                Role::Weight => weights = Some(rows),
+            }
+        }
+        Ok(Batch { inputs, targets, weights, clock, schedule, ring })
     }
 
     /// Writes the order of samples and the learning rates of a pass that starts at step `base` of the clock: one upload.
@@ -152,8 +197,8 @@ impl Feed {
 
     /// Writes all samples, in the dataset's own order.
     pub(super) fn load(&self, session: &mut Session, data: &Dataset) -> Result<()> {
-        session.write(&self.arena("x"), 0, data.features().elements())?;
-        session.write(&self.arena("y"), 0, data.targets().elements())
+        let mut pairs = self.streams.iter().zip(tensors(data));
+        pairs.try_for_each(|(stream, tensor)| session.write(&self.arena(&stream.what), 0, tensor.elements()))
     }
 
     /// Writes the samples of shard `shard` of the pass's order.
@@ -161,9 +206,9 @@ impl Feed {
         let start = shard * self.shard();
         let ids = &order[start..(start + self.shard()).min(order.len())];
         let first = start % self.rows;
-        for (what, tensor) in [("x", data.features()), ("y", data.targets())] {
-            let width = tensor.elements().len() / self.samples;
-            let arena = self.arena(what);
+        for (stream, tensor) in self.streams.iter().zip(tensors(data)) {
+            let width = stream.sample.shape.elements();
+            let arena = self.arena(&stream.what);
             match tensor.elements() {
                 Elements::F32(x) => session.write(&arena, first * width, Elements::F32(&pick(x, width, ids)))?,
                 Elements::U32(x) => session.write(&arena, first * width, Elements::U32(&pick(x, width, ids)))?,

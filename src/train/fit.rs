@@ -9,7 +9,9 @@ use super::progress::Progress;
 use crate::contract::{Threefry, stream_of};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
-use crate::nn::Loss;
+use crate::nn::{Input, Mode};
+use crate::shape::{DType, TensorSpec};
+use crate::tensor::Tensor;
 
 /// How to train; every setting has Keras's default.
 #[derive(Clone, Debug)]
@@ -138,16 +140,40 @@ impl Watch for FitWatch<'_> {
 }
 
 impl Model {
-    /// Refuses data that the network cannot take.
+    /// Refuses data that the network cannot take, or whose targets its losses cannot.
     pub(super) fn check_data(&self, data: &Dataset) -> Result<()> {
-        let expected = self.definition.network.input_shape();
-        if data.sample_shape() != *expected {
-            return Err(Error::shape("model input", format!("samples of {expected}"), data.sample_shape().to_string()));
+        let expected = self.definition.network.inputs();
+        self.check_inputs(&data.inputs().map(Tensor::spec).collect::<Vec<_>>(), &expected)?;
+        if data.outputs().len() != self.outputs.len() {
+            let expected = format!("{} tensors of them, one for each output", self.outputs.len());
+            return Err(Error::data("targets", expected, data.outputs().len().to_string()));
         }
-        match self.definition.loss {
-            Loss::CategoricalCrossEntropy { .. } => data.check_classes(self.output.last().copied().unwrap_or(1)),
-            Loss::MeanSquaredError => Ok(()),
+        let mut losses = self.definition.losses.iter().zip(data.outputs().zip(&self.outputs));
+        losses.try_for_each(|((loss, _), (targets, output))| loss.check(targets, output))
+    }
+
+    /// Refuses inputs `[n, ..]` that the network cannot take.
+    pub(super) fn check_inputs(&self, given: &[TensorSpec], expected: &[Input]) -> Result<()> {
+        if given.len() != expected.len() {
+            let names: Vec<String> = expected.iter().enumerate().map(|(i, input)| input.label(i)).collect();
+            let expected = format!("{} of them ({})", expected.len(), names.join(", "));
+            return Err(Error::data("model inputs", expected, given.len().to_string()));
         }
+        for (i, (have, want)) in given.iter().zip(expected).enumerate() {
+            let what =
+                if expected.len() == 1 { "model input".to_owned() } else { format!("model input {}", want.label(i)) };
+            if have.shape.get(1..) != Some(&*want.shape) {
+                let expected = format!("[n, ..] with samples of {}", want.shape);
+                return Err(Error::shape(what, expected, have.shape.to_string()));
+            }
+            // Bytes become floats when a batch is gathered.
+            let fits = if want.dtype == DType::U32 { have.dtype == DType::U32 } else { have.dtype != DType::U32 };
+            if !fits {
+                let expected = if want.dtype == DType::U32 { "u32" } else { "f32 or u8" };
+                return Err(Error::dtype(what, expected, have.to_string()));
+            }
+        }
+        Ok(())
     }
 
     /// Trains on `data`.
@@ -222,7 +248,7 @@ impl Model {
                 for arena in feed.arenas() {
                     self.session.forget(&arena);
                 }
-                let mut pass = Pass::new(&mut self.session, self.definition.recipe(true), feed)?;
+                let mut pass = Pass::new(&mut self.session, self.definition.recipe(Mode::Train), feed)?;
                 pass.set_clock(&mut self.session, self.steps, self.seed)?;
                 Ok(pass)
             }

@@ -5,13 +5,13 @@ use crate::error::Result;
 use crate::interop::safetensors;
 
 impl Model {
-    /// Writes the parameters, by name, to a safetensors file. A file of that name is replaced only when the new one is whole.
+    /// Writes the parameters and running statistics, by name, to a safetensors file. A file of that name is replaced only when the new one is whole.
     ///
     /// # Errors
     /// [`crate::Error::Io`] where the file cannot be written; a device that fails.
     pub fn save(&mut self, path: impl AsRef<Path>) -> Result<()> {
         let mut tensors = Vec::new();
-        for slot in self.parameter_specs()? {
+        for slot in self.parameter_specs()?.into_iter().chain(self.statistic_specs()) {
             let tensor = self.parameter(&slot.name)?;
             tensors.push((slot.name, tensor));
         }
@@ -19,14 +19,15 @@ impl Model {
         safetensors::write(path.as_ref(), &tensors, &about)
     }
 
-    /// Replaces the parameters by those of a file that [`Model::save`] wrote. Nothing changes unless every one of them is there
+    /// Replaces the parameters and running statistics by those of a file that [`Model::save`] wrote. Nothing changes unless every one of them is there
     /// with its shape.
     ///
     /// # Errors
     /// [`crate::Error::Io`] where the file cannot be read, [`crate::Error::Format`] where it is damaged or belongs to another
     /// model.
     pub fn load(&mut self, path: impl AsRef<Path>) -> Result<()> {
-        let wanted: Vec<_> = self.parameter_specs()?.into_iter().map(|slot| (slot.name, slot.spec)).collect();
+        let slots = self.parameter_specs()?.into_iter().chain(self.statistic_specs());
+        let wanted: Vec<_> = slots.map(|slot| (slot.name, slot.spec)).collect();
         let tensors = safetensors::read(path.as_ref(), &wanted)?;
         wanted.iter().zip(&tensors).try_for_each(|((name, _), tensor)| self.set_parameter(name, tensor))
     }

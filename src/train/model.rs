@@ -5,9 +5,9 @@ use super::{Metric, program::Recipe};
 use crate::engine::{Device, Session};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, PARAMETERS, SlotSpec};
-use crate::nn::{Loss, Mode, Network, Summary};
+use crate::nn::{self, BuildCtx, Drawing, Losses, Mode, Network, STATISTICS, Summary};
 use crate::optim::Tuned;
-use crate::shape::DType;
+use crate::shape::Shape;
 use crate::tensor::Tensor;
 
 /// Where and with what a model works.
@@ -53,16 +53,22 @@ pub trait Compile: Network + Sized + 'static {
     ///
     /// # Errors
     /// See [`Compile::compile_on`].
-    fn compile(self, optimizer: impl Into<Tuned>, loss: Loss, metrics: &[Metric]) -> Result<Model> {
-        self.compile_on(&Setup::best()?, optimizer, loss, metrics)
+    fn compile(self, optimizer: impl Into<Tuned>, losses: impl Into<Losses>, metrics: &[Metric]) -> Result<Model> {
+        self.compile_on(&Setup::best()?, optimizer, losses, metrics)
     }
 
-    /// A model where and with what `setup` says.
+    /// A model where and with what `setup` says. `losses` is a [`Loss`](crate::nn::Loss), or [`Losses`] with one for each output.
     ///
     /// # Errors
     /// Where a layer cannot take its input, or an optimizer's setting makes no sense.
-    fn compile_on(self, setup: &Setup, optimizer: impl Into<Tuned>, loss: Loss, metrics: &[Metric]) -> Result<Model> {
-        Model::new(Box::new(self), setup, optimizer.into(), loss, metrics)
+    fn compile_on(
+        self,
+        setup: &Setup,
+        optimizer: impl Into<Tuned>,
+        losses: impl Into<Losses>,
+        metrics: &[Metric],
+    ) -> Result<Model> {
+        Model::new(Box::new(self), setup, optimizer.into(), losses.into(), metrics)
     }
 }
 
@@ -73,14 +79,14 @@ impl<N: Network + Sized + 'static> Compile for N {}
 pub(super) struct Definition {
     pub(super) network: Box<dyn Network>,
     pub(super) optimizer: Tuned,
-    pub(super) loss: Loss,
+    pub(super) losses: Losses,
     pub(super) metrics: Vec<Metric>,
 }
 
 impl Definition {
-    pub(super) fn recipe(&self, training: bool) -> Recipe<'_> {
-        let optimizer = training.then_some(&self.optimizer);
-        Recipe { network: self.network.as_ref(), loss: self.loss, metrics: &self.metrics, optimizer }
+    pub(super) fn recipe(&self, mode: Mode) -> Recipe<'_> {
+        let (network, losses, metrics) = (self.network.as_ref(), &self.losses, &self.metrics[..]);
+        Recipe { network, losses, metrics, tuned: &self.optimizer, mode }
     }
 
     /// Words per step in the records: the loss and the metrics.
@@ -102,8 +108,8 @@ pub struct Model {
     pub(super) history: History,
     pub(super) evaluations: Evaluations,
     pub(super) predictor: super::evaluate::Predictor,
-    /// The shape of the network's output for one sample.
-    pub(super) output: crate::Shape,
+    /// The shapes of the network's outputs for one sample.
+    pub(super) outputs: Vec<Shape>,
 }
 
 impl Model {
@@ -111,24 +117,25 @@ impl Model {
         network: Box<dyn Network>,
         setup: &Setup,
         optimizer: Tuned,
-        loss: Loss,
+        losses: Losses,
         metrics: &[Metric],
     ) -> Result<Model> {
-        let summary = network.summary()?;
-        let output = summary.layers.last().map(|l| l.output.clone()).unwrap_or_default();
         let mut session = Session::new(&setup.device, setup.seed, setup.memory_budget);
         // One small plan puts the initial parameters on the device and finds out now what the layers object to.
         let graph = Graph::new();
-        let mut shape = vec![1];
-        shape.extend_from_slice(network.input_shape());
-        let x = graph.input("x", shape, DType::F32)?;
-        let y = network.build(&x, Mode::Infer, None)?;
+        let outputs = nn::forward(network.as_ref(), &BuildCtx::inference(), &graph, 1)?;
         if graph.slots(PARAMETERS).is_empty() {
             return Err(Error::usage("a model", "it has no parameters to train"));
         }
-        session.compile(&graph, &[y])?;
+        optimizer.check_for(&graph.slots(PARAMETERS))?;
+        if losses.len() != outputs.len() {
+            let expected = format!("{}, one for each output", outputs.len());
+            return Err(Error::data("losses", expected, losses.len().to_string()));
+        }
+        session.compile(&graph, &outputs)?;
+        let outputs = outputs.iter().map(|y| Shape::from(&y.shape()[1..])).collect();
         Ok(Model {
-            definition: Definition { network, optimizer, loss, metrics: metrics.to_vec() },
+            definition: Definition { network, optimizer, losses, metrics: metrics.to_vec() },
             session,
             seed: setup.seed,
             steps: 0,
@@ -137,7 +144,7 @@ impl Model {
             history: History::default(),
             evaluations: Evaluations::default(),
             predictor: Default::default(),
-            output,
+            outputs,
         })
     }
 
@@ -154,6 +161,14 @@ impl Model {
         self.definition.network.summary()
     }
 
+    /// The network as a drawing: which layer feeds which.
+    ///
+    /// # Errors
+    /// Never, for a model that was compiled; the signature is the network's.
+    pub fn drawing(&self) -> Result<Drawing> {
+        self.definition.network.drawing()
+    }
+
     /// What one training step runs, on what, and in how many bytes; empty before the first `fit`.
     pub fn describe(&self) -> String {
         self.training.as_ref().map(|pass| pass.plan().describe()).unwrap_or_default()
@@ -167,19 +182,30 @@ impl Model {
         Ok(self.session.layout(PARAMETERS)?.slots.clone())
     }
 
-    /// A parameter, read from the device: `dense/kernel`.
-    ///
-    /// # Errors
-    /// Where there is no such parameter or the device fails.
-    pub fn parameter(&mut self, name: &str) -> Result<Tensor> {
-        self.session.state(PARAMETERS, name)
+    /// Names and shapes of what the model keeps without training it: the running statistics of batch normalisation.
+    pub fn statistic_specs(&self) -> Vec<SlotSpec> {
+        // A model without such layers has no such state.
+        self.session.layout(STATISTICS).map(|arena| arena.slots.clone()).unwrap_or_default()
     }
 
-    /// Replaces a parameter.
+    /// A parameter or a statistic, read from the device: `dense/kernel`, `batch_norm/moving_mean`.
     ///
     /// # Errors
-    /// Where there is no such parameter, its shape differs, or the device fails.
+    /// Where there is none of this name or the device fails.
+    pub fn parameter(&mut self, name: &str) -> Result<Tensor> {
+        self.session.state(self.arena_of(name), name)
+    }
+
+    /// Replaces a parameter or a statistic.
+    ///
+    /// # Errors
+    /// Where there is none of this name, its shape differs, or the device fails.
     pub fn set_parameter(&mut self, name: &str, value: &Tensor) -> Result<()> {
-        self.session.set_state(PARAMETERS, name, value)
+        self.session.set_state(self.arena_of(name), name, value)
+    }
+
+    /// The state in which the parameter or statistic `name` lies.
+    fn arena_of(&self, name: &str) -> &'static str {
+        if self.statistic_specs().iter().any(|slot| slot.name == name) { STATISTICS } else { PARAMETERS }
     }
 }

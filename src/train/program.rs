@@ -6,8 +6,8 @@ use crate::contract::clock;
 use crate::data::Dataset;
 use crate::engine::{Executable, Session};
 use crate::error::Result;
-use crate::graph::{Graph, Place, Plan};
-use crate::nn::{Loss, Mode, Network};
+use crate::graph::{Graph, Init, Place, Plan, SLOT_ALIGN, SlotSpec, Var};
+use crate::nn::{self, BuildCtx, Losses, Mode, Network, STATISTICS, StatisticUpdate};
 use crate::optim::Tuned;
 use crate::shape::TensorSpec;
 use crate::tensor::Tensor;
@@ -16,33 +16,47 @@ use crate::tensor::Tensor;
 #[derive(Clone, Copy)]
 pub(super) struct Recipe<'a> {
     pub(super) network: &'a dyn Network,
-    pub(super) loss: Loss,
+    pub(super) losses: &'a Losses,
     pub(super) metrics: &'a [Metric],
-    /// There in training.
-    pub(super) optimizer: Option<&'a Tuned>,
+    pub(super) tuned: &'a Tuned,
+    /// Forward, backward and update, or forward only.
+    pub(super) mode: Mode,
 }
 
 impl Recipe<'_> {
     /// The graph of one step over a batch of `batch` samples.
     fn graph(&self, feed: &Feed, batch: usize) -> Result<Graph> {
         let graph = Graph::new();
-        let Batch { x, y, clock, schedule, ring } = feed.declare(&graph, batch)?;
-        let mode = if self.optimizer.is_some() { Mode::Train } else { Mode::Infer };
-        let out = self.network.build(&x, mode, self.optimizer.is_some().then_some(&clock))?;
-        let loss = self.loss.build(&out, &y)?;
-        let mut records = vec![loss.clone()];
-        for metric in self.metrics {
-            records.push(metric.build(&out, &y)?);
+        let Batch { inputs, targets, weights, clock, schedule, ring } = feed.declare(&graph, batch)?;
+        let ctx = match self.mode {
+            Mode::Train => BuildCtx::new(Mode::Train, Some(&clock), self.tuned.freezes()),
+            Mode::Infer => BuildCtx::inference(),
+        };
+        let outputs = nn::build(self.network, &ctx, &inputs)?;
+        let mut loss = self.losses.build(&outputs, &targets, weights.as_ref())?;
+        let collected = ctx.collected();
+        for penalty in &collected.activity {
+            loss = loss.add(penalty)?;
         }
-        let update = match self.optimizer {
-            Some(optimizer) => Some((optimizer, optimizer.gradients(&graph, &loss, &clock)?)),
-            None => None,
+        // A penalty on parameters is shown with the loss; its gradient is a part of the update.
+        let shown = match self.tuned.penalty(&graph, &collected.holds)? {
+            Some(penalty) => loss.add(&penalty)?,
+            None => loss.clone(),
+        };
+        let mut records = vec![shown];
+        for metric in self.metrics {
+            records.push(metric.build(&outputs[0], &targets[0])?);
+        }
+        let gradients = match self.mode {
+            Mode::Train => Some(self.tuned.gradients(&graph, &loss, &clock)?),
+            Mode::Infer => None,
         };
         for (column, value) in records.iter().enumerate() {
             value.record(&ring, column, feed.columns, &clock, &schedule)?;
         }
-        if let Some((optimizer, gradients)) = update {
-            optimizer.build(&graph, &gradients, &[], &clock, &schedule)?;
+        if let Some(gradients) = gradients {
+            self.tuned.build(&graph, &gradients, &collected.holds, &clock, &schedule)?;
+            move_statistics(&graph, &collected.statistics, &clock)?;
         }
         graph.tick(&clock)?;
         Ok(graph)
@@ -51,6 +65,30 @@ impl Recipe<'_> {
     fn plan(&self, session: &Session, feed: &Feed, batch: usize) -> Result<Plan> {
         Plan::new(&self.graph(feed, batch)?, &[], session.device().gpu_traits().as_ref())
     }
+}
+
+/// Moves all running statistics on, in one dispatch; those that no layer moves stay as they are. After the watch on loss and
+/// gradients, so that a bad step leaves them alone.
+fn move_statistics(graph: &Graph, updates: &[StatisticUpdate], clock: &Var) -> Result<()> {
+    if updates.is_empty() {
+        return Ok(());
+    }
+    let update = |slot: &SlotSpec| updates.iter().find(|update| update.slot == slot.name);
+    let slots = graph.slots(STATISTICS);
+    let values: Vec<Option<Var>> = slots.iter().map(|slot| update(slot).map(|u| u.value.clone())).collect();
+    let mut keep = Vec::new();
+    for slot in &slots {
+        keep.resize(slot.offset / SLOT_ALIGN, 1f32.to_bits());
+        let blocks = slot.spec.shape.elements().div_ceil(SLOT_ALIGN);
+        let share = update(slot).map_or(1.0, |u| u.keep);
+        keep.extend(std::iter::repeat_n(share.to_bits(), blocks));
+    }
+    let averages = graph.whole(STATISTICS)?;
+    keep.resize(averages.shape().elements() / SLOT_ALIGN, 1f32.to_bits());
+    let spec = TensorSpec::u32([keep.len()]);
+    let keep = graph.state("statistics kept", "keep", spec, Init::Words(keep.into()))?;
+    let values = graph.pack(STATISTICS, "statistics of the batch", &values)?;
+    averages.moving_average(&values, &keep, clock)
 }
 
 /// Steps over a feed, ready to run.

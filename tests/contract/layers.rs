@@ -147,6 +147,7 @@ fn crates_are_named_where_they_belong() {
         ("indicatif", "train"),
         ("ctrlc", "train"),
         ("kuva", "train"),
+        ("libm", "contract"),
         ("flate2", "data"),
         ("safetensors", "interop"),
     ];

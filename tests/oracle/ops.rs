@@ -1,8 +1,8 @@
 //! Single ops: outputs, and gradients of `Σ y · cotangent`.
 
 use galen::contract::Padding;
-use galen::ops::conv2d::Conv2dOptions;
-use galen::ops::max_pool2d::PoolOptions;
+use galen::ops::conv::{ConvOptions, ConvTransposeOptions};
+use galen::ops::max_pool::PoolOptions;
 use galen::{Graph, Result, Var};
 use serde_json::Value;
 
@@ -94,7 +94,12 @@ fn outputs(op: &str, attrs: &Value, inputs: &[(&str, Var)]) -> Result<Vec<Var>> 
     let keep = || flag(attr("keepdims"));
     let (x, a, b) = (|| input("x"), || input("a"), || input("b"));
     let y = match op {
+        "conv1d" => x().conv1d(input("w"), &conv(attrs)),
         "conv2d" => x().conv2d(input("w"), &conv(attrs)),
+        "conv3d" => x().conv3d(input("w"), &conv(attrs)),
+        "conv_transpose1d" => x().conv_transpose1d(input("w"), &conv_transpose(attrs)),
+        "conv_transpose2d" => x().conv_transpose2d(input("w"), &conv_transpose(attrs)),
+        "conv_transpose3d" => x().conv_transpose3d(input("w"), &conv_transpose(attrs)),
         "max_pool2d" => {
             let (y, positions) = x().max_pool2d_with_positions(pool(attrs))?;
             return Ok(vec![y, positions]);
@@ -159,26 +164,39 @@ fn outputs(op: &str, attrs: &Value, inputs: &[(&str, Var)]) -> Result<Vec<Var>> 
     Ok(vec![y?])
 }
 
-fn pair(attrs: &Value, name: &str) -> [usize; 2] {
+/// One number for each spatial axis.
+fn each<const N: usize>(attrs: &Value, name: &str) -> [usize; N] {
     list(field(attrs, name), whole).try_into().unwrap_or_else(|v| panic!("{name}: {v:?}"))
 }
 
 /// `SAME` is left to Galen's own rule: TensorFlow was told no numbers either.
-fn padding(attrs: &Value) -> Padding {
+fn padding<const N: usize>(attrs: &Value) -> Padding<N> {
     if flag(field(attrs, "same")) {
         return Padding::Same;
     }
-    Padding::Explicit(list(field(attrs, "pads"), whole).try_into().unwrap_or_else(|v| panic!("pads: {v:?}")))
+    let pads = list(field(attrs, "pads"), whole);
+    let pairs: Vec<[usize; 2]> = pads.chunks_exact(2).map(|pair| [pair[0], pair[1]]).collect();
+    Padding::Explicit(pairs.try_into().unwrap_or_else(|v| panic!("pads: {v:?}")))
 }
 
-fn conv(attrs: &Value) -> Conv2dOptions {
-    Conv2dOptions::new()
-        .stride(pair(attrs, "stride"))
-        .dilation(pair(attrs, "dilation"))
+fn conv<const N: usize>(attrs: &Value) -> ConvOptions<N> {
+    ConvOptions::new()
+        .stride(each(attrs, "stride"))
+        .dilation(each(attrs, "dilation"))
         .padding(padding(attrs))
         .groups(whole(field(attrs, "groups")))
 }
 
-fn pool(attrs: &Value) -> PoolOptions {
-    PoolOptions::new(pair(attrs, "kernel")).stride(pair(attrs, "stride")).padding(padding(attrs))
+fn conv_transpose<const N: usize>(attrs: &Value) -> ConvTransposeOptions<N> {
+    let options = ConvTransposeOptions::new()
+        .stride(each(attrs, "stride"))
+        .dilation(each(attrs, "dilation"))
+        .padding(padding(attrs))
+        .groups(whole(field(attrs, "groups")));
+    // What SAME adds is again left to the rule.
+    if flag(field(attrs, "same")) { options } else { options.output_padding(each(attrs, "output_padding")) }
+}
+
+fn pool<const N: usize>(attrs: &Value) -> PoolOptions<N> {
+    PoolOptions::new(each(attrs, "kernel")).stride(each(attrs, "stride")).padding(padding(attrs))
 }

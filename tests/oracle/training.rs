@@ -87,7 +87,7 @@ impl Training {
         assert_eq!(text(attr("optimizer")), "adam");
         let adam = Adam::new(rate).betas(number(attr("beta1")), number(attr("beta2"))).epsilon(number(attr("epsilon")));
         let setup = Setup::on(device);
-        let loss = Loss::CATEGORICAL_CROSS_ENTROPY;
+        let loss = CategoricalCrossEntropy::new();
         let mut model = (self.network)().compile_on(&setup, adam, loss, &[Metric::Accuracy])?;
         let mut given = 0;
         for (name, array) in object(field(file, "initial")) {

@@ -23,7 +23,7 @@ pub fn rows() -> Vec<Row> {
         .collect();
     let out_of_range = |name: &str, n: usize| {
         Row::new(name, |graph, x| {
-            let grad = galen::ops::gather::GatherGrad { rows: 5 };
+            let grad = galen::ops::gather::GatherGrad { rows: 5, padding: None };
             Ok(vec![x[0].gather(&x[1])?, graph.push1(grad, &[&x[1], &x[2]])?])
         })
         .constant([5, 3], Values::Normal)
@@ -31,10 +31,16 @@ pub fn rows() -> Vec<Row> {
         .constant([n, 3], Values::Normal)
         .bounds(Bound::Scale(8.0), Bound::Exact)
     };
+    // Padding inside of the table, where most ids fall on it, and outside, where none would be a row.
+    for (name, ids, padding) in [("padding", 30, 1), ("padding_sorted", 600, 1), ("padding_outside", 70, 4)] {
+        let row = Row::new(name, move |_, x| Ok(vec![x[0].gather_padded(&x[1], Some(padding))?]));
+        let row = row.f32([4, 3], Values::Normal).u32([ids], if padding < 4 { 3 } else { 5 });
+        rows.push(row.bounds(Bound::Exact, Bound::Scale(32.0)));
+    }
     rows.push(out_of_range("out_of_range", 20));
     rows.push(out_of_range("out_of_range_sorted", 300));
     let twice = Row::new("grad_of_grad", |graph, x| {
-        Ok(vec![graph.push1(galen::ops::gather::GatherGrad { rows: 4 }, &[&x[1], &x[0]])?])
+        Ok(vec![graph.push1(galen::ops::gather::GatherGrad { rows: 4, padding: Some(2) }, &[&x[1], &x[0]])?])
     });
     rows.push(twice.f32([6, 3], Values::Normal).u32([6], 4).bounds(Bound::Scale(8.0), Bound::Exact));
     rows

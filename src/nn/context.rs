@@ -1,0 +1,266 @@
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
+
+use super::{Hold, Layer, LayerSummary, Mode, Penalty, STATISTICS};
+use crate::error::{Error, Result};
+use crate::graph::{Graph, Init, PARAMETERS, Var};
+use crate::optim::is_within;
+use crate::shape::{Shape, TensorSpec};
+
+/// The share of a moving average that a step's value replaces, by slot of [`STATISTICS`].
+#[derive(Clone, Debug)]
+pub struct StatisticUpdate {
+    /// The slot's name.
+    pub slot: String,
+    /// The batch's value, in the slot's shape.
+    pub value: Var,
+    /// The share of the old average that is kept.
+    pub keep: f32,
+}
+
+/// What layers leave behind besides their nodes, for whoever builds the rest of a step.
+#[derive(Clone, Debug, Default)]
+pub struct Collected {
+    /// What holds parameters back.
+    pub holds: Vec<Hold>,
+    /// Scalars to be added to the loss: penalties on what layers put out.
+    pub activity: Vec<Var>,
+    /// How the running statistics move on.
+    pub statistics: Vec<StatisticUpdate>,
+    /// The layers, in the order in which they were built.
+    pub layers: Vec<LayerSummary>,
+}
+
+/// What a layer may use while it is built: where it is in the model, and what it may leave behind.
+#[derive(Clone, Debug)]
+pub struct BuildCtx {
+    /// What the graph is built for.
+    pub mode: Mode,
+    path: String,
+    clock: Option<Var>,
+    /// Names of layers and blocks, and whether what is in them is frozen; the last that fits holds.
+    frozen: Rc<[(String, bool)]>,
+    /// How many layers of each kind there are here, and the names that are taken.
+    kinds: Rc<RefCell<HashMap<&'static str, usize>>>,
+    names: Rc<RefCell<HashSet<String>>>,
+    depth: usize,
+    collected: Rc<RefCell<Collected>>,
+}
+
+impl BuildCtx {
+    /// The context of a whole network. `clock` is there in training; `frozen` names layers and blocks and says whether their parameters
+    /// are left as they are, later entries before earlier ones.
+    pub fn new(mode: Mode, clock: Option<&Var>, frozen: Vec<(String, bool)>) -> Self {
+        BuildCtx {
+            mode,
+            path: String::new(),
+            clock: clock.cloned(),
+            frozen: frozen.into(),
+            kinds: Rc::default(),
+            names: Rc::default(),
+            depth: 0,
+            collected: Rc::default(),
+        }
+    }
+
+    /// For predictions and evaluations: no clock, nothing frozen.
+    pub fn inference() -> Self {
+        Self::new(Mode::Infer, None, Vec::new())
+    }
+
+    /// The layer's name with those of the blocks around it, unique in its model: `encoder/conv2d_1`.
+    pub fn name(&self) -> &str {
+        &self.path
+    }
+
+    /// Whether this layer's parameters are not trained. Layers with running statistics leave them alone then.
+    pub fn is_frozen(&self) -> bool {
+        let found = self.frozen.iter().rev().find(|(name, _)| is_within(&self.path, name));
+        found.is_some_and(|(_, frozen)| *frozen)
+    }
+
+    /// A trained parameter of this layer, called `<layer>/<name>`.
+    ///
+    /// # Errors
+    /// Where the layer has a parameter of this name and another shape.
+    pub fn parameter(&self, graph: &Graph, name: &str, shape: impl Into<Shape>, init: Init) -> Result<Var> {
+        graph.parameter(&self.own(name), shape, init)
+    }
+
+    /// Holds the parameter `name` of this layer back by a penalty, and each of its units by a largest norm.
+    pub fn hold(&self, name: &str, penalty: Penalty, max_norm: Option<super::MaxNorm>) {
+        let hold = Hold { slot: self.own(name), penalty, max_norm };
+        let mut collected = self.collected.borrow_mut();
+        // A shared layer is built more than once; its parameters are held once.
+        let held = collected.holds.iter().any(|h| h.slot == hold.slot);
+        if !held && (penalty != Penalty::NONE || max_norm.is_some()) {
+            collected.holds.push(hold);
+        }
+    }
+
+    /// Adds a penalty on what the layer puts out, per sample as in Keras: `(l1 · Σ|y| + l2 · Σy²) / batch`.
+    ///
+    /// # Errors
+    /// Where `y` is not of floats.
+    pub fn penalise_activity(&self, y: &Var, penalty: Penalty) -> Result<()> {
+        let batch = y.shape().first().copied().unwrap_or(1).max(1) as f32;
+        for (factor, terms) in [(penalty.l1, Var::abs as fn(&Var) -> Result<Var>), (penalty.l2, Var::square)] {
+            if factor != 0.0 {
+                let sum = terms(y)?.sum_all()?.scale(factor / batch)?;
+                self.collected.borrow_mut().activity.push(sum);
+            }
+        }
+        Ok(())
+    }
+
+    /// A statistic of this layer that training moves and that is not trained: a slot of [`STATISTICS`].
+    ///
+    /// # Errors
+    /// Where the layer has a statistic of this name and another shape.
+    pub fn statistic(&self, graph: &Graph, name: &str, shape: impl Into<Shape>, init: Init) -> Result<Var> {
+        graph.state(STATISTICS, &self.own(name), TensorSpec::f32(shape), init)
+    }
+
+    /// After the step, unless it went bad, the statistic `name` becomes `keep · statistic + (1 − keep) · value`.
+    ///
+    /// # Errors
+    /// Where `keep` is not in [0, 1]. A layer that is built twice in one step moves its statistics by the last of its values.
+    pub fn update_statistic(&self, name: &str, value: &Var, keep: f32) -> Result<()> {
+        if !(0.0..=1.0).contains(&keep) {
+            return Err(Error::parameter(format!("layer \"{}\"", self.path), "momentum", "in [0, 1]", keep));
+        }
+        let update = StatisticUpdate { slot: self.own(name), value: value.clone(), keep };
+        let statistics = &mut self.collected.borrow_mut().statistics;
+        statistics.retain(|have| have.slot != update.slot);
+        statistics.push(update);
+        Ok(())
+    }
+
+    /// The clock that random layers take their numbers from; there is one in training.
+    ///
+    /// # Errors
+    /// Where the graph has no clock.
+    pub fn clock(&self) -> Result<&Var> {
+        self.clock.as_ref().ok_or_else(|| Error::usage(format!("layer \"{}\"", self.path), "this graph has no clock"))
+    }
+
+    /// Builds `layer` here, under the name of its kind: the second `dense` is `dense_1`.
+    ///
+    /// # Errors
+    /// Those of the layer.
+    pub fn layer(&self, layer: &dyn Layer, x: &Var) -> Result<Var> {
+        let name = self.next_name(layer.kind());
+        self.build(&name, layer, x)
+    }
+
+    /// Builds `layer` here under a name of your own.
+    ///
+    /// # Errors
+    /// Where the name is taken (see [`BuildCtx::shared`]) or holds a `/`; those of the layer.
+    pub fn named(&self, name: &str, layer: &dyn Layer, x: &Var) -> Result<Var> {
+        if self.names.borrow().contains(name) {
+            let reason = "the name is taken; layers that share their parameters are built by `shared`";
+            return Err(Error::usage(format!("layer \"{}\"", self.own(name)), reason));
+        }
+        self.shared(name, layer, x)
+    }
+
+    /// Builds `layer` here under a name of your own. Built again under the same name, it has the same parameters.
+    ///
+    /// # Errors
+    /// Where the name is empty or holds a `/`, or belongs to a layer whose parameters have other shapes; those of the layer.
+    pub fn shared(&self, name: &str, layer: &dyn Layer, x: &Var) -> Result<Var> {
+        check_name(name)?;
+        self.names.borrow_mut().insert(name.to_owned());
+        self.build(name, layer, x)
+    }
+
+    /// Runs `build` inside a block called `name`: what it builds is called `<name>/..`. For layers that take more than one tensor.
+    ///
+    /// # Errors
+    /// Where the name is taken or holds a `/`; those of `build`.
+    pub fn block<R>(&self, name: &str, graph: &Graph, build: impl FnOnce(&BuildCtx) -> Result<R>) -> Result<R> {
+        check_name(name)?;
+        if !self.names.borrow_mut().insert(name.to_owned()) {
+            return Err(Error::usage(format!("block \"{}\"", self.own(name)), "the name is taken"));
+        }
+        self.record(name, "block", graph, build, |_| None)
+    }
+
+    /// What layers left behind so far.
+    pub fn collected(&self) -> Collected {
+        self.collected.borrow().clone()
+    }
+
+    fn build(&self, name: &str, layer: &dyn Layer, x: &Var) -> Result<Var> {
+        let graph = x.graph().clone();
+        self.record(name, layer.kind(), &graph, |ctx| layer.build(ctx, x), |y: &Var| Some(y.shape()))
+    }
+
+    /// Builds something under `name` and puts it into the list of layers.
+    fn record<R>(
+        &self,
+        name: &str,
+        kind: &'static str,
+        graph: &Graph,
+        build: impl FnOnce(&BuildCtx) -> Result<R>,
+        output: impl FnOnce(&R) -> Option<Shape>,
+    ) -> Result<R> {
+        let inner = self.inner(name);
+        let counts = || [PARAMETERS, STATISTICS].map(|arena| elements(graph, arena));
+        let (before, place) = (counts(), self.collected.borrow().layers.len());
+        let result = graph.in_layer(name, || build(&inner))?;
+        let after = counts();
+        let summary = LayerSummary {
+            name: inner.path.clone(),
+            kind,
+            depth: self.depth,
+            output: output(&result),
+            parameters: after[0] - before[0],
+            statistics: after[1] - before[1],
+        };
+        self.collected.borrow_mut().layers.insert(place, summary);
+        Ok(result)
+    }
+
+    fn inner(&self, name: &str) -> BuildCtx {
+        BuildCtx {
+            path: self.own(name),
+            kinds: Rc::default(),
+            names: Rc::default(),
+            depth: self.depth + 1,
+            ..self.clone()
+        }
+    }
+
+    fn next_name(&self, kind: &'static str) -> String {
+        loop {
+            let name = {
+                let mut kinds = self.kinds.borrow_mut();
+                let count = kinds.entry(kind).or_default();
+                *count += 1;
+                if *count == 1 { kind.to_owned() } else { format!("{kind}_{}", *count - 1) }
+            };
+            if self.names.borrow_mut().insert(name.clone()) {
+                return name;
+            }
+        }
+    }
+
+    fn own(&self, name: &str) -> String {
+        if self.path.is_empty() { name.to_owned() } else { format!("{}/{name}", self.path) }
+    }
+}
+
+/// How many numbers an arena holds.
+pub(super) fn elements(graph: &Graph, arena: &str) -> usize {
+    graph.slots(arena).iter().map(|s| s.spec.shape.elements()).sum()
+}
+
+fn check_name(name: &str) -> Result<()> {
+    if name.is_empty() || name.contains('/') {
+        return Err(Error::parameter("a layer", "name", "without \"/\" and not empty", format!("\"{name}\"")));
+    }
+    Ok(())
+}

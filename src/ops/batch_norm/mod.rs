@@ -1,0 +1,362 @@
+//! Batch normalisation: every channel has its mean taken away and is divided by its standard deviation, over batch and space.
+//!
+//! `y = (x − mean) · γ / √(variance + ε) + β`. In training `mean` and `variance` are those of the batch, the variance biased
+//! (divided by how many elements a channel has); else they are given. Shapes: `x`, `y` `[batch, c, ..]`, all others `[c]`.
+//!
+//! Source: S. Ioffe, C. Szegedy, "Batch normalization: accelerating deep network training by reducing internal covariate shift", ICML
+//! 2015. The variance is computed without cancellation; see `rows.rs`.
+
+pub(crate) mod rows;
+
+use super::{arity, expect_dtype};
+use crate::contract::{
+    CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, Slot, parallel_rows, parallel_together,
+};
+use crate::error::{Error, Result};
+use crate::graph::{Grad, GradientCtx, Var};
+use crate::shape::{DType, Shape, TensorSpec};
+use rows::{Rows, Statistic, parallel_planes};
+
+/// Normalises with the statistics of the batch. Inputs: `x` `[batch, c, ..]`, `gamma` and `beta` `[c]`. Outputs: `y`; `mean` and `variance`
+/// `[c]`; and what the gradient needs, `[3, c]`: the mean, what it lacks through rounding, `1 / √(variance + ε)`.
+///
+/// The loss may depend on `y` only.
+#[derive(Clone, Debug)]
+pub struct BatchNorm {
+    /// What is added to the variance; positive.
+    pub epsilon: f64,
+}
+
+/// Normalises with given statistics. Inputs: `x` `[batch, c, ..]`; `gamma`, `beta`, `mean` and `variance` `[c]`. Outputs: `y`, and what the
+/// gradient needs, as [`BatchNorm`] gives it.
+#[derive(Clone, Debug)]
+pub struct BatchNormInfer {
+    /// What is added to the variance; positive.
+    pub epsilon: f64,
+}
+
+/// `dx`, `dgamma` and `dbeta` from `x`, `gamma`, what the forward op saved, and `dy`. With `h = (x − mean) · rstd`: `dbeta = Σ dy`,
+/// `dgamma = Σ dy · h`, `dx = γ · rstd · (dy − dbeta / n − h · dgamma / n)` for channels of `n` elements; sums over batch and space.
+#[derive(Clone, Debug)]
+pub struct BatchNormGrad {
+    /// Of [`BatchNormInfer`]: the statistics do not depend on `x`, so that `dx = γ · rstd · dy`.
+    pub frozen: bool,
+}
+
+const SHADER: &str = include_str!("../../../shaders/batch_norm.wgsl");
+
+/// Batch, channels and elements of a channel's plane of `x`, whose first two dimensions those are.
+pub(super) fn sizes(op: &str, x: &TensorSpec) -> Result<[usize; 3]> {
+    expect_dtype(op, x, DType::F32)?;
+    match &x.shape[..] {
+        [batch, c, space @ ..] => Ok([*batch, *c, space.iter().product()]),
+        _ => Err(Error::shape(op, "x [batch, channels, ..]", x.to_string())),
+    }
+}
+
+/// Refuses anything but one number per channel.
+pub(super) fn expect_channels(op: &str, c: usize, named: &[(&str, &TensorSpec)]) -> Result<()> {
+    for (what, spec) in named {
+        let wanted = TensorSpec::f32([c]);
+        if **spec != wanted {
+            return Err(Error::shape(op, format!("{what} {wanted} for {c} channels"), spec.to_string()));
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn expect_epsilon(op: &str, epsilon: f64) -> Result<()> {
+    if (epsilon as f32).is_normal() && epsilon > 0.0 {
+        return Ok(());
+    }
+    Err(Error::parameter(op, "epsilon", "a positive number within the range of f32", epsilon))
+}
+
+fn channels(x: &Shape) -> Rows {
+    Rows::channels(x[0], x[1], x[2..].iter().product())
+}
+
+fn kernel<O: OpDef>(entry: &'static str, pass: &str) -> Kernel {
+    Kernel::of::<O>(entry).define("PASS", pass)
+}
+
+impl OpDef for BatchNorm {
+    const STEM: &'static str = "batch_norm";
+    const SHADER: &'static str = SHADER;
+
+    fn infer(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
+        let [x, gamma, beta] = arity(self.name(), inputs)?;
+        let [_, c, _] = sizes(self.name(), x)?;
+        expect_channels(self.name(), c, &[("gamma", gamma), ("beta", beta)])?;
+        expect_epsilon(self.name(), self.epsilon)?;
+        Ok(vec![x.clone(), TensorSpec::f32([c]), TensorSpec::f32([c]), TensorSpec::f32([3, c])])
+    }
+
+    fn gpu(&self, io: &Io, _gpu: &GpuTraits) -> Launches {
+        let rows = channels(&io.inputs[0].shape);
+        let params = rows.params(1, self.epsilon);
+        if rows.parts == 1 {
+            return Launch::new(kernel::<Self>("batch_norm", "whole"), &params, rows.grid()).bind_all(io).into();
+        }
+        let moments = Launch::new(kernel::<Self>("batch_norm_moments", "moments"), &params, rows.grid());
+        let merge = Launch::new(kernel::<Self>("batch_norm_merge", "merge"), &params, rows.merge_grid());
+        let apply = Launch::new(kernel::<Self>("batch_norm_apply", "apply"), &params, rows.grid());
+        Launches {
+            list: vec![
+                moments.read(Slot::Input(0)).write(Slot::Temp(0)),
+                merge.read(Slot::Temp(0)).write(Slot::Output(1)).write(Slot::Output(2)).write(Slot::Output(3)),
+                apply
+                    .read(Slot::Input(0))
+                    .read(Slot::Input(1))
+                    .read(Slot::Input(2))
+                    .read(Slot::Output(3))
+                    .write(Slot::Output(0)),
+            ],
+            temps: vec![TensorSpec::f32([rows.rows, rows.parts, 3])],
+        }
+    }
+
+    fn cpu<T: Real>(&self, mut call: CpuCall<'_, T>) {
+        let rows = channels(&call.io.inputs[0].shape);
+        let moments = &mut call.scratch[..rows.scratch(3)];
+        let (x, gamma, beta) = (call.x[0].f(), call.x[1].f(), call.x[2].f());
+        let [y, mean, variance, saved] = &mut call.y[..] else { return };
+        rows.moments(x, moments);
+        let [whole, rest, rstd] = thirds(saved.f_mut());
+        parallel_together([mean.f_mut(), variance.f_mut(), whole, rest, rstd], |start, out| {
+            let [mean, variance, whole, rest, rstd] = out;
+            for i in 0..mean.len() {
+                let s = rows.statistic(moments, start + i, self.epsilon);
+                (mean[i], variance[i], whole[i], rest[i], rstd[i]) = (s.mean, s.variance, s.mean, s.rest, s.rstd);
+            }
+        });
+        normalise(&rows, x, gamma, beta, saved.f(), y.f_mut());
+    }
+
+    fn scratch(&self, io: &Io) -> usize {
+        channels(&io.inputs[0].shape).scratch(3)
+    }
+
+    fn gradient(&self, ctx: &GradientCtx) -> Result<Vec<Grad>> {
+        if (1..4).any(|i| ctx.cotangent(i).is_some()) {
+            return Ok(vec![Grad::Unsupported("the loss depends on the batch's mean or variance itself"); 3]);
+        }
+        gradient(ctx, 3, false)
+    }
+}
+
+/// The three rows of what the gradient needs: mean, what it lacks, and `1 / √(variance + ε)`.
+pub(super) fn thirds<T>(saved: &mut [T]) -> [&mut [T]; 3] {
+    let (mean, others) = saved.split_at_mut(saved.len() / 3);
+    let (rest, rstd) = others.split_at_mut(mean.len());
+    [mean, rest, rstd]
+}
+
+/// What normalises row `row`, from what was saved.
+pub(super) fn saved_of<T: Real>(saved: &[T], row: usize) -> Statistic<T> {
+    let rows = saved.len() / 3;
+    Statistic { mean: saved[row], rest: saved[rows + row], variance: T::zero(), rstd: saved[2 * rows + row] }
+}
+
+fn normalise<T: Real>(rows: &Rows, x: &[T], gamma: &[T], beta: &[T], saved: &[T], y: &mut [T]) {
+    let c = rows.rows;
+    if rows.space > 1 {
+        return parallel_planes(y, rows.space, |plane, at, y| {
+            let Statistic { mean, rest, rstd, .. } = saved_of(saved, plane % c);
+            let (scale, shift) = (gamma[plane % c] * rstd, beta[plane % c]);
+            y.iter_mut().zip(&x[at..]).for_each(|(y, x)| *y = ((*x - mean) - rest) * scale + shift);
+        });
+    }
+    let (mean, rest, rstd) = (&saved[..c], &saved[c..2 * c], &saved[2 * c..]);
+    parallel_rows(y, c, |row, y| {
+        let x = &x[row * c..][..c];
+        for i in 0..c {
+            y[i] = ((x[i] - mean[i]) - rest[i]) * (gamma[i] * rstd[i]) + beta[i];
+        }
+    });
+}
+
+fn gradient(ctx: &GradientCtx, saved: usize, frozen: bool) -> Result<Vec<Grad>> {
+    let inputs = [ctx.input(0), ctx.input(1), ctx.output(saved), ctx.dy()?];
+    Ok(ctx.graph().push(BatchNormGrad { frozen }, &inputs)?.into_iter().map(Grad::Of).collect())
+}
+
+impl OpDef for BatchNormInfer {
+    const STEM: &'static str = "batch_norm";
+    const SHADER: &'static str = SHADER;
+
+    fn name(&self) -> &str {
+        "batch_norm_infer"
+    }
+
+    fn infer(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
+        let [x, gamma, beta, mean, variance] = arity(self.name(), inputs)?;
+        let [_, c, _] = sizes(self.name(), x)?;
+        let named = [("gamma", gamma), ("beta", beta), ("mean", mean), ("variance", variance)];
+        expect_channels(self.name(), c, &named)?;
+        expect_epsilon(self.name(), self.epsilon)?;
+        Ok(vec![x.clone(), TensorSpec::f32([3, c])])
+    }
+
+    fn gpu(&self, io: &Io, _gpu: &GpuTraits) -> Launches {
+        let rows = channels(&io.inputs[0].shape);
+        let params = rows.params(1, self.epsilon);
+        Launch::new(kernel::<Self>("batch_norm_infer", "infer"), &params, rows.grid()).bind_all(io).into()
+    }
+
+    fn cpu<T: Real>(&self, mut call: CpuCall<'_, T>) {
+        let rows = channels(&call.io.inputs[0].shape);
+        let (mean, variance) = (call.x[3].f(), call.x[4].f());
+        let [y, saved] = &mut call.y[..] else { return };
+        let [whole, rest, rstd] = thirds(saved.f_mut());
+        whole.copy_from_slice(mean);
+        rest.fill(T::zero());
+        let epsilon = T::of(self.epsilon);
+        rstd.iter_mut().zip(variance).for_each(|(rstd, v)| *rstd = T::one() / (*v + epsilon).sqrt());
+        normalise(&rows, call.x[0].f(), call.x[1].f(), call.x[2].f(), saved.f(), y.f_mut());
+    }
+
+    fn gradient(&self, ctx: &GradientCtx) -> Result<Vec<Grad>> {
+        let mut grads = gradient(ctx, 1, true)?;
+        grads.extend([Grad::NotDifferentiable, Grad::NotDifferentiable]);
+        Ok(grads)
+    }
+}
+
+impl OpDef for BatchNormGrad {
+    const STEM: &'static str = "batch_norm";
+    const SHADER: &'static str = SHADER;
+
+    fn name(&self) -> &str {
+        "batch_norm_grad"
+    }
+
+    fn infer(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
+        let [x, gamma, saved, dy] = arity(self.name(), inputs)?;
+        let [_, c, _] = sizes(self.name(), x)?;
+        expect_channels(self.name(), c, &[("gamma", gamma)])?;
+        let wanted = TensorSpec::f32([3, c]);
+        if dy != x || *saved != wanted {
+            return Err(Error::shape(self.name(), format!("saved {wanted} and dy {x}"), format!("{saved}, {dy}")));
+        }
+        Ok(vec![x.clone(), gamma.clone(), gamma.clone()])
+    }
+
+    fn gpu(&self, io: &Io, _gpu: &GpuTraits) -> Launches {
+        let rows = channels(&io.inputs[0].shape);
+        let params = rows.params(1, 0.0);
+        let kernel = |entry, pass: &str, writes_dx: u32| {
+            let kernel = kernel::<Self>(entry, pass).define("DX", writes_dx).define("FROZEN", u32::from(self.frozen));
+            kernel.define("GRAD", u32::from(pass != "grad_merge"))
+        };
+        if rows.parts == 1 {
+            let kernel = kernel("batch_norm_grad", "grad_whole", 1);
+            return Launch::new(kernel, &params, rows.grid()).bind_all(io).into();
+        }
+        let inputs = |launch: Launch| (0..4).fold(launch, |launch, i| launch.read(Slot::Input(i)));
+        let sums = Launch::new(kernel("batch_norm_grad_sums", "grad_sums", 0), &params, rows.grid());
+        let merge = Launch::new(kernel("batch_norm_grad_merge", "grad_merge", 0), &params, rows.merge_grid());
+        let apply = Launch::new(kernel("batch_norm_grad_apply", "grad_apply", 1), &params, rows.grid());
+        Launches {
+            list: vec![
+                inputs(sums).write(Slot::Temp(0)),
+                merge.read(Slot::Temp(0)).write(Slot::Output(1)).write(Slot::Output(2)),
+                inputs(apply).read(Slot::Output(1)).read(Slot::Output(2)).write(Slot::Output(0)),
+            ],
+            temps: vec![TensorSpec::f32([rows.rows, rows.parts, 2])],
+        }
+    }
+
+    fn cpu<T: Real>(&self, mut call: CpuCall<'_, T>) {
+        let rows = channels(&call.io.inputs[0].shape);
+        let sums = &mut call.scratch[..rows.scratch(2)];
+        let (x, gamma, saved, dy) = (call.x[0].f(), call.x[1].f(), call.x[2].f(), call.x[3].f());
+        let [dx, dgamma, dbeta] = &mut call.y[..] else { return };
+        rows.jobs(sums, 2, |row, part, out| {
+            if rows.in_columns() {
+                return products_of_columns(&rows, x, dy, saved, row, part, out);
+            }
+            let s = saved_of(saved, row);
+            let [d, dh] = rows.products(x, dy, [s.mean, s.rest], row, part);
+            out.copy_from_slice(&[d, dh * s.rstd]);
+        });
+        parallel_together([dgamma.f_mut(), dbeta.f_mut()], |start, [dgamma, dbeta]| {
+            for (i, (dgamma, dbeta)) in dgamma.iter_mut().zip(dbeta).enumerate() {
+                [*dbeta, *dgamma] = rows.total(sums, start + i);
+            }
+        });
+        let (c, n, frozen) = (rows.rows, T::of(rows.count() as f64), self.frozen);
+        let (dgamma, dbeta) = (dgamma.f(), dbeta.f());
+        let slope = |row: usize, x: T, dy: T| {
+            let Statistic { mean, rest, rstd, .. } = saved_of(saved, row);
+            let scale = gamma[row] * rstd;
+            if frozen {
+                return scale * dy;
+            }
+            scale * ((dy - dbeta[row] / n) - ((x - mean) - rest) * (dgamma[row] / n * rstd))
+        };
+        if rows.space > 1 {
+            return parallel_planes(dx.f_mut(), rows.space, |plane, at, dx| {
+                let row = plane % c;
+                dx.iter_mut().zip(&x[at..]).zip(&dy[at..]).for_each(|((dx, x), dy)| *dx = slope(row, *x, *dy));
+            });
+        }
+        parallel_rows(dx.f_mut(), c, |row, dx| {
+            let (x, dy) = (&x[row * c..][..c], &dy[row * c..][..c]);
+            for i in 0..c {
+                dx[i] = slope(i, x[i], dy[i]);
+            }
+        });
+    }
+
+    fn scratch(&self, io: &Io) -> usize {
+        channels(&io.inputs[0].shape).scratch(2)
+    }
+
+    fn gradient(&self, _ctx: &GradientCtx) -> Result<Vec<Grad>> {
+        Ok(vec![Grad::Unsupported("second derivatives of batch normalisation"); 4])
+    }
+}
+
+/// The sums of a part of as many rows as `out` has pairs for, where neighbours in memory belong to different rows.
+fn products_of_columns<T: Real>(rows: &Rows, x: &[T], dy: &[T], saved: &[T], row: usize, part: usize, out: &mut [T]) {
+    let c = rows.rows;
+    out.fill(T::zero());
+    let (d, dh) = out.split_at_mut(out.len() / 2);
+    let width = d.len().min(c - row);
+    let (d, dh) = (&mut d[..width], &mut dh[..width]);
+    let (mean, rest, rstd) = (&saved[row..][..width], &saved[c + row..][..width], &saved[2 * c + row..][..width]);
+    for k in rows.planes_of(part) {
+        let first = rows.first(row, k);
+        let (x, dy) = (&x[first..][..width], &dy[first..][..width]);
+        for i in 0..width {
+            d[i] += dy[i];
+            dh[i] += dy[i] * ((x[i] - mean[i]) - rest[i]);
+        }
+    }
+    dh.iter_mut().zip(rstd).for_each(|(dh, rstd)| *dh *= *rstd);
+}
+
+impl Var {
+    /// Every channel of this `[batch, c, ..]` normalised by its own mean and variance over batch and space, then `· gamma + beta` (both
+    /// `[c]`). Gives the result, and mean and biased variance `[c]`, through which no gradient flows.
+    ///
+    /// # Errors
+    /// Where this has no channels or is not of floats, gamma or beta are not `[c]`, or epsilon is not positive.
+    pub fn batch_norm(&self, gamma: &Var, beta: &Var, epsilon: f64) -> Result<(Var, Var, Var)> {
+        let mut outputs = self.graph.push(BatchNorm { epsilon }, &[self, gamma, beta])?;
+        outputs.truncate(3);
+        let [y, mean, variance] = <[Var; 3]>::try_from(outputs)
+            .map_err(|_| Error::usage("batch_norm", "it has fewer outputs than it should"))?;
+        Ok((y, mean, variance))
+    }
+
+    /// Like [`Var::batch_norm`] with a given mean and variance (both `[c]`), to which no gradient flows: inference, and training with
+    /// frozen statistics.
+    ///
+    /// # Errors
+    /// See [`Var::batch_norm`].
+    pub fn batch_norm_with(&self, gamma: &Var, beta: &Var, mean: &Var, variance: &Var, epsilon: f64) -> Result<Var> {
+        self.graph.push1(BatchNormInfer { epsilon }, &[self, gamma, beta, mean, variance])
+    }
+}
