@@ -1,6 +1,6 @@
 //! Exponential moving averages, in place: running statistics, and averages of weights.
 //!
-//! `a = k · a + (1 − k) · v` with one share `k` per block of [`SLOT_ALIGN`] elements, so that one dispatch serves a whole arena whose slots
+//! `a = k · a + (1 − k) · v` with one share `k` per block of 64 elements, so that one dispatch serves a whole arena whose slots
 //! keep different shares. Shapes: `a`, `v` `[len]`, `k` `[len / 64]`. Sources: S. Ioffe, C. Szegedy, "Batch normalization", ICML 2015,
 //! section 3.1; B. Polyak, A. Juditsky, "Acceleration of stochastic approximation by averaging", SIAM J. Control Optim. 30 (1992).
 
