@@ -1,30 +1,36 @@
-//! Numbers that Galen did not compute (see `oracle/README.md`): single ops with their gradients, optimizers step by step, and two
-//! whole trainings, on the f64 twin, on the CPU and on the GPU.
+//! Numbers that Galen did not compute (see `oracle/README.md`): single ops with their gradients, layers, losses, optimizers step by step,
+//! and two whole trainings, on the f64 twin, on the CPU and on the GPU.
 
+#[path = "oracle/attention.rs"]
+mod attention;
+#[path = "oracle/case.rs"]
+mod case;
 mod common;
+#[path = "oracle/conv.rs"]
+mod conv;
+#[path = "oracle/elementwise.rs"]
+mod elementwise;
+#[path = "oracle/losses.rs"]
+mod losses;
+#[path = "oracle/norm.rs"]
+mod norm;
 #[path = "oracle/ops.rs"]
 mod ops;
 #[path = "oracle/optimizers.rs"]
 mod optimizers;
+#[path = "oracle/recurrent.rs"]
+mod recurrent;
 #[path = "oracle/training.rs"]
 mod training;
 #[path = "oracle/updates.rs"]
 mod updates;
 
+use case::Rules;
 use common::UNIT;
 use common::rows::Bound;
 use galen::{Device, Tensor};
 use serde_json::Value;
 
-/// Cases in `ops.json`.
-const CASES: usize = 191;
-/// Cases of Keras's cross-entropy that divides the probabilities by their sum first, gradient included. Galen's takes them as they are.
-const NOT_OURS: [&str; 4] = [
-    "cross_entropy_probs_one_hot",
-    "cross_entropy_probs_soft",
-    "cross_entropy_probs_clipped",
-    "cross_entropy_probs_unnormalized",
-];
 /// How far the f64 twin may be from TensorFlow, of a tensor's largest element. The file has nine digits, so that half of this is its
 /// rounding.
 const TWIN: Bound = Bound::Scale(1e-8 / UNIT);
@@ -83,65 +89,188 @@ fn tensor(array: &Value) -> Tensor {
     made.unwrap_or_else(|e| panic!("{e}"))
 }
 
-fn check_ops(runner: Runner<'_>) {
-    let file: Value = serde_json::from_str(include_str!("oracle/ops.json")).expect("ops.json");
+/// Compares one case, whose op is given first.
+type Check = fn(&str, &Value, Runner<'_>) -> std::result::Result<(), String>;
+
+/// A file of cases.
+struct Family {
+    file: &'static str,
+    json: &'static str,
+    cases: usize,
+    check: Check,
+    /// What the names of cases begin with that Galen defines otherwise or does not have, and why.
+    not_ours: &'static [(&'static str, &'static str)],
+}
+
+const FAMILIES: [Family; 10] = [
+    Family {
+        file: "ops.json",
+        json: include_str!("oracle/ops.json"),
+        cases: 191,
+        check: |op, given, runner| match optimizers::OPS.contains(&op) {
+            true => optimizers::check(op, given, runner),
+            false => case::check(op, given, runner, Rules::of(ops::outputs)),
+        },
+        not_ours: &[
+            ("cross_entropy_probs_one_hot=", KERAS_NORMALIZES),
+            ("cross_entropy_probs_soft=", KERAS_NORMALIZES),
+            ("cross_entropy_probs_clipped=", KERAS_NORMALIZES),
+            ("cross_entropy_probs_unnormalized=", KERAS_NORMALIZES),
+        ],
+    },
+    Family {
+        file: "conv.json",
+        json: include_str!("oracle/conv.json"),
+        cases: 56,
+        check: |op, given, runner| case::check(op, given, runner, Rules::of(conv::outputs)),
+        not_ours: &[],
+    },
+    Family {
+        file: "pool.json",
+        json: include_str!("oracle/pool.json"),
+        cases: 77,
+        check: |op, given, runner| case::check(op, given, runner, Rules::of(conv::outputs)),
+        not_ours: &[],
+    },
+    Family {
+        file: "elementwise.json",
+        json: include_str!("oracle/elementwise.json"),
+        cases: 66,
+        check: |op, given, runner| case::check(op, given, runner, Rules::of(elementwise::outputs)),
+        not_ours: &[("relu6_at_the_ends", "Galen's clip has slope 1 at its ends")],
+    },
+    Family {
+        file: "norm.json",
+        json: include_str!("oracle/norm.json"),
+        cases: 38,
+        check: |op, given, runner| case::check(op, given, runner, Rules::of(norm::outputs)),
+        not_ours: &[
+            ("batch_norm_running", "no layer yet"),
+            ("rms_norm", "Galen has none"),
+            ("l2_normalize", "Galen has none"),
+        ],
+    },
+    Family {
+        file: "recurrent.json",
+        json: include_str!("oracle/recurrent.json"),
+        cases: 52,
+        check: |op, given, runner| case::check(op, given, runner, Rules::of(recurrent::outputs)),
+        not_ours: &[("gru_reset_before", RESET_AFTER), ("bidirectional_gru_reset_before", RESET_AFTER)],
+    },
+    Family {
+        file: "attention.json",
+        json: include_str!("oracle/attention.json"),
+        cases: 27,
+        check: |op, given, runner| {
+            let rules =
+                Rules { parameter: attention::parameter, twin: attention::twin, ..Rules::of(attention::outputs) };
+            case::check(op, given, runner, rules)
+        },
+        not_ours: &[("multi_head_attention_no_bias", "Galen's projections have a bias")],
+    },
+    Family {
+        file: "losses.json",
+        json: include_str!("oracle/losses.json"),
+        cases: 155,
+        check: |op, given, runner| case::check(op, given, runner, Rules::of(losses::outputs)),
+        not_ours: &[
+            ("loss_categorical_crossentropy_probs", KERAS_NORMALIZES),
+            ("loss_sparse_categorical_crossentropy_probs", KERAS_NORMALIZES),
+            ("loss_categorical_focal_probs", KERAS_NORMALIZES),
+        ],
+    },
+    Family {
+        file: "regions.json",
+        json: include_str!("oracle/regions.json"),
+        cases: 41,
+        check: |op, given, runner| {
+            case::check(op, given, runner, Rules { twin: losses::twin, ..Rules::of(losses::outputs) })
+        },
+        not_ours: &[
+            ("loss_dice=", "Galen gives a value per sample"),
+            ("loss_tversky_0", "Galen gives a value per sample"),
+        ],
+    },
+    Family {
+        file: "optimizers.json",
+        json: include_str!("oracle/optimizers.json"),
+        cases: 69,
+        check: updates::check,
+        not_ours: &[(
+            "optimizer_adam_accumulation_ema",
+            "Keras's moving average follows at every step, Galen's at every update",
+        )],
+    },
+];
+
+/// Keras divides probabilities by their sum first, gradient included. Galen takes them as they are.
+const KERAS_NORMALIZES: &str = "Keras divides probabilities by their sum";
+
+/// Keras's form and cuDNN's; with the other one a step cannot be one product.
+const RESET_AFTER: &str = "Galen's reset gate comes after the product";
+
+/// Whether a case is what `pattern` says: its name begins with it, or is it where it ends with `=`.
+fn is_named(name: &str, pattern: &str) -> bool {
+    pattern.strip_suffix('=').map_or_else(|| name.starts_with(pattern), |whole| name == whole)
+}
+
+fn check_family(name: &str, runner: Runner<'_>) {
+    let family = FAMILIES.iter().find(|f| f.file == format!("{name}.json")).unwrap_or_else(|| panic!("no {name}"));
+    let file: Value = serde_json::from_str(family.json).expect(family.file);
     let cases = list(field(&file, "cases"), Value::clone);
-    assert_eq!(cases.len(), CASES, "cases in ops.json");
-    let (mut checked, mut skipped, mut failures) = (0, Vec::new(), Vec::new());
+    assert_eq!(cases.len(), family.cases, "cases in {}", family.file);
+    let names: Vec<&str> = cases.iter().map(|case| text(field(case, "name"))).collect();
+    for (pattern, _) in family.not_ours {
+        assert!(names.iter().any(|name| is_named(name, pattern)), "no case is named {pattern}");
+    }
+    let (mut checked, mut failures) = (0, Vec::new());
     for case in &cases {
         let (name, op) = (text(field(case, "name")), text(field(case, "op")));
-        if NOT_OURS.contains(&name) {
-            skipped.push(name);
+        if let Some((_, why)) = family.not_ours.iter().find(|(pattern, _)| is_named(name, pattern)) {
+            println!("SKIPPED {name}: {why}");
             continue;
         }
-        let result = if optimizers::OPS.contains(&op) {
-            optimizers::check(op, case, runner)
-        } else {
-            ops::check(op, case, runner)
-        };
         checked += 1;
-        if let Err(e) = result {
+        if let Err(e) = (family.check)(op, case, runner) {
             failures.push(format!("{name}: {e}"));
         }
     }
     assert!(failures.is_empty(), "{} of {checked} cases:\n{}", failures.len(), failures.join("\n"));
-    assert_eq!(skipped, NOT_OURS, "cases that are not ours");
-    assert_eq!(checked, CASES - NOT_OURS.len(), "cases checked");
-    println!("{checked} cases agree; SKIPPED, another definition: {}", skipped.join(", "));
+    println!("{}: {checked} of {} cases agree", family.file, cases.len());
 }
 
-#[test]
-fn the_f64_twin_agrees_with_tensorflow() {
-    check_ops(Runner::Twin);
+macro_rules! families {
+    ($($family:ident: $twin:ident, $cpu:ident, $gpu:ident;)*) => {$(
+        #[test]
+        fn $twin() {
+            check_family(stringify!($family), Runner::Twin);
+        }
+
+        #[test]
+        fn $cpu() {
+            check_family(stringify!($family), Runner::On(&Device::cpu().expect("a thread pool")));
+        }
+
+        #[test]
+        fn $gpu() {
+            if let Some(gpu) = common::gpu() {
+                check_family(stringify!($family), Runner::On(gpu));
+            }
+        }
+    )*};
 }
 
-#[test]
-fn the_cpu_agrees_with_tensorflow() {
-    check_ops(Runner::On(&Device::cpu().expect("a thread pool")));
-}
-
-#[test]
-fn the_gpu_agrees_with_tensorflow() {
-    if let Some(gpu) = common::gpu() {
-        check_ops(Runner::On(gpu));
-    }
-}
-
-#[test]
-fn updates_of_the_f64_twin_are_those_of_keras() {
-    updates::check_all(Runner::Twin);
-}
-
-#[test]
-fn updates_on_the_cpu_are_those_of_keras() {
-    updates::check_all(Runner::On(&Device::cpu().expect("a thread pool")));
-}
-
-#[test]
-fn updates_on_the_gpu_are_those_of_keras() {
-    if let Some(gpu) = common::gpu() {
-        updates::check_all(Runner::On(gpu));
-    }
+families! {
+    ops: ops_on_the_f64_twin, ops_on_the_cpu, ops_on_the_gpu;
+    conv: conv_on_the_f64_twin, conv_on_the_cpu, conv_on_the_gpu;
+    pool: pool_on_the_f64_twin, pool_on_the_cpu, pool_on_the_gpu;
+    elementwise: elementwise_on_the_f64_twin, elementwise_on_the_cpu, elementwise_on_the_gpu;
+    norm: norm_on_the_f64_twin, norm_on_the_cpu, norm_on_the_gpu;
+    recurrent: recurrent_on_the_f64_twin, recurrent_on_the_cpu, recurrent_on_the_gpu;
+    attention: attention_on_the_f64_twin, attention_on_the_cpu, attention_on_the_gpu;
+    losses: losses_on_the_f64_twin, losses_on_the_cpu, losses_on_the_gpu;
+    regions: regions_on_the_f64_twin, regions_on_the_cpu, regions_on_the_gpu;
+    optimizers: optimizers_on_the_f64_twin, optimizers_on_the_cpu, optimizers_on_the_gpu;
 }
 
 #[test]

@@ -3,9 +3,9 @@
 mod common;
 
 use galen::graph::PARAMETERS;
-use galen::nn::SinusoidalPositions;
 use galen::nn::{
     BuildCtx, ClassToken, Embedding, FirstInTime, Layer, LearnedPositions, MeanOverTime, MultiHeadAttention,
+    PatchEmbedding, SinusoidalPositions, TransformerDecoderBlock, TransformerEncoderBlock,
 };
 use galen::ops::masked_softmax::AttentionMask;
 use galen::prelude::*;
@@ -195,5 +195,102 @@ fn padding_has_neither_vector_nor_gradient_and_an_unknown_token_is_no_number() {
         assert_eq!(y[1].iter().take(5).copied().collect::<Vec<_>>(), [1.0, 0.0, 1.0, 0.0, 0.0]);
         let expected = [0.0, 1.0, 1.0, 0.0].map(|g| [g; 3]).concat();
         assert_eq!(y[2].iter().copied().collect::<Vec<_>>(), expected, "{device}");
+    }
+}
+
+/// What a decoder makes of the past does not depend on the future, and nothing on what is hidden of the memory. Both blocks follow their
+/// formula: without attention's and dense layers' kernels only norms are left.
+#[test]
+fn blocks_keep_to_their_formula() {
+    let (x, memory) = (normal(&[2, 5, 4], 8), normal(&[2, 6, 3], 9));
+    let mut later = x.clone();
+    later.slice_axis_mut(Axis(1), ndarray::Slice::from(3..)).fill(9.0);
+    let mut hidden = memory.clone();
+    hidden.slice_axis_mut(Axis(1), ndarray::Slice::from(2..)).fill(9.0);
+    let zeros = galen::nn::Initializer::Constant(0.0);
+    for device in devices() {
+        let decode = |x: &ArrayD<f32>, memory: &ArrayD<f32>, pre_norm: bool| {
+            let block = TransformerDecoderBlock::new(2, 8);
+            let block = if pre_norm { block.pre_norm() } else { block };
+            let lengths = Tensor::from(Array1::from(vec![2u32, 2]));
+            let (y, _) = run(&device, &[x.clone().into(), memory.clone().into(), lengths], |ctx, x| {
+                Ok(vec![block.build_with(ctx, &x[0], &x[1], &AttentionMask::new().lengths(&x[2]))?])
+            });
+            y[0].slice_axis(Axis(1), ndarray::Slice::from(..3)).to_owned()
+        };
+        for pre_norm in [false, true] {
+            assert_eq!(decode(&x, &memory, pre_norm), decode(&later, &hidden, pre_norm), "{device}");
+        }
+        let (y, _) = run(&device, &[x.clone().into()], |ctx, x| {
+            let block = TransformerEncoderBlock::new(2, 8).kernel_initializer(zeros);
+            let patches = PatchEmbedding::new([2, 2], 3);
+            let image = x[0].reshape([2, 1, 5, 4])?;
+            Ok(vec![
+                ctx.named("first", &block.clone().pre_norm(), &x[0])?,
+                ctx.named("last", &block, &x[0])?,
+                ctx.layer(&patches, &image)?,
+            ])
+        });
+        assert_eq!(y[0], x, "{device}: nothing is added");
+        for (found, row) in y[1].rows().into_iter().zip(x.rows()) {
+            // Normalised twice; the second time changes it by epsilon only.
+            let row = row.mapv(f64::from);
+            let mean = row.sum() / 4.0;
+            let variance = row.mapv(|v| (v - mean) * (v - mean)).sum() / 4.0;
+            for (found, v) in found.iter().zip(&row) {
+                let expected = (v - mean) / (variance + 1e-5).sqrt();
+                assert!((f64::from(*found) - expected).abs() < 1e-3, "{device}: {found}, expected {expected}");
+            }
+        }
+        assert_eq!(y[2].shape(), [2, 4, 3]);
+    }
+}
+
+/// Sequences of 4 to 8 tokens, padded with 0, in which 1 and 2 stand once each; the class is whether 1 comes first. A bag of tokens does not
+/// know.
+fn sequences(n: usize, stream: u32) -> Dataset {
+    let mut random = galen::contract::Threefry::new(5, stream);
+    let (mut tokens, mut classes) = (Array2::<u32>::zeros((n, 8)), Array1::<u32>::zeros(n));
+    for i in 0..n {
+        let length = 4 + random.below(5);
+        (0..length as usize).for_each(|t| tokens[[i, t]] = 3 + random.below(5));
+        let first = random.below(length);
+        let second = (first + 1 + random.below(length - 1)) % length;
+        (tokens[[i, first as usize]], tokens[[i, second as usize]]) = (1, 2);
+        classes[i] = u32::from(first < second);
+    }
+    Dataset::new(tokens, classes).expect("good data")
+}
+
+fn classifier(pre_norm: bool) -> Functional {
+    Functional::new(Input::tokens([8]), move |ctx, tokens| {
+        let embedding = Embedding::new(8, 16).padding(0);
+        let mask = AttentionMask::new().mask(&embedding.mask(tokens)?);
+        let x = ctx.layer(&embedding, tokens)?;
+        let x = if pre_norm {
+            ctx.layer(&SinusoidalPositions::new().scaled(), &x)?
+        } else {
+            ctx.layer(&LearnedPositions::new(8), &x)?
+        };
+        let block = TransformerEncoderBlock::new(2, 32).dropout(0.05);
+        let block = if pre_norm { block.pre_norm() } else { block };
+        let x = ctx.block("encoder", x.graph(), |ctx| block.build_with(ctx, &x, &mask))?;
+        ctx.layer(&Dense::new(2).activation(Softmax), &MeanOverTime.build_with(&x, &mask)?)
+    })
+}
+
+#[test]
+fn a_transformer_learns_the_order_of_tokens() {
+    for device in devices() {
+        for pre_norm in [false, true] {
+            let loss = CategoricalCrossEntropy::new();
+            let setup = Setup::on(&device).seed(2);
+            let network = classifier(pre_norm);
+            let mut model = network.compile_on(&setup, Adam::new(0.01), loss, &[Metric::Accuracy]).expect("a model");
+            let options = Fit::new().epochs(9).batch_size(32).verbose(false);
+            let history = model.fit(&sequences(512, 1), &options).expect("a training");
+            let accuracy = model.evaluate(&sequences(200, 2)).expect("numbers").accuracy();
+            assert!(accuracy > 0.95, "{device}, norms first {pre_norm}: {accuracy}, {:?}", history.losses());
+        }
     }
 }

@@ -15,13 +15,16 @@ mod functional;
 mod init;
 mod layout;
 mod losses;
+pub mod models;
 mod network;
 mod norm;
 mod pooling;
 mod positions;
+mod recurrent;
 mod regularise;
 mod sequential;
 mod summary;
+mod transformer;
 mod weights;
 
 use std::fmt;
@@ -34,7 +37,10 @@ pub use crate::optim::{Hold, MaxNorm, Penalty, Units};
 pub use activation::{Activate, Activation, PRelu};
 pub use attention::MultiHeadAttention;
 pub use context::{BuildCtx, Collected, StatisticUpdate};
-pub use conv::Conv2d;
+pub use conv::{
+    Conv, Conv1d, Conv2d, Conv3d, ConvTranspose, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d, DepthwiseConv,
+    DepthwiseConv1d, DepthwiseConv2d, DepthwiseConv3d, SeparableConv, SeparableConv1d, SeparableConv2d,
+};
 pub use dense::{Dense, Flatten};
 pub use drawing::Drawing;
 pub use embedding::Embedding;
@@ -54,9 +60,11 @@ pub use pooling::{
     MaxPool, MaxPool1d, MaxPool2d, MaxPool3d,
 };
 pub use positions::{ClassToken, FirstInTime, LearnedPositions, MeanOverTime, SinusoidalPositions};
+pub use recurrent::{Bidirectional, Gru, Lstm, Merge, Recurrent, SimpleRnn};
 pub use regularise::{AlphaDropout, Dropout, GaussianDropout, GaussianNoise, SpatialDropout};
 pub use sequential::{Block, Sequential};
 pub use summary::{LayerSummary, Summary};
+pub use transformer::{PatchEmbedding, TransformerDecoderBlock, TransformerEncoderBlock};
 pub(crate) use weights::{Weights, weight_methods};
 
 /// The arena that holds what training moves without training it: the running statistics of batch normalisation.

@@ -10,7 +10,8 @@ use crate::contract::{Threefry, stream_of};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::nn::{Input, Mode};
-use crate::shape::{DType, TensorSpec};
+use crate::optim::Plateau;
+use crate::shape::DType;
 use crate::tensor::Tensor;
 
 /// How to train; every setting has Keras's default.
@@ -23,6 +24,7 @@ pub struct Fit {
     shuffle: bool,
     verbose: bool,
     interrupt: Interrupt,
+    plateau: Option<Plateau>,
 }
 
 impl Default for Fit {
@@ -35,6 +37,7 @@ impl Default for Fit {
             shuffle: true,
             verbose: true,
             interrupt: Interrupt::new(),
+            plateau: None,
         }
     }
 }
@@ -85,6 +88,12 @@ impl Fit {
     #[must_use]
     pub fn interrupt(self, interrupt: &Interrupt) -> Self {
         Fit { interrupt: interrupt.clone(), ..self }
+    }
+
+    /// Lowers the learning rate when the validation loss (the training loss, where there is no validation) no longer falls.
+    #[must_use]
+    pub fn reduce_on_plateau(self, plateau: Plateau) -> Self {
+        Fit { plateau: Some(plateau), ..self }
     }
 
     /// The data to train on and the data to validate on.
@@ -143,7 +152,7 @@ impl Model {
     /// Refuses data that the network cannot take, or whose targets its losses cannot.
     pub(super) fn check_data(&self, data: &Dataset) -> Result<()> {
         let expected = self.definition.network.inputs();
-        self.check_inputs(&data.inputs().map(Tensor::spec).collect::<Vec<_>>(), &expected)?;
+        self.check_inputs(&data.inputs().collect::<Vec<_>>(), &expected)?;
         if data.outputs().len() != self.outputs.len() {
             let expected = format!("{} tensors of them, one for each output", self.outputs.len());
             return Err(Error::data("targets", expected, data.outputs().len().to_string()));
@@ -153,13 +162,14 @@ impl Model {
     }
 
     /// Refuses inputs `[n, ..]` that the network cannot take.
-    pub(super) fn check_inputs(&self, given: &[TensorSpec], expected: &[Input]) -> Result<()> {
+    pub(super) fn check_inputs(&self, given: &[&Tensor], expected: &[Input]) -> Result<()> {
         if given.len() != expected.len() {
             let names: Vec<String> = expected.iter().enumerate().map(|(i, input)| input.label(i)).collect();
             let expected = format!("{} of them ({})", expected.len(), names.join(", "));
             return Err(Error::data("model inputs", expected, given.len().to_string()));
         }
-        for (i, (have, want)) in given.iter().zip(expected).enumerate() {
+        for (i, (tensor, want)) in given.iter().zip(expected).enumerate() {
+            let have = tensor.spec();
             let what =
                 if expected.len() == 1 { "model input".to_owned() } else { format!("model input {}", want.label(i)) };
             if have.shape.get(1..) != Some(&*want.shape) {
@@ -172,6 +182,7 @@ impl Model {
                 let expected = if want.dtype == DType::U32 { "u32" } else { "f32 or u8" };
                 return Err(Error::dtype(what, expected, have.to_string()));
             }
+            want.check(&what, tensor)?;
         }
         Ok(())
     }
@@ -267,12 +278,17 @@ impl Model {
         let names: Vec<&'static str> = self.definition.metrics.iter().map(|m| m.name()).collect();
         let progress =
             Progress::new(options.verbose, self.epochs.saturating_add(options.epochs), pass.feed.clone(), names);
+        let mut plateau = options.plateau.clone();
+        plateau.as_ref().map_or(Ok(()), Plateau::check)?;
         let mut watch = FitWatch { progress, interrupt: &options.interrupt, start, first: None };
         for _ in 0..options.epochs {
             let epoch_start = Instant::now();
             let order = self.order(train.len(), options.shuffle);
             let base = pass.clock as usize;
-            let rates = self.definition.optimizer.rates(base, pass.feed.steps())?;
+            let mut rates = self.definition.optimizer.rates(base, pass.feed.steps())?;
+            if let Some(plateau) = &plateau {
+                rates.iter_mut().for_each(|rate| *rate = plateau.rate(*rate));
+            }
             watch.progress.start(self.epochs + 1);
             let outcome = pass.run(&mut self.session, train, &order, &rates, &mut watch)?;
             self.steps = pass.clock;
@@ -292,6 +308,10 @@ impl Model {
                         Some(e) => (record.val_loss, record.val_metrics) = (Some(e.loss), e.metrics),
                         None => history.interrupted = true,
                     }
+                }
+                record.learning_rate = rates.last().copied().unwrap_or_default();
+                if let Some(plateau) = &mut plateau {
+                    plateau.observe(record.val_loss.unwrap_or(record.loss));
                 }
                 record.seconds = epoch_start.elapsed().as_secs_f64();
                 watch.progress.end(&record);
@@ -328,6 +348,7 @@ impl Model {
                 .take(outcome.steps)
                 .map(|r| f32::from_bits(r[0]))
                 .collect(),
+            learning_rate: 0.0,
             seconds: 0.0,
         }
     }

@@ -15,6 +15,8 @@ pub struct EpochRecord {
     pub val_metrics: Vec<(&'static str, f64)>,
     /// The loss of every step.
     pub step_losses: Vec<f32>,
+    /// The learning rate of the epoch's last step.
+    pub learning_rate: f32,
     /// How long the epoch took, validation included.
     pub seconds: f64,
 }

@@ -6,7 +6,7 @@ use crate::engine::{Device, Session};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, PARAMETERS, SlotSpec};
 use crate::nn::{self, BuildCtx, Drawing, Losses, Mode, Network, STATISTICS, Summary};
-use crate::optim::Tuned;
+use crate::optim::{EMA, Tuned};
 use crate::shape::Shape;
 use crate::tensor::Tensor;
 
@@ -202,6 +202,24 @@ impl Model {
     /// Where there is none of this name, its shape differs, or the device fails.
     pub fn set_parameter(&mut self, name: &str, value: &Tensor) -> Result<()> {
         self.session.set_state(self.arena_of(name), name, value)
+    }
+
+    /// Puts the moving average of the parameters ([`Tuned::ema`]) in their place: usually once, after the last training.
+    ///
+    /// # Errors
+    /// Where the model keeps no average, or has made no update yet; a device that fails.
+    pub fn apply_average(&mut self) -> Result<()> {
+        if !self.definition.optimizer.has_ema() {
+            return Err(Error::usage("apply_average", "the model was compiled without a moving average (Tuned::ema)"));
+        }
+        if self.session.layout(EMA).is_err() || (self.steps as usize) < self.definition.optimizer.steps_per_update() {
+            return Err(Error::usage("apply_average", "there is no average before the first update"));
+        }
+        for slot in self.parameter_specs()? {
+            let average = self.session.state(EMA, &slot.name)?;
+            self.session.set_state(PARAMETERS, &slot.name, &average)?;
+        }
+        Ok(())
     }
 
     /// The state in which the parameter or statistic `name` lies.

@@ -43,7 +43,8 @@ fn png(path: &Path) -> Result<(Vec<u16>, [usize; 3])> {
 /// the files' names.
 pub fn nuclei(folder: &Path) -> Result<(Vec<f32>, Vec<f32>, usize)> {
     let root = folder.join("seg_nuclei_dsb2018");
-    let mut names: Vec<_> = std::fs::read_dir(root.join("images"))?.map(|e| Ok(e?.file_name())).collect::<Result<_>>()?;
+    let mut names: Vec<_> =
+        std::fs::read_dir(root.join("images"))?.map(|e| Ok(e?.file_name())).collect::<Result<_>>()?;
     names.sort();
     let (mut images, mut masks) = (Vec::new(), Vec::new());
     for name in &names {

@@ -1,0 +1,100 @@
+//! Sequences: promoters in DNA, glucose an hour ahead.
+
+use std::time::Instant;
+
+use anyhow::Result;
+use galen::Tensor;
+use galen::contract::Threefry;
+use galen::nn::Layer;
+use galen::nn::models::{SequenceModel, TransformerEncoder};
+use galen::optim::CosineDecay;
+use galen::prelude::*;
+use ndarray::Axis;
+
+use super::data::{self, AHEAD, PAST};
+
+/// The accuracy on the held-out fifths of the 106 sequences, each with a model of its own.
+fn promoters<L: Layer + 'static>(what: &str, epochs: usize, rate: f32, layer: impl Fn() -> L) -> Result<()> {
+    let Some(folder) = data::folder() else { return Ok(()) };
+    let start = Instant::now();
+    let (x, y) = data::promoters(&folder)?;
+    let n = y.len();
+    let all = Dataset::new(Tensor::u32([n, 57], x)?, Tensor::u32([n], y.clone())?)?;
+    // Each class is dealt out by itself, so that every fifth has as many promoters.
+    let order = Threefry::new(1, 1).permutation(n);
+    let mut fold = vec![0; n];
+    for class in 0..2 {
+        let of_class = order.iter().map(|i| *i as usize).filter(|i| y[*i] == class);
+        of_class.enumerate().for_each(|(at, i)| fold[i] = at % 5);
+    }
+    let mut hits = 0;
+    for held_out in 0..5 {
+        let rows = |out: bool| (0..n).filter(|i| (fold[*i] == held_out) == out).collect::<Vec<_>>();
+        let (train, test) = (all.select(&rows(false))?, all.select(&rows(true))?);
+        let network = Sequential::new(Input::tokens([57])).with(layer());
+        let optimizer = Tuned::new(AdamW::new(rate)).weight_decay(0.01).clip_norm(1.0);
+        let loss = CategoricalCrossEntropy::new().from_logits();
+        let mut model = network.compile_on(&super::setup(held_out as u64)?, optimizer, loss, &[Metric::Accuracy])?;
+        model.fit(&train, &Fit::new().epochs(epochs).batch_size(16).verbose(false))?;
+        let accuracy = model.evaluate(&test)?.accuracy();
+        println!("fold {held_out}: {accuracy:.4}");
+        hits += (accuracy * test.len() as f64).round() as usize;
+    }
+    super::clears(what, hits as f64 / n as f64, 0.85, start);
+    Ok(())
+}
+
+#[test]
+#[ignore = "minutes; tests/train runs it"]
+fn lstm_finds_promoters() -> Result<()> {
+    promoters("promoters, LSTM, 5-fold accuracy", 60, 3e-3, || {
+        SequenceModel::lstm(32, 2).tokens(4).bidirectional().dropout(0.4)
+    })
+}
+
+#[test]
+#[ignore = "minutes; tests/train runs it"]
+fn transformer_finds_promoters() -> Result<()> {
+    promoters("promoters, Transformer, 5-fold accuracy", 60, 2e-3, || {
+        TransformerEncoder::new(2, 32, 4, 2).feed_forward(64).tokens(4).dropout(0.3)
+    })
+}
+
+/// The gain, in percent, in root mean square error over saying that glucose stays as it is, for people the network has not seen.
+#[test]
+#[ignore = "minutes; tests/train runs it"]
+fn gru_forecasts_glucose_an_hour_ahead() -> Result<()> {
+    let Some(folder) = data::folder() else { return Ok(()) };
+    let start = Instant::now();
+    let windows = data::glucose(&folder, 4)?;
+    let n = windows.future.len();
+    let last = |i: usize| windows.past[(i + 1) * PAST - 1];
+    // What is learned is the change, in units of 30 mg/dl; what is seen is the past, and where it stands.
+    let mut x = Vec::with_capacity(n * PAST * 2);
+    for i in 0..n {
+        for reading in &windows.past[i * PAST..(i + 1) * PAST] {
+            x.extend([(reading - last(i)) / 30.0, (reading - 110.0) / 40.0]);
+        }
+    }
+    let y: Vec<f32> = (0..n).map(|i| (windows.future[i] - last(i)) / 30.0).collect();
+    let all = Dataset::new(Tensor::f32([n, PAST, 2], x)?, Tensor::f32([n, 1], y)?)?;
+    let rows = |test: bool| (0..n).filter(|i| windows.person[*i].is_multiple_of(5) == test).collect::<Vec<_>>();
+    let (train, test) = (rows(false), rows(true));
+
+    let (epochs, batch) = (12, 64);
+    let network = Sequential::new([PAST, 2]).with(SequenceModel::gru(32, 1));
+    let rate = CosineDecay::new(3e-3, epochs * train.len().div_ceil(batch));
+    let mut model = network.compile_on(&super::setup(0)?, Adam::new(rate), MeanSquaredError::new(), &[])?;
+    model.fit(&all.select(&train)?, &Fit::new().epochs(epochs).batch_size(batch))?;
+    let change = model.predict_dataset(&all.select(&test)?)?;
+    let mut errors = [0.0; 2];
+    for (i, change) in test.iter().zip(change.axis_iter(Axis(0))) {
+        let truth = f64::from(windows.future[*i]);
+        errors[0] += (f64::from(last(*i)) - truth).powi(2);
+        errors[1] += (f64::from(last(*i)) + 30.0 * f64::from(change[0]) - truth).powi(2);
+    }
+    let [persistence, gru] = errors.map(|e| (e / test.len() as f64).sqrt());
+    println!("{} minutes ahead, {} windows: persistence {persistence:.2} mg/dl, GRU {gru:.2}", AHEAD * 5, test.len());
+    super::clears("glucose, percent below persistence", 100.0 * (1.0 - gru / persistence), 3.0, start);
+    Ok(())
+}
