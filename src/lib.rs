@@ -128,6 +128,6 @@ pub mod prelude {
     pub use crate::nn::{AvgPool2d, Conv2d, Dense, Dropout, Flatten, MaxPool2d};
     pub use crate::nn::{BinaryCrossEntropy, CategoricalCrossEntropy, MeanSquaredError};
     pub use crate::nn::{Block, Functional, Input, Network, Sequential};
-    pub use crate::optim::{Adam, AdamW, Schedule, Sgd, Tuned};
+    pub use crate::optim::{Adagrad, Adam, AdamW, Nadam, RmsProp, Schedule, Sgd, Tuned};
     pub use crate::train::{Compile, Fit, Metric, Model, Setup};
 }
