@@ -150,7 +150,10 @@ const FAMILIES: [Family; 10] = [
         file: "recurrent.json",
         json: include_str!("oracle/recurrent.json"),
         cases: 52,
-        check: |op, given, runner| case::check(op, given, runner, Rules::of(recurrent::outputs)),
+        check: |op, given, runner| {
+            let rules = Rules { parameter: recurrent::parameter, ..Rules::of(recurrent::outputs) };
+            case::check(op, given, runner, rules)
+        },
         not_ours: &[
             ("gru_reset_before", RESET_AFTER),
             ("bidirectional_gru_reset_before", RESET_AFTER),
@@ -168,7 +171,7 @@ const FAMILIES: [Family; 10] = [
         cases: 27,
         check: |op, given, runner| {
             let rules =
-                Rules { parameter: attention::parameter, twin: attention::twin, ..Rules::of(attention::outputs) };
+                Rules { parameter: attention::parameter, bounds: attention::bounds, ..Rules::of(attention::outputs) };
             case::check(op, given, runner, rules)
         },
         not_ours: &[("multi_head_attention_no_bias", "Galen's projections have a bias")],
@@ -192,7 +195,7 @@ const FAMILIES: [Family; 10] = [
         json: include_str!("oracle/regions.json"),
         cases: 41,
         check: |op, given, runner| {
-            case::check(op, given, runner, Rules { twin: losses::twin, ..Rules::of(losses::outputs) })
+            case::check(op, given, runner, Rules { bounds: losses::bounds, ..Rules::of(losses::outputs) })
         },
         not_ours: &[
             ("loss_dice=", "Galen gives a value per sample"),

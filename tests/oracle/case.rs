@@ -30,14 +30,14 @@ pub struct Rules {
     pub outputs: Outputs,
     /// Of an op and the name of an input: what the parameter of a layer is called that has this input's values.
     pub parameter: fn(&str, &str) -> Option<String>,
-    /// Of an op: how far the f64 twin may be.
-    pub twin: fn(&str) -> Bound,
+    /// Of an op: how far the f64 twin may be, and how far a device.
+    pub bounds: fn(&str) -> [Bound; 2],
 }
 
 impl Rules {
-    /// Inputs are inputs, and the twin is near.
+    /// Inputs are inputs, and both bounds the usual ones.
     pub fn of(outputs: Outputs) -> Rules {
-        Rules { outputs, parameter: |_, _| None, twin: |_| TWIN }
+        Rules { outputs, parameter: |_, _| None, bounds: |_| [TWIN, DEVICE] }
     }
 }
 
@@ -121,9 +121,9 @@ pub fn check(op: &str, case: &Value, runner: Runner<'_>, rules: Rules) -> std::r
         let term = largest_term(&case);
         let bound = match runner {
             _ if text(field(expected, "dtype")) == "i32" => Bound::Exact,
-            Runner::Twin => (rules.twin)(op),
+            Runner::Twin => (rules.bounds)(op)[0],
             Runner::On(_) if large && what.starts_with(GRADIENT) => LARGE,
-            Runner::On(_) => DEVICE,
+            Runner::On(_) => (rules.bounds)(op)[1],
         };
         let bound = if what.starts_with(GRADIENT) { bound_of(bound, &expected_numbers, term) } else { bound };
         let terms = vec![term; expected_numbers.len()];

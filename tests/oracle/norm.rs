@@ -7,8 +7,12 @@ use ndarray::Array2;
 use serde_json::Value;
 
 use super::case::{self, Given, Rules, y};
+use super::common::rows::Bound;
 use super::common::{compare, floats};
-use super::{DEVICE, Runner, field, number, numbers, tensor};
+use super::{Runner, field, number, numbers, tensor};
+
+/// For running statistics: 0.99 is known to half a unit in its last place, which is fifty times as much of 1 − 0.99.
+const RUNNING: Bound = Bound::Scale(64.0);
 
 pub fn check(op: &str, case: &Value, runner: Runner<'_>) -> std::result::Result<(), String> {
     match op {
@@ -74,7 +78,7 @@ fn running(case: &Value, runner: Runner<'_>) -> std::result::Result<(), String> 
     let moved = follow(case, &device).map_err(|e| e.to_string())?;
     for (name, moved) in ["mean", "variance"].iter().zip(moved) {
         let expected = numbers(field(field(case, "outputs"), name));
-        compare(&moved, &expected, DEVICE, None).map_err(|e| format!("{name}: {e}"))?;
+        compare(&moved, &expected, RUNNING, None).map_err(|e| format!("{name}: {e}"))?;
     }
     Ok(())
 }
