@@ -43,8 +43,11 @@ fn loss(x: f32, t: f32) -> f32 {
 #if LOGITS
     return max(x, 0.0) - x * t + ln_1p(exp(-min(abs(x), 88.0)));
 #else
-    let q = clamp(x, LOW, HIGH);
-    return -(t * ln(q) + (1.0 - t) * ln_1p(-q));
+    // The smaller of p and 1 - p is clipped, and the other one is what it leaves of 1: both keep their digits.
+    let is_low = x < 0.5;
+    let small = max(select(1.0 - x, x, is_low), LOW);
+    let of_small = select(1.0 - t, t, is_low);
+    return -(of_small * ln(small) + (1.0 - of_small) * ln_1p(-small));
 #end
 }
 
@@ -53,7 +56,7 @@ fn binary_cross_entropy(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(
     let i = linear_id(gid, groups);
     if (i < p.n) {
         let x = scores[i];
-        // max and clamp may drop a NaN.
+        // max() may drop a NaN.
         losses[i] = select(loss(x, targets[i]), x, is_nan_bits(x));
     }
 }

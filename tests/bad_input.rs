@@ -7,6 +7,8 @@ mod common;
 mod conv;
 #[path = "bad_input/elements.rs"]
 mod elements;
+#[path = "bad_input/losses.rs"]
+mod losses;
 #[path = "bad_input/norm.rs"]
 mod norm;
 #[path = "bad_input/pool.rs"]

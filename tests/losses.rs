@@ -6,6 +6,8 @@ mod common;
 mod formulas;
 #[path = "losses/reductions.rs"]
 mod reductions;
+#[path = "losses/trained.rs"]
+mod trained;
 
 use common::finite;
 use common::rows::{Bound, Row, Values};

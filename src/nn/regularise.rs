@@ -212,3 +212,90 @@ impl Layer for AlphaDropout {
 fn normal(ctx: &BuildCtx, x: &Var) -> Result<Var> {
     x.graph().random(x.shape(), Distribution::Normal, stream_of(ctx.name()), ctx.clock()?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::clock::clock;
+    use crate::graph::{Graph, Init};
+    use crate::nn::Layer;
+    use crate::{DType, Device, Session, Tensor, TensorSpec};
+
+    /// What a layer makes of `x` in training and in inference.
+    fn both(layer: &dyn Layer, x: &Tensor) -> Result<[Vec<f32>; 2]> {
+        let run = |mode| -> Result<Vec<f32>> {
+            let graph = Graph::new();
+            let clock = graph.state("clock", "clock", TensorSpec::u32([8]), Init::Words(clock(3, 77).into()))?;
+            let input = graph.input("x", x.spec().shape, DType::F32)?;
+            // A node of its own, so that inference too has something to run.
+            let y = layer.build(&BuildCtx::new(mode, Some(&clock), Vec::new()), &input)?.scale(1.0)?;
+            let mut session = Session::new(&Device::cpu_with_threads(1)?, 0, None);
+            let program = session.compile(&graph, &[y])?;
+            Ok(session.run(&program, &[("x", x)])?.swap_remove(0).into_f32()?.into_raw_vec_and_offset().0)
+        };
+        Ok([run(Mode::Train)?, run(Mode::Infer)?])
+    }
+
+    /// Standard normal numbers.
+    fn normal(shape: &[usize]) -> Result<Tensor> {
+        let mut random = crate::contract::Threefry::new(5, 6);
+        Tensor::f32(shape, (0..shape.iter().product()).map(|_| random.normal()).collect())
+    }
+
+    fn moments(x: impl Iterator<Item = f64> + Clone) -> [f64; 2] {
+        let n = x.clone().count() as f64;
+        let mean = x.clone().sum::<f64>() / n;
+        [mean, x.map(|x| (x - mean).powi(2)).sum::<f64>() / n]
+    }
+
+    #[test]
+    fn noise_has_the_moments_that_it_should() -> Result<()> {
+        let x = normal(&[100, 300])?;
+        let Tensor::F32(plain) = &x else { panic!("floats") };
+        // Means of 30,000 numbers of variance 1 are within 0.03 of the truth.
+        let near = |found: [f64; 2], expected: [f64; 2]| {
+            let close = found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 0.03);
+            assert!(close, "{found:?}, expected {expected:?}");
+        };
+        let [noisy, quiet] = both(&GaussianNoise::new(0.5), &x)?;
+        assert!(plain.iter().eq(&quiet));
+        near(moments(noisy.iter().zip(plain).map(|(y, x)| f64::from(y - x))), [0.0, 0.25]);
+        let [noisy, quiet] = both(&GaussianDropout::new(0.2), &x)?;
+        assert!(plain.iter().eq(&quiet));
+        let factors = noisy.iter().zip(plain).filter(|(_, x)| x.abs() > 0.1).map(|(y, x)| f64::from(y / x));
+        near(moments(factors), [1.0, 0.25]);
+        // Mean and variance stay, and a share of 0.1 is where SELU's lowest value goes.
+        let [noisy, quiet] = both(&AlphaDropout::new(0.1), &x)?;
+        assert!(plain.iter().eq(&quiet));
+        near(moments(noisy.iter().map(|y| f64::from(*y))), [0.0, 1.0]);
+        let a = (0.9 + 1.7581f64.powi(2) * 0.09).powf(-0.5);
+        let lowest = (a * -1.7581 + a * 0.1 * 1.7581) as f32;
+        let share = noisy.iter().filter(|y| (*y - lowest).abs() < 1e-4).count() as f64 / 30_000.0;
+        assert!((share - 0.1).abs() < 0.01, "{share}");
+        Ok(())
+    }
+
+    #[test]
+    fn channels_go_or_stay_as_a_whole() -> Result<()> {
+        let x = normal(&[20, 30, 4, 5])?;
+        let Tensor::F32(plain) = &x else { panic!("floats") };
+        let plain = plain.as_slice().unwrap_or_default();
+        let [dropped, quiet] = both(&SpatialDropout::new(0.25), &x)?;
+        assert_eq!(quiet, plain);
+        let mut gone = 0;
+        for (y, x) in dropped.chunks(20).zip(plain.chunks(20)) {
+            let stays = y.iter().zip(x).all(|(y, x)| (y - x / 0.75).abs() < 1e-5);
+            assert!(stays || y.iter().all(|y| *y == 0.0));
+            gone += usize::from(!stays);
+        }
+        assert!((100..200).contains(&gone), "{gone} of 600");
+        // Of sequences, features: the same ones in every step.
+        let [dropped, _] = both(&SpatialDropout::new(0.5).axis(-1), &normal(&[3, 7, 11])?)?;
+        for sample in dropped.chunks(77) {
+            for step in sample.chunks(11) {
+                assert!(step.iter().zip(sample).all(|(a, b)| (*a == 0.0) == (*b == 0.0)));
+            }
+        }
+        Ok(())
+    }
+}

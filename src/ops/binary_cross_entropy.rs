@@ -29,9 +29,8 @@ pub struct BinaryCrossEntropyGrad {
     pub from_logits: bool,
 }
 
-/// Probabilities are clipped to this and to 1 less this, in `f32`.
-const LOW: f32 = 1e-7;
-const HIGH: f32 = 1.0 - 1e-7;
+/// Probabilities are clipped to this and to 1 less this.
+const EPSILON: f64 = 1e-7;
 
 #[repr(C)]
 #[derive(Clone, Copy, Pod, Zeroable)]
@@ -71,12 +70,14 @@ impl OpDef for BinaryCrossEntropy {
 
     fn cpu<T: Real>(&self, mut call: CpuCall<'_, T>) {
         let (scores, targets, loss) = (call.x[0].f(), call.x[1].f(), call.y[0].f_mut());
-        let (low, high, zero, one) = (T::of(f64::from(LOW)), T::of(f64::from(HIGH)), T::zero(), T::one());
+        let (low, half, zero, one) = (T::of(EPSILON), T::of(0.5), T::zero(), T::one());
         // Not max and clamp: a NaN must stay one.
         let of_logit = |x: T, t: T| (if x < zero { zero } else { x }) - x * t + (-x.abs()).exp().ln_1p();
+        // The smaller of p and 1 − p is clipped, and the other one is what it leaves of 1: both keep their digits.
         let of_probability = |p: T, t: T| {
-            let p = if p < low { low } else if p > high { high } else { p };
-            -(t * p.ln() + (one - t) * (-p).ln_1p())
+            let (small, of_small, of_large) = if p < half { (p, t, one - t) } else { (one - p, one - t, t) };
+            let small = if small < low { low } else { small };
+            -(of_small * small.ln() + of_large * (-small).ln_1p())
         };
         parallel_chunks(loss, |start, loss| {
             let pairs = loss.iter_mut().zip(scores[start..].iter().zip(&targets[start..]));
@@ -95,8 +96,8 @@ impl OpDef for BinaryCrossEntropy {
         let dtargets = ctx.wanted(1, || match self.from_logits {
             true => dloss.mul(scores)?.neg(),
             false => {
-                let p = scores.clip(LOW, HIGH)?;
-                dloss.mul(&p.neg()?.log1p()?.sub(&p.log()?)?)
+                let log = |p: &Var| p.clip(EPSILON as f32, 1.0)?.log();
+                dloss.mul(&log(&scores.neg()?.shift(1.0)?)?.sub(&log(scores)?)?)
             }
         })?;
         Ok(vec![dscores, dtargets])
@@ -122,7 +123,7 @@ impl OpDef for BinaryCrossEntropyGrad {
 
     fn cpu<T: Real>(&self, mut call: CpuCall<'_, T>) {
         let (scores, targets, dloss) = (call.x[0].f(), call.x[1].f(), call.x[2].f());
-        let (low, high, one) = (T::of(f64::from(LOW)), T::of(f64::from(HIGH)), T::one());
+        let (low, high, one) = (T::of(EPSILON), T::of(1.0 - EPSILON), T::one());
         let of_probability = |p: T, t: T| if p >= low && p <= high { (p - t) / (p * (one - p)) } else { T::zero() };
         parallel_chunks(call.y[0].f_mut(), |start, dscores| {
             let inputs = scores[start..].iter().zip(&targets[start..]).zip(&dloss[start..]);

@@ -47,9 +47,13 @@ pub fn parameter(op: &str, input: &str) -> Option<String> {
     }
 }
 
-/// Waves are made on the host, as `f32`.
-pub fn twin(op: &str) -> Bound {
-    if op == "sinusoidal_positions" { DEVICE } else { TWIN }
+/// Waves are made on the host, as `f32`. Gradients of many heads pass six products and a softmax of scores that are not small.
+pub fn bounds(op: &str) -> [Bound; 2] {
+    match op {
+        "sinusoidal_positions" => [DEVICE, DEVICE],
+        "multi_head_attention" => [TWIN, Bound::Scale(64.0)],
+        _ => [TWIN, DEVICE],
+    }
 }
 
 fn mask(given: &Given<'_>) -> Result<AttentionMask> {
