@@ -174,7 +174,7 @@ const FAMILIES: [Family; 10] = [
                 Rules { parameter: attention::parameter, bounds: attention::bounds, ..Rules::of(attention::outputs) };
             case::check(op, given, runner, rules)
         },
-        not_ours: &[("multi_head_attention_no_bias", "Galen's projections have a bias")],
+        not_ours: &[],
     },
     Family {
         file: "losses.json",
