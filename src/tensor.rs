@@ -158,7 +158,7 @@ impl Tensor {
 }
 
 /// The index of the largest number, the first of equals; a NaN counts as the largest.
-pub(crate) fn argmax(values: impl Iterator<Item = f32>) -> usize {
+fn argmax(values: impl Iterator<Item = f32>) -> usize {
     let mut best = (0, f32::NEG_INFINITY);
     for (i, v) in values.enumerate() {
         if v > best.1 || (v.is_nan() && !best.1.is_nan()) {
@@ -166,6 +166,12 @@ pub(crate) fn argmax(values: impl Iterator<Item = f32>) -> usize {
         }
     }
     best.0
+}
+
+/// The class that a row of outputs or one-hot targets names: its largest entry, or, where there is only one, whether it is above one
+/// half. A NaN counts as the largest number. The device counts alike (`ops::accuracy`).
+pub(crate) fn class_of(row: impl ExactSizeIterator<Item = f32>) -> u32 {
+    if row.len() == 1 { row.map(|v| u32::from(v > 0.5 || v.is_nan())).sum() } else { argmax(row) as u32 }
 }
 
 fn from_vec<T>(shape: Shape, elements: Vec<T>) -> Result<ArrayD<T>> {

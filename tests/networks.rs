@@ -4,7 +4,7 @@
 mod common;
 
 use galen::data::Dataset;
-use galen::nn::{BatchNorm, Embedding, Gru, Losses, Penalty, Recurrent};
+use galen::nn::{BatchNorm, Embedding, Gru, Loss, Losses, Penalty, Recurrent};
 use galen::optim::Plateau;
 use galen::prelude::*;
 use galen::{Error, Tensor, Var};
@@ -222,6 +222,49 @@ fn what_lies_behind_a_sequences_end_changes_nothing() -> galen::Result<()> {
         assert!(beyond.to_string().contains("below 7") && beyond.to_string().contains("7 in sample 1"), "{beyond}");
         let unknown = model.predict_many(&[words(5)?, length]).expect_err("no such word");
         assert!(unknown.to_string().contains("words") && unknown.to_string().contains("below 5"), "{unknown}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_shared_layer_draws_anew_each_time() -> galen::Result<()> {
+    let network = Functional::new([64], |ctx, x| {
+        let (a, b) = (ctx.shared("drop", &Dropout::new(0.5), x)?, ctx.shared("drop", &Dropout::new(0.5), x)?);
+        ctx.layer(&Dense::new(1).kernel_initializer(galen::nn::Initializer::Constant(1.0)), &a.sub(&b)?.abs()?)
+    });
+    let data = Dataset::new(Array2::<f32>::ones((8, 64)), Array2::<f32>::zeros((8, 1)))?;
+    let mut model = network.compile_on(&cpu(), Sgd::new(1e-6), MeanSquaredError::new(), &[])?;
+    let history = model.fit(&data, &quiet(1))?;
+    assert!(history.epochs[0].loss > 100.0, "both drops are the same: {}", history.epochs[0].loss);
+    Ok(())
+}
+
+#[test]
+fn one_output_above_one_half_is_the_second_class() -> galen::Result<()> {
+    let (x, _) = product(64);
+    let positive: Vec<f32> = x.rows().into_iter().map(|r| f32::from(u8::from(r[0] > 0.0))).collect();
+    let targets = Array2::from_shape_vec((64, 1), positive).expect("a column");
+    let network = Sequential::new([2]).with(Dense::new(1).activation(Sigmoid));
+    let data = Dataset::new(x, targets)?;
+    let loss = BinaryCrossEntropy::new();
+    let mut model = network.compile_on(&cpu(), Adam::new(0.1), loss, &[Metric::Accuracy])?;
+    model.fit(&data, &quiet(20))?;
+    let table = model.confusion(&data)?;
+    assert!(table.counts.len() == 2 && table.counts[1][1] > 20, "{table}");
+    assert!((table.accuracy() - model.evaluate(&data)?.accuracy()).abs() < 1e-9);
+    Ok(())
+}
+
+#[test]
+fn a_batch_whose_samples_weigh_nothing_has_no_loss() -> galen::Result<()> {
+    let (x, y) = product(16);
+    let data = Dataset::new(x, y)?.with_weights((0..16).map(|i| f32::from(u8::from(i >= 8))).collect())?;
+    let loss = CategoricalCrossEntropy::new().from_logits().reduced(galen::nn::Reduction::WeightedMean);
+    for setup in setups() {
+        let network = Sequential::new([2]).with(Dense::new(2));
+        let mut model = network.compile_on(&setup, Sgd::new(0.1), loss.clone(), &[])?;
+        let losses = model.fit(&data, &quiet(1).shuffle(false))?.epochs[0].step_losses.clone();
+        assert!(losses[0] == 0.0 && losses[1] > 0.0, "{losses:?}");
     }
     Ok(())
 }

@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::{Error, Result};
 use crate::shape::{DType, Shape};
-use crate::tensor::{Elements, Tensor};
+use crate::tensor::{Elements, Tensor, class_of};
 
 /// One tensor of a dataset: `[n, ..]`, and how its bytes become numbers.
 #[derive(Clone, Debug)]
@@ -215,12 +215,13 @@ impl Dataset {
         .into_dataset())
     }
 
-    /// The class of every sample: the targets themselves, or the largest entry of every one-hot row.
+    /// The class of every sample: the targets themselves, or the largest entry of every one-hot row; of a row with one entry, whether
+    /// it is above one half.
     pub fn classes(&self) -> Option<Vec<u32>> {
         match self.targets() {
             Tensor::U32(x) => Some(x.iter().copied().collect()),
             Tensor::F32(x) if x.ndim() == 2 => {
-                Some(x.rows().into_iter().map(|row| crate::tensor::argmax(row.iter().copied()) as u32).collect())
+                Some(x.rows().into_iter().map(|row| class_of(row.iter().copied())).collect())
             }
             _ => None,
         }

@@ -1,6 +1,5 @@
 use super::positions::sequence;
 use super::{BuildCtx, Dense, Layer, Mode, Weights, weight_methods};
-use crate::contract::stream_of;
 use crate::error::{Error, Result};
 use crate::graph::Var;
 use crate::ops::masked_softmax::{AttentionMask, AttentionOptions};
@@ -140,7 +139,7 @@ impl MultiHeadAttention {
         let weights = q.attention_weights(&k, &options)?;
         let mut kept = weights.clone();
         if ctx.mode == Mode::Train && self.dropout > 0.0 {
-            kept = kept.dropout(self.dropout, stream_of(&format!("{}/dropout", ctx.name())), ctx.clock()?)?;
+            kept = kept.dropout(self.dropout, ctx.stream("dropout"), ctx.clock()?)?;
         }
         let heads = kept.matmul(&v)?.transpose(&[0, 2, 1, 3])?;
         let heads = heads.reshape([batch, time, self.heads.saturating_mul(self.value_depth)])?;

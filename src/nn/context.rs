@@ -3,6 +3,7 @@ use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use super::{Hold, Layer, LayerSummary, Mode, Penalty, STATISTICS};
+use crate::contract::stream_of;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Init, PARAMETERS, Var};
 use crate::optim::is_within;
@@ -46,6 +47,8 @@ pub struct BuildCtx {
     names: Rc<RefCell<HashSet<String>>>,
     depth: usize,
     collected: Rc<RefCell<Collected>>,
+    /// How often each stream of random numbers was asked for.
+    streams: Rc<RefCell<HashMap<String, usize>>>,
 }
 
 impl BuildCtx {
@@ -61,6 +64,7 @@ impl BuildCtx {
             names: Rc::default(),
             depth: 0,
             collected: Rc::default(),
+            streams: Rc::default(),
         }
     }
 
@@ -143,6 +147,16 @@ impl BuildCtx {
     /// Where the graph has no clock.
     pub fn clock(&self) -> Result<&Var> {
         self.clock.as_ref().ok_or_else(|| Error::usage(format!("layer \"{}\"", self.path), "this graph has no clock"))
+    }
+
+    /// A stream of random numbers of this layer's own; `what` tells several of one layer apart and may be empty. A shared layer has
+    /// another one each time that it is built.
+    pub fn stream(&self, what: &str) -> u32 {
+        let name = if what.is_empty() { self.path.clone() } else { self.own(what) };
+        let mut streams = self.streams.borrow_mut();
+        let count = streams.entry(name.clone()).or_default();
+        *count += 1;
+        if *count == 1 { stream_of(&name) } else { stream_of(&format!("{name}#{count}")) }
     }
 
     /// Builds `layer` here, under the name of its kind: the second `dense` is `dense_1`.

@@ -1,5 +1,4 @@
 use super::{BuildCtx, Layer, Mode};
-use crate::contract::stream_of;
 use crate::error::{Error, Result};
 use crate::graph::Var;
 use crate::ops::random::Distribution;
@@ -27,7 +26,7 @@ impl Layer for Dropout {
         check_rate("dropout", self.rate)?;
         match ctx.mode {
             Mode::Infer => Ok(x.clone()),
-            Mode::Train => x.dropout(self.rate, stream_of(ctx.name()), ctx.clock()?),
+            Mode::Train => x.dropout(self.rate, ctx.stream(""), ctx.clock()?),
         }
     }
 }
@@ -82,7 +81,7 @@ impl Layer for SpatialDropout {
         }
         match ctx.mode {
             Mode::Infer => Ok(x.clone()),
-            Mode::Train => x.dropout_channels(self.rate, self.axis, stream_of(ctx.name()), ctx.clock()?),
+            Mode::Train => x.dropout_channels(self.rate, self.axis, ctx.stream(""), ctx.clock()?),
         }
     }
 }
@@ -202,7 +201,7 @@ impl Layer for AlphaDropout {
         let a = (keep + lowest * lowest * keep * self.rate).powf(-0.5);
         let b = -a * self.rate * lowest;
         let graph = x.graph();
-        let dice = graph.random(x.shape(), Distribution::Uniform, stream_of(ctx.name()), ctx.clock()?)?;
+        let dice = graph.random(x.shape(), Distribution::Uniform, ctx.stream(""), ctx.clock()?)?;
         let stays = dice.greater_equal(&graph.fill([1], self.rate)?)?;
         stays.select(x, &graph.fill([1], lowest)?)?.scale(a)?.shift(b)
     }
@@ -210,7 +209,7 @@ impl Layer for AlphaDropout {
 
 /// Standard normal noise in the shape of `x`.
 fn normal(ctx: &BuildCtx, x: &Var) -> Result<Var> {
-    x.graph().random(x.shape(), Distribution::Normal, stream_of(ctx.name()), ctx.clock()?)
+    x.graph().random(x.shape(), Distribution::Normal, ctx.stream(""), ctx.clock()?)
 }
 
 #[cfg(test)]

@@ -78,6 +78,12 @@ pub(super) fn hold_of<'a>(holds: &'a [Hold], slot: &SlotSpec) -> Option<&'a Hold
 
 /// Refuses holds of parameters that are not there.
 pub(super) fn check(holds: &[Hold], slots: &[SlotSpec]) -> Result<()> {
+    for hold in holds {
+        hold.penalty.check(&hold.slot)?;
+        if let Some(MaxNorm { limit, .. }) = hold.max_norm.filter(|norm| !norm.limit.is_finite() || norm.limit <= 0.0) {
+            return Err(Error::parameter(&hold.slot, "max norm", "a positive number", limit));
+        }
+    }
     match holds.iter().find(|hold| !slots.iter().any(|slot| slot.name == hold.slot)) {
         Some(hold) => Err(Error::usage(format!("parameter \"{}\"", hold.slot), "it is held back, and is not there")),
         None => Ok(()),

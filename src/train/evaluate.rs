@@ -11,7 +11,8 @@ use crate::engine::Executable;
 use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::nn::{self, BuildCtx, Mode};
-use crate::tensor::Tensor;
+use crate::shape::Shape;
+use crate::tensor::{Tensor, class_of};
 
 /// Shapes of data whose evaluation steps are kept ready.
 const KEPT: usize = 4;
@@ -149,8 +150,12 @@ impl Model {
     pub fn confusion(&mut self, data: &Dataset) -> Result<ConfusionTable> {
         let truth = data.classes().ok_or_else(|| Error::data("targets", "classes", "values"))?;
         let predicted = self.predict_dataset(data)?;
-        let rows = predicted.axis_iter(Axis(0));
-        let classes: Vec<u32> = rows.map(|row| crate::tensor::argmax(row.iter().copied()) as u32).collect();
+        if predicted.ndim() != 2 {
+            let actual = Shape::from(predicted.shape()).to_string();
+            return Err(Error::shape("confusion", "one row of outputs per sample, [n, classes]", actual));
+        }
+        let rows = predicted.rows().into_iter();
+        let classes: Vec<u32> = rows.map(|row| class_of(row.iter().copied())).collect();
         ConfusionTable::new(&truth, &classes)
     }
 

@@ -90,7 +90,8 @@ impl Fit {
         Fit { interrupt: interrupt.clone(), ..self }
     }
 
-    /// Lowers the learning rate when the validation loss (the training loss, where there is no validation) no longer falls.
+    /// Lowers the learning rate when the validation loss (the training loss, where there is no validation) no longer falls. Every call
+    /// of `fit` begins anew, at the full rate.
     #[must_use]
     pub fn reduce_on_plateau(self, plateau: Plateau) -> Self {
         Fit { plateau: Some(plateau), ..self }
@@ -203,6 +204,7 @@ impl Model {
                 return Err(Error::parameter("fit", what, "at least 1", value));
             }
         }
+        options.plateau.as_ref().map_or(Ok(()), Plateau::check)?;
         let (train, validation) = options.split(data)?;
         self.check_data(&train)?;
         validation.as_ref().map_or(Ok(()), |v| self.check_data(v))?;
@@ -279,7 +281,6 @@ impl Model {
         let progress =
             Progress::new(options.verbose, self.epochs.saturating_add(options.epochs), pass.feed.clone(), names);
         let mut plateau = options.plateau.clone();
-        plateau.as_ref().map_or(Ok(()), Plateau::check)?;
         let mut watch = FitWatch { progress, interrupt: &options.interrupt, start, first: None };
         for _ in 0..options.epochs {
             let epoch_start = Instant::now();

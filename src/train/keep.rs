@@ -20,7 +20,7 @@ impl Model {
     }
 
     /// Replaces the parameters and running statistics by those of a file that [`Model::save`] wrote. Nothing changes unless every one of them is there
-    /// with its shape.
+    /// with its shape. The optimizer's state and a moving average of the parameters stay as they are.
     ///
     /// # Errors
     /// [`crate::Error::Io`] where the file cannot be read, [`crate::Error::Format`] where it is damaged or belongs to another

@@ -160,10 +160,7 @@ pub fn reduce(loss: &dyn Loss, y: &Var, targets: &Var, weights: Option<&Var>) ->
         (Reduction::Sum, ..) => return weighted.sum_all(),
         (Reduction::Mean, Some(mask), _) | (Reduction::WeightedMean, Some(mask), None) => mask.clone(),
         (Reduction::WeightedMean, Some(mask), Some(weights)) => mask.mul(weights)?,
-        (Reduction::WeightedMean, None, Some(weights)) => {
-            let per_sample = (shape.elements() / batch.max(1)) as f32;
-            return weighted.sum_all()?.div(&weights.sum_all()?.scale(per_sample)?);
-        }
+        (Reduction::WeightedMean, None, Some(weights)) => weights.scale((shape.elements() / batch.max(1)) as f32)?,
         (_, None, _) => return weighted.mean_all(),
     };
     // Where nothing counts the loss is 0 and not 0 / 0.

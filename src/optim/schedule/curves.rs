@@ -341,7 +341,7 @@ impl OneCycle {
 
 impl Curve for OneCycle {
     fn at(&self, step: usize) -> f64 {
-        let (low, last) = (self.top / self.start, self.steps as f64 - 1.0);
+        let (low, last) = (self.top / self.start, (self.steps as f64 - 1.0).max(0.0));
         let (step, peak) = ((step as f64).min(last), (self.rise * self.steps as f64 - 1.0).clamp(0.0, last));
         if step < peak {
             along_cosine(low, self.top, step / peak)
