@@ -58,7 +58,7 @@ fn exp32(x: f32) -> f32 {
 fn tanh32(x: f32) -> f32 {
     let square = x * x;
     let mut series = -5.704_988_7e-3;
-    for c in [2.063_908_9e-2, -5.373_971_6e-2, 0.133_314_42, -0.333_332_82] {
+    for c in [2.063_909e-2, -5.373_971_6e-2, 0.133_314_42, -0.333_332_8] {
         series = series * square + c;
     }
     let (near_0, beyond) = (series * square * x + x, 1.0 - 2.0 / (exp32(2.0 * x.abs()) + 1.0));
