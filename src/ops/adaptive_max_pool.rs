@@ -1,6 +1,6 @@
 //! Max-pooling to a given size, whatever the size of the input, with the positions of the maxima, and its gradient.
 //!
-//! The windows are those of [average-pooling to a given size](super::adaptive_avg_pool); `y` is the largest of each.
+//! The windows are those of average-pooling to a given size (`adaptive_avg_pool`); `y` is the largest of each.
 //!
 //! Source: K. He et al., "Spatial pyramid pooling in deep convolutional networks for visual recognition", ECCV 2014; the windows are
 //! those of PyTorch's `AdaptiveMaxPool`.
@@ -58,9 +58,10 @@ impl OpDef for AdaptiveMaxPool {
                 let mut best = x[at];
                 for depth in depth.clone() {
                     for line in row.clone().map(|row| (depth * rows.input + row) * columns.input) {
-                        for i in line + column.start..line + column.end {
-                            if beats(x[i], best) {
-                                (best, at) = (x[i], i);
+                        let start = line + column.start;
+                        for (i, x) in x[start..line + column.end].iter().enumerate() {
+                            if beats(*x, best) {
+                                (best, at) = (*x, start + i);
                             }
                         }
                     }
