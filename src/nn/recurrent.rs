@@ -332,6 +332,7 @@ pub enum Merge {
 
 /// A recurrent layer in both directions, each with parameters of its own (`forward/..`, `backward/..`). The states of a step, or the two
 /// last ones, are joined; where the layer itself [goes backwards](Recurrent::goes_backwards) the directions change places.
+/// Behind a sequence's end the states are those of its last step forwards, and zeros backwards (Keras puts out zeros in both).
 ///
 /// `[batch, time, features]` → `[batch, 2 · units]`, or `[batch, time, 2 · units]` where the layer gives sequences; without the factor 2
 /// for [`Merge::Sum`]. Source: M. Schuster, K. Paliwal, IEEE Trans. Signal Processing 45, 1997.
