@@ -33,7 +33,7 @@ fn a_class_that_counts_more_is_found_more_often() {
             let mut model = network.compile_on(&setup, Adam::new(0.1), loss, &[]).expect("a model");
             model.fit(&data, &fit(40)).expect("a training");
             assert!(model.evaluate(&data).expect("an evaluation").loss.is_finite());
-            let found = model.predict(points()).expect("predictions").into_f32().expect("floats");
+            let found = model.predict(points()).expect("predictions");
             found.outer_iter().filter(|y| y[1] > y[0]).count()
         };
         let (few, many) = (share([8.0, 1.0]), share([1.0, 8.0]));
@@ -80,7 +80,7 @@ fn quantiles_are_in_order() {
         let loss = Quantile::many([0.1, 0.5, 0.9]);
         let mut model = network.compile_on(&Setup::on(&device), Adam::new(0.02), loss, &[]).expect("a model");
         model.fit(&data, &fit(200)).expect("a training");
-        let found = model.predict(Array2::<f32>::zeros((1, 1))).expect("a prediction").into_f32().expect("floats");
+        let found = model.predict(Array2::<f32>::zeros((1, 1))).expect("a prediction");
         for (y, q) in found.iter().zip([0.1, 0.5, 0.9]) {
             assert!((y - q).abs() < 0.1, "{device}: {found}");
         }
