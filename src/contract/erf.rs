@@ -45,7 +45,7 @@ mod tests {
             worst_tail = worst_tail.max((f64::from(super::erfc(x)) / erfc - 1.0).abs());
         }
         // The exponent of what is left is known to half a unit in the last place of x².
-        assert!(worst <= 1.2e-7 && worst_tail <= 3e-6, "{worst:e} {worst_tail:e}");
+        assert!(worst <= 1.3e-7 && worst_tail <= 3e-6, "{worst:e} {worst_tail:e}");
         assert_eq!([super::erf(1e30), super::erf(-1e30), super::erfc(1e30), super::erfc(-1e30)], [1.0, -1.0, 0.0, 2.0]);
         assert!(super::erf(f32::NAN).is_nan() && super::erfc(f32::NAN).is_nan());
     }
