@@ -30,9 +30,11 @@
 //! ```
 //!
 //! - [`nn`] describes networks; a layer only pushes nodes into a [`Graph`]. Shapes are checked as nodes are pushed, so an error
-//!   names the layer.
+//!   names the layer. What is not a node (penalties, running statistics, the list of layers) it leaves with its
+//!   [`BuildCtx`](nn::BuildCtx), for [`train`] to build into the step.
 //! - [`Graph::gradients`] walks backwards; gradients are nodes like any other. All of them lie side by side in one arena, so that an
-//!   [optimizer](optim) updates every parameter in one dispatch.
+//!   [optimizer](optim) updates every parameter in one dispatch. Penalties, clipping, accumulation, norms and moving averages work on
+//!   whole arenas too, with a table that says what holds for which block of it: the update's dispatches do not grow with the layers.
 //! - A [`Plan`] is plain data: the order of ops, where each tensor lies, every dispatch. [`Plan::describe`] prints it, and
 //!   [`Plan::check`] refuses what does not fit before anything is allocated.
 //! - [`gpu`] and [`cpu`] run the same plan. On a GPU all pipelines and bind groups are made before the first step; the host only
@@ -53,10 +55,12 @@
 //! src/graph/                        Graph and Var; autodiff.rs, rewrite.rs, plan.rs
 //! src/cpu/ src/gpu/                 the two backends
 //! src/engine/                       Device, Session, and Reference: a run in f64
-//! src/nn/ src/optim/                layers, losses, models; optimizers
+//! src/nn/                           layers; losses/, models/; Sequential and Functional networks, summaries and drawings
+//! src/optim/                        rules, schedules, and Tuned: everything that a whole update is made of
 //! src/data/ src/interop/            datasets and file formats; safetensors
 //! src/train/                        compile, fit, evaluate, predict, history, progress
 //! tests/common/rows/<stem>.rs       the op's cases; parity.rs, gradients.rs and contract.rs run over all of them
+//! tests/clinical/                   trainings on real data, for tests/train
 //! ```
 //!
 //! # Who may call whom
@@ -67,7 +71,7 @@
 //! | 1 | `contract`, `ops`, `graph` | 0, and each other: an op's gradient is made of graph nodes | ndarray, rayon and libm (twins), bytemuck |
 //! | 2 | `cpu`, `gpu` (never each other) | 0–1 | cpu: rayon · gpu: wgpu, pollster, futures-intrusive |
 //! | 3 | `engine` | 0–2 | |
-//! | 4 | `nn`, `optim` | 0–1 | |
+//! | 4 | `nn`, `optim` | 0–1; `nn` uses `optim` | |
 //! | 5 | `data`, `interop` | 0–4 | the format's own crate |
 //! | 6 | `train` | 0–5 | indicatif, ctrlc, kuva behind features |
 //!
@@ -128,6 +132,6 @@ pub mod prelude {
     pub use crate::nn::{AvgPool2d, Conv2d, Dense, Dropout, Flatten, MaxPool2d};
     pub use crate::nn::{BinaryCrossEntropy, CategoricalCrossEntropy, MeanSquaredError};
     pub use crate::nn::{Block, Functional, Input, Network, Sequential};
-    pub use crate::optim::{Adam, AdamW, Schedule, Sgd, Tuned};
+    pub use crate::optim::{Adagrad, Adam, AdamW, Nadam, RmsProp, Schedule, Sgd, Tuned};
     pub use crate::train::{Compile, Fit, Metric, Model, Setup};
 }

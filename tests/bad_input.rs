@@ -13,6 +13,8 @@ mod losses;
 mod norm;
 #[path = "bad_input/pool.rs"]
 mod pool;
+#[path = "bad_input/recurrent.rs"]
+mod recurrent;
 
 use galen::contract::{CpuCall, CustomOp, GpuTraits, Io, Launches};
 use galen::data::Dataset;

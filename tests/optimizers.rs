@@ -92,6 +92,34 @@ fn a_group_has_a_rate_of_its_own() -> Result<()> {
     Ok(())
 }
 
+/// The loss that is shown holds the penalty; norms are limited when an epoch ends.
+#[test]
+fn what_holds_weights_back_does_so_in_a_training() -> Result<()> {
+    for device in devices() {
+        let network = |penalty| {
+            let first = Dense::new(5).activation(Tanh).kernel_regularizer(penalty).kernel_max_norm(0.5);
+            Sequential::new([3]).with(first).with(Dense::new(2))
+        };
+        let mut losses = Vec::new();
+        for penalty in [Penalty::NONE, Penalty::l1_l2(0.25, 0.5)] {
+            let setup = Setup::on(&device).seed(3);
+            let mut model = network(penalty).compile_on(&setup, Sgd::new(0.05), MeanSquaredError, &[])?;
+            let kernel = common::floats(&model.parameter("dense/kernel")?);
+            let value: f64 = kernel.iter().map(|w| 0.25 * w.abs() + 0.5 * w * w).sum();
+            losses.push((model.evaluate(&data())?.loss, value));
+            model.fit(&data(), &Fit::new().epochs(2).batch_size(8).verbose(false))?;
+            let kernel = common::floats(&model.parameter("dense/kernel")?);
+            for unit in 0..5 {
+                let norm = (0..3).map(|i| kernel[i * 5 + unit].powi(2)).sum::<f64>().sqrt();
+                assert!(norm < 0.5 + 1e-6, "{device}: unit {unit} has the norm {norm}");
+            }
+        }
+        let [(plain, _), (penalised, value)] = losses[..] else { unreachable!("two losses") };
+        assert!((penalised - plain - value).abs() < 1e-5, "{device}: {penalised} is not {plain} + {value}");
+    }
+    Ok(())
+}
+
 #[test]
 fn every_rule_learns() -> Result<()> {
     let rules: Vec<(Tuned, f64)> = vec![

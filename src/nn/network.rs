@@ -5,6 +5,7 @@ use super::{BuildCtx, Drawing, STATISTICS, Summary};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, PARAMETERS, Var};
 use crate::shape::{DType, Shape};
+use crate::tensor::Tensor;
 
 /// One input of a network: the shape of one sample, without the batch.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,12 +16,14 @@ pub struct Input {
     pub shape: Shape,
     /// Floats, or `u32` for tokens.
     pub dtype: DType,
+    /// Tokens and lengths must be below this; data is checked before a training and a prediction.
+    pub limit: Option<u32>,
 }
 
 impl Input {
     /// Numbers of this shape per sample.
     pub fn new(shape: impl Into<Shape>) -> Input {
-        Input { name: String::new(), shape: shape.into(), dtype: DType::F32 }
+        Input { name: String::new(), shape: shape.into(), dtype: DType::F32, limit: None }
     }
 
     /// Tokens: indices for an embedding, `u32`.
@@ -28,10 +31,33 @@ impl Input {
         Input { dtype: DType::U32, ..Input::new(shape) }
     }
 
+    /// Lengths of sequences, one per sample, `u32`: at most `time`. For layers that are built with lengths.
+    pub fn lengths(time: u32) -> Input {
+        Input::tokens([]).below(time.saturating_add(1))
+    }
+
+    /// The same tokens, which must be below `limit`: an embedding's vocabulary.
+    #[must_use]
+    pub fn below(self, limit: u32) -> Input {
+        Input { limit: Some(limit), ..self }
+    }
+
     /// The same input under a name.
     #[must_use]
     pub fn named(self, name: impl Into<String>) -> Input {
         Input { name: name.into(), ..self }
+    }
+
+    /// Refuses tokens that are not below the limit; `what` names the input.
+    pub(crate) fn check(&self, what: &str, given: &Tensor) -> Result<()> {
+        let (Some(limit), Tensor::U32(tokens)) = (self.limit, given) else { return Ok(()) };
+        match tokens.iter().enumerate().find(|(_, t)| **t >= limit) {
+            Some((i, token)) => {
+                let sample = i / (tokens.len() / tokens.shape()[0].max(1)).max(1);
+                Err(Error::data(what, format!("numbers below {limit}"), format!("{token} in sample {sample}")))
+            }
+            None => Ok(()),
+        }
     }
 
     /// What the input is called in a graph and in errors, as the `index`-th.

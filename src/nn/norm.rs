@@ -121,9 +121,9 @@ fn channels(layer: &str, x: &Var) -> Result<usize> {
 /// Parameters: `gamma` and `beta` `[channels]`. Statistics: `moving_mean` and `moving_variance` `[channels]`.
 ///
 /// ```
-/// use galen::nn::{Activation::Relu, BatchNorm, Conv2d, Network, Sequential};
+/// use galen::nn::{Activate, Activation::Relu, BatchNorm, Conv2d, Network, Sequential};
 ///
-/// let network = Sequential::new([3, 8, 8]).with(Conv2d::new(4, [3, 3]).without_bias()).with(BatchNorm::new()).with(Relu);
+/// let network = Sequential::new([3, 8, 8]).with(Conv2d::new(4, [3, 3]).without_bias()).with(BatchNorm::new()).with(Activate(Relu));
 /// let summary = network.summary()?;
 /// assert_eq!(&*summary.outputs[0], [4, 6, 6]);
 /// assert_eq!(summary.parameters(), 4 * 3 * 9 + 2 * 4);

@@ -8,9 +8,29 @@ use crate::graph::{Graph, Init, Var};
 use crate::ops::gru::GruOptions;
 use crate::ops::lstm::LstmOptions;
 use crate::ops::rnn::RnnOptions;
+use crate::optim::Penalty;
 use crate::shape::DType;
 
 /// A layer that walks along a sequence `[batch, time, features]`.
+///
+/// Sequences of several lengths are padded at their ends and come with their lengths, `u32` `[batch]`. The steps behind a sequence's
+/// end leave its state as it is, so that the last state is the one after its own last step (and zeros where the length is 0); a
+/// length beyond the steps there are counts as all of them:
+///
+/// ```
+/// use galen::nn::{Bidirectional, Dense, Functional, Input, Lstm, Network, Recurrent};
+///
+/// let inputs = [Input::new([12, 3]).named("visits"), Input::tokens([]).named("lengths")];
+/// let network = Functional::many(inputs, |ctx, x| {
+///     let (visits, lengths) = (&x[0], &x[1]);
+///     let (first, second) = (Lstm::new(8).return_sequences(), Bidirectional::new(Lstm::new(4)));
+///     let states = ctx.block("first", visits.graph(), |ctx| first.build_with_lengths(ctx, visits, lengths))?;
+///     let last = ctx.block("second", visits.graph(), |ctx| second.build_with_lengths(ctx, &states, lengths))?;
+///     Ok(vec![ctx.layer(&Dense::new(1), &last)?])
+/// });
+/// assert_eq!(&*network.summary()?.outputs[0], [1]);
+/// # Ok::<(), galen::Error>(())
+/// ```
 pub trait Recurrent: fmt::Debug + Send + Sync {
     /// What layers of this kind are called.
     fn kind(&self) -> &'static str;
@@ -28,6 +48,14 @@ pub trait Recurrent: fmt::Debug + Send + Sync {
     /// Whether the layer itself walks from the last step to the first.
     fn goes_backwards(&self) -> bool;
 
+    /// Penalises what the layer puts out, where that was asked for.
+    ///
+    /// # Errors
+    /// Where the penalty makes no sense.
+    fn penalise(&self, _ctx: &BuildCtx, _y: &Var) -> Result<()> {
+        Ok(())
+    }
+
     /// Builds the layer for sequences of different lengths, `u32` `[batch]`, each padded at its end.
     ///
     /// # Errors
@@ -44,12 +72,15 @@ fn walk<R: Recurrent + ?Sized>(cell: &R, ctx: &BuildCtx, x: &Var, lengths: Optio
         return Err(Error::shape(cell.kind(), "floats [batch, time, features]", x.spec().to_string()));
     }
     let states = cell.states(ctx, x, lengths, reverse)?;
-    if cell.gives_sequences() {
-        return Ok(states);
-    }
-    let (batch, units) = (shape[0], states.shape()[2]);
-    let last = if reverse { 0 } else { shape[1] - 1 };
-    states.slice(&[(0, batch), (last, last + 1), (0, units)])?.reshape([batch, units])
+    let y = if cell.gives_sequences() {
+        states
+    } else {
+        let (batch, units) = (shape[0], states.shape()[2]);
+        let last = if reverse { 0 } else { shape[1] - 1 };
+        states.slice(&[(0, batch), (last, last + 1)])?.reshape([batch, units])?
+    };
+    cell.penalise(ctx, &y)?;
+    Ok(y)
 }
 
 /// What the three layers have in common.
@@ -59,15 +90,26 @@ struct Settings {
     sequences: bool,
     backwards: bool,
     recurrent: Initializer,
+    recurrent_penalty: Penalty,
 }
 
 impl Settings {
     fn new(units: usize) -> Self {
-        Settings { units, sequences: false, backwards: false, recurrent: Initializer::Orthogonal(1.0) }
+        let recurrent = Initializer::Orthogonal(1.0);
+        Settings { units, sequences: false, backwards: false, recurrent, recurrent_penalty: Penalty::NONE }
     }
 
-    /// The input's part of all gates of all steps, `[batch, time, gates · units]`, in one product; the recurrent kernel; a state of zeros.
-    fn project(&self, kind: &str, gates: usize, weights: &Weights, ctx: &BuildCtx, x: &Var) -> Result<(Var, Var, Var)> {
+    /// The input's part of all gates of all steps, `[batch, time, gates · units]`, in one product with the `bias`; the recurrent kernel; a
+    /// state of zeros.
+    fn project(
+        &self,
+        kind: &str,
+        gates: usize,
+        weights: &Weights,
+        ctx: &BuildCtx,
+        x: &Var,
+        bias: impl FnOnce() -> Result<Option<Var>>,
+    ) -> Result<(Var, Var, Var)> {
         if self.units == 0 {
             return Err(Error::parameter(kind, "units", "at least 1", self.units));
         }
@@ -77,9 +119,14 @@ impl Settings {
         };
         let width = self.units.saturating_mul(gates);
         let kernel = weights.kernel(ctx, graph, [features, width], [features, width], Units::Columns)?;
+        self.recurrent_penalty.check("recurrent kernel")?;
+        ctx.hold("recurrent_kernel", self.recurrent_penalty, None);
         let recurrent = self.recurrent.init(self.units, width);
         let recurrent = ctx.parameter(graph, "recurrent_kernel", [self.units, width], recurrent)?;
-        let gates = x.reshape([batch * time, features])?.matmul(&kernel)?;
+        let mut gates = x.reshape([batch * time, features])?.matmul(&kernel)?;
+        if let Some(bias) = bias()? {
+            gates = gates.add(&bias)?;
+        }
         Ok((gates.reshape([batch, time, width])?, recurrent, graph.fill([batch, self.units], 0.0)?))
     }
 }
@@ -121,7 +168,36 @@ macro_rules! recurrent {
                 self
             }
 
+            /// A penalty on the recurrent kernel, added to the loss.
+            #[must_use]
+            pub fn recurrent_regularizer(mut self, penalty: Penalty) -> Self {
+                self.settings.recurrent_penalty = penalty;
+                self
+            }
+
             weight_methods!();
+        }
+
+        impl Recurrent for $name {
+            fn kind(&self) -> &'static str {
+                $kind
+            }
+
+            fn states(&self, ctx: &BuildCtx, x: &Var, lengths: Option<&Var>, reverse: bool) -> Result<Var> {
+                self.run(ctx, x, lengths, reverse)
+            }
+
+            fn gives_sequences(&self) -> bool {
+                self.settings.sequences
+            }
+
+            fn goes_backwards(&self) -> bool {
+                self.settings.backwards
+            }
+
+            fn penalise(&self, ctx: &BuildCtx, y: &Var) -> Result<()> {
+                self.weights.penalise(ctx, y)
+            }
         }
 
         impl Layer for $name {
@@ -130,9 +206,7 @@ macro_rules! recurrent {
             }
 
             fn build(&self, ctx: &BuildCtx, x: &Var) -> Result<Var> {
-                let y = walk(self, ctx, x, None, self.settings.backwards)?;
-                self.weights.penalise(ctx, &y)?;
-                Ok(y)
+                walk(self, ctx, x, None, self.settings.backwards)
             }
         }
     };
@@ -160,7 +234,7 @@ recurrent! {
     ///
     /// `[batch, time, features]` → `[batch, units]`, or `[batch, time, units]` with [`Lstm::return_sequences`]. Parameters: `kernel`
     /// `[features, 4 · units]`, `recurrent_kernel` `[units, 4 · units]`, `bias` `[4 · units]`, which begins with 1 for the forget gate and
-    /// 0 else. Sources: S. Hochreiter, J. Schmidhuber, Neural Computation 9, 1997; F. Gers et al., 2000; order of gates and initial
+    /// 0 else (an initialiser of your own fills all of it). Sources: S. Hochreiter, J. Schmidhuber, Neural Computation 9, 1997; F. Gers et al., 2000; order of gates and initial
     /// values are Keras's.
     ///
     /// ```
@@ -197,6 +271,12 @@ impl SimpleRnn {
     pub fn relu(self) -> Self {
         SimpleRnn { relu: true, ..self }
     }
+
+    fn run(&self, ctx: &BuildCtx, x: &Var, lengths: Option<&Var>, reverse: bool) -> Result<Var> {
+        let bias = || self.weights.bias(ctx, x.graph(), [self.settings.units]);
+        let (gates, u, zero) = self.settings.project("simple_rnn", 1, &self.weights, ctx, x, bias)?;
+        gates.rnn(&u, &zero, lengths, RnnOptions { reverse, relu: self.relu })
+    }
 }
 
 impl Lstm {
@@ -217,76 +297,26 @@ impl Lstm {
         let values = (0..4 * units).map(|i| if i / units == 1 { self.forget } else { 0.0 });
         ctx.parameter(graph, "bias", [4 * units], Init::Values(values.collect())).map(Some)
     }
-}
 
-impl Recurrent for SimpleRnn {
-    fn kind(&self) -> &'static str {
-        "simple_rnn"
-    }
-
-    fn states(&self, ctx: &BuildCtx, x: &Var, lengths: Option<&Var>, reverse: bool) -> Result<Var> {
-        let (mut gates, u, zero) = self.settings.project("simple_rnn", 1, &self.weights, ctx, x)?;
-        if let Some(bias) = self.weights.bias(ctx, x.graph(), [self.settings.units])? {
-            gates = gates.add(&bias)?;
-        }
-        gates.rnn(&u, &zero, lengths, RnnOptions { reverse, relu: self.relu })
-    }
-
-    fn gives_sequences(&self) -> bool {
-        self.settings.sequences
-    }
-
-    fn goes_backwards(&self) -> bool {
-        self.settings.backwards
-    }
-}
-
-impl Recurrent for Lstm {
-    fn kind(&self) -> &'static str {
-        "lstm"
-    }
-
-    fn states(&self, ctx: &BuildCtx, x: &Var, lengths: Option<&Var>, reverse: bool) -> Result<Var> {
-        let (mut gates, u, zero) = self.settings.project("lstm", 4, &self.weights, ctx, x)?;
-        if let Some(bias) = self.bias(ctx, x.graph())? {
-            gates = gates.add(&bias)?;
-        }
+    fn run(&self, ctx: &BuildCtx, x: &Var, lengths: Option<&Var>, reverse: bool) -> Result<Var> {
+        let bias = || self.bias(ctx, x.graph());
+        let (gates, u, zero) = self.settings.project("lstm", 4, &self.weights, ctx, x, bias)?;
         Ok(gates.lstm(&u, &zero, &zero, lengths, LstmOptions { reverse })?.0)
     }
-
-    fn gives_sequences(&self) -> bool {
-        self.settings.sequences
-    }
-
-    fn goes_backwards(&self) -> bool {
-        self.settings.backwards
-    }
 }
 
-impl Recurrent for Gru {
-    fn kind(&self) -> &'static str {
-        "gru"
-    }
-
-    fn states(&self, ctx: &BuildCtx, x: &Var, lengths: Option<&Var>, reverse: bool) -> Result<Var> {
-        let (mut gates, u, zero) = self.settings.project("gru", 3, &self.weights, ctx, x)?;
-        let (graph, width) = (x.graph(), 3 * self.settings.units);
-        let recurrent_bias = match self.weights.bias(ctx, graph, [width])? {
-            Some(bias) => {
-                gates = gates.add(&bias)?;
-                ctx.parameter(graph, "recurrent_bias", [width], self.weights.bias.init(width, width))?
-            }
-            None => graph.fill([width], 0.0)?,
+impl Gru {
+    fn run(&self, ctx: &BuildCtx, x: &Var, lengths: Option<&Var>, reverse: bool) -> Result<Var> {
+        let (graph, weights, width) = (x.graph(), &self.weights, self.settings.units.saturating_mul(3));
+        let bias = || weights.bias(ctx, graph, [width]);
+        let (gates, u, zero) = self.settings.project("gru", 3, weights, ctx, x, bias)?;
+        let recurrent_bias = if weights.has_bias {
+            ctx.hold("recurrent_bias", weights.bias_penalty, None);
+            ctx.parameter(graph, "recurrent_bias", [width], weights.bias.init(width, width))?
+        } else {
+            graph.fill([width], 0.0)?
         };
         gates.gru(&u, &recurrent_bias, &zero, lengths, GruOptions { reverse })
-    }
-
-    fn gives_sequences(&self) -> bool {
-        self.settings.sequences
-    }
-
-    fn goes_backwards(&self) -> bool {
-        self.settings.backwards
     }
 }
 
@@ -300,7 +330,8 @@ pub enum Merge {
     Sum,
 }
 
-/// A recurrent layer in both directions, each with parameters of its own (`forward/..`, `backward/..`).
+/// A recurrent layer in both directions, each with parameters of its own (`forward/..`, `backward/..`). The states of a step, or the two
+/// last ones, are joined; where the layer itself [goes backwards](Recurrent::goes_backwards) the directions change places.
 ///
 /// `[batch, time, features]` → `[batch, 2 · units]`, or `[batch, time, 2 · units]` where the layer gives sequences; without the factor 2
 /// for [`Merge::Sum`]. Source: M. Schuster, K. Paliwal, IEEE Trans. Signal Processing 45, 1997.
@@ -340,8 +371,9 @@ impl<R: Recurrent> Bidirectional<R> {
 
     fn both(&self, ctx: &BuildCtx, x: &Var, lengths: Option<&Var>) -> Result<Var> {
         let graph = x.graph();
-        let forward = ctx.block("forward", graph, |ctx| walk(&self.cell, ctx, x, lengths, false))?;
-        let backward = ctx.block("backward", graph, |ctx| walk(&self.cell, ctx, x, lengths, true))?;
+        let reverse = self.cell.goes_backwards();
+        let forward = ctx.block("forward", graph, |ctx| walk(&self.cell, ctx, x, lengths, reverse))?;
+        let backward = ctx.block("backward", graph, |ctx| walk(&self.cell, ctx, x, lengths, !reverse))?;
         match self.merge {
             Merge::Concat => Var::concat(&[&forward, &backward], -1),
             Merge::Sum => forward.add(&backward),

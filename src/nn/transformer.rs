@@ -1,7 +1,7 @@
 use super::positions::sequence;
-use super::{Activation, BuildCtx, Conv2d, Dense, Dropout, Initializer, Layer, MultiHeadAttention};
+use super::{Activation, BuildCtx, Conv2d, Dense, Dropout, Initializer, Layer, LayerNorm, MultiHeadAttention};
 use crate::error::{Error, Result};
-use crate::graph::{Init, Var};
+use crate::graph::Var;
 use crate::ops::masked_softmax::AttentionMask;
 
 /// What both blocks are made of.
@@ -12,7 +12,7 @@ struct Parts {
     hidden: usize,
     dropout: f32,
     activation: Activation,
-    epsilon: f32,
+    epsilon: f64,
     pre_norm: bool,
     initializer: Initializer,
 }
@@ -43,7 +43,7 @@ impl Parts {
 
     /// `norm(x + part(x))`, or with the norm first `x + part(norm(x))`.
     fn around(&self, ctx: &BuildCtx, name: &str, x: &Var, part: impl FnOnce(&Var) -> Result<Var>) -> Result<Var> {
-        let norm = |x: &Var| ctx.named(&format!("{name}_norm"), &Norm(self.epsilon), x);
+        let norm = |x: &Var| ctx.named(&format!("{name}_norm"), &LayerNorm::new().epsilon(self.epsilon), x);
         let y = part(&if self.pre_norm { norm(x)? } else { x.clone() })?;
         // A layer that does nothing has no line in the summary.
         let drops = self.dropout != 0.0;
@@ -66,23 +66,6 @@ impl Parts {
     }
 }
 
-/// Layer normalisation over the last axis, with `gamma` and `beta`.
-#[derive(Clone, Copy, Debug)]
-struct Norm(f32);
-
-impl Layer for Norm {
-    fn kind(&self) -> &'static str {
-        "layer_norm"
-    }
-
-    fn build(&self, ctx: &BuildCtx, x: &Var) -> Result<Var> {
-        let [_, _, width] = sequence(self.kind(), x)?;
-        let gamma = ctx.parameter(x.graph(), "gamma", [width], Init::Constant(1.0))?;
-        let beta = ctx.parameter(x.graph(), "beta", [width], Init::Constant(0.0))?;
-        x.layer_norm(&gamma, &beta, f64::from(self.0))
-    }
-}
-
 macro_rules! block_methods {
     () => {
         /// In training, weights of the attention, and numbers that its parts put out, are set to 0 with probability `rate`, which must be
@@ -102,7 +85,7 @@ macro_rules! block_methods {
 
         /// What the norms add to the variance; 1e-5 where nothing is said.
         #[must_use]
-        pub fn epsilon(mut self, epsilon: f32) -> Self {
+        pub fn epsilon(mut self, epsilon: f64) -> Self {
             self.parts.epsilon = epsilon;
             self
         }

@@ -58,9 +58,10 @@ impl OpDef for AdaptiveMaxPool {
                 let mut best = x[at];
                 for depth in depth.clone() {
                     for line in row.clone().map(|row| (depth * rows.input + row) * columns.input) {
-                        for i in line + column.start..line + column.end {
-                            if beats(x[i], best) {
-                                (best, at) = (x[i], i);
+                        let start = line + column.start;
+                        for (i, x) in x[start..line + column.end].iter().enumerate() {
+                            if beats(*x, best) {
+                                (best, at) = (*x, start + i);
                             }
                         }
                     }

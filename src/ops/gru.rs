@@ -10,8 +10,8 @@
 use rayon::prelude::*;
 
 use super::recurrent::{
-    SAMPLES, Sequence, add_product, is_there, kernel_gradient, sigmoid, sigmoid_slope, states_before, tanh_slope,
-    with_lengths,
+    SAMPLES, Sequence, add_product, is_there, kernel_gradient, parts, parts_mut, sigmoid, sigmoid_slope, states_before,
+    tanh, tanh_slope, with_lengths,
 };
 use crate::contract::{CpuCall, GpuTraits, Io, Kernel, Launches, OpDef, Real, stem};
 use crate::error::Result;
@@ -128,18 +128,19 @@ impl OpDef for Gru {
     }
 }
 
-/// One step of one sample, from its gates, `q` and the state before.
+/// One step of one sample, from its gates, `q` and the state before. Loops of few slices each, which vectorise.
 fn cell<T: Real>(gates: &[T], q: &[T], before: &[T], saved: &mut [T], h: &mut [T]) {
     let units = h.len();
-    let (z, rest) = saved.split_at_mut(units);
-    let (r, rest) = rest.split_at_mut(units);
-    let (g, q_g) = rest.split_at_mut(units);
-    for j in 0..units {
-        z[j] = sigmoid(gates[j] + q[j]);
-        r[j] = sigmoid(gates[units + j] + q[units + j]);
-        q_g[j] = q[2 * units + j];
-        g[j] = (gates[2 * units + j] + r[j] * q_g[j]).tanh();
-        h[j] = z[j] * before[j] + (T::one() - z[j]) * g[j];
+    let (sigmoids, rest) = saved.split_at_mut(2 * units);
+    sigmoids.iter_mut().zip(gates).zip(q).for_each(|((y, x), q)| *y = sigmoid(*x + *q));
+    let ([z, r], [g, q_g]) = (parts(sigmoids, units), parts_mut(rest, units));
+    q_g.copy_from_slice(&q[2 * units..]);
+    let x = &gates[2 * units..][..units];
+    for (j, g) in g.iter_mut().enumerate() {
+        *g = tanh(x[j] + r[j] * q_g[j]);
+    }
+    for (j, h) in h.iter_mut().enumerate() {
+        *h = z[j] * before[j] + (T::one() - z[j]) * g[j];
     }
 }
 
@@ -214,14 +215,14 @@ impl OpDef for GruGrad {
 /// the gates.
 fn cell_grad<T: Real>(saved: &[T], before: &[T], s: &mut [T], dgates: &mut [T], dq: &mut [T]) {
     let units = s.len();
+    let [z, r, g, q] = parts(saved, units);
+    let ([dz, dr, dg], [dq_z, dq_r, dq_g]) = (parts_mut(dgates, units), parts_mut(dq, units));
     for j in 0..units {
-        let [z, r, g, q] = [0, 1, 2, 3].map(|part| saved[part * units + j]);
-        let dz = s[j] * (before[j] - g) * sigmoid_slope(z);
-        let dg = s[j] * (T::one() - z) * tanh_slope(g);
-        let dr = dg * q * sigmoid_slope(r);
-        (dgates[j], dgates[units + j], dgates[2 * units + j]) = (dz, dr, dg);
-        (dq[j], dq[units + j], dq[2 * units + j]) = (dz, dr, dg * r);
-        s[j] *= z;
+        dz[j] = s[j] * (before[j] - g[j]) * sigmoid_slope(z[j]);
+        dg[j] = s[j] * (T::one() - z[j]) * tanh_slope(g[j]);
+        dr[j] = dg[j] * q[j] * sigmoid_slope(r[j]);
+        (dq_z[j], dq_r[j], dq_g[j]) = (dz[j], dr[j], dg[j] * r[j]);
+        s[j] *= z[j];
     }
 }
 

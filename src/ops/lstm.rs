@@ -10,8 +10,8 @@
 use rayon::prelude::*;
 
 use super::recurrent::{
-    SAMPLES, Sequence, add_product, is_there, kernel_gradient, sigmoid, sigmoid_slope, states_before, tanh_slope,
-    with_lengths,
+    SAMPLES, Sequence, add_product, is_there, kernel_gradient, parts, parts_mut, sigmoid, sigmoid_slope, states_before,
+    tanh, tanh_slope, with_lengths,
 };
 use crate::contract::{CpuCall, GpuTraits, Io, Kernel, Launches, OpDef, Real, stem};
 use crate::error::Result;
@@ -148,20 +148,20 @@ impl OpDef for Lstm {
     }
 }
 
-/// One step of one sample, from the four sums and the cell before.
+/// One step of one sample, from the four sums and the cell before. Loops of few slices each, which vectorise.
 fn cell<T: Real>(sums: &[T], before: &[T], saved: &mut [T], c: &mut [T], h: &mut [T]) {
     let units = c.len();
     for (gate, (saved, sums)) in saved.chunks_exact_mut(units).zip(sums.chunks_exact(units)).enumerate() {
         match gate {
-            2 => saved.iter_mut().zip(sums).for_each(|(y, z)| *y = z.tanh()),
+            2 => saved.iter_mut().zip(sums).for_each(|(y, z)| *y = tanh(*z)),
             _ => saved.iter_mut().zip(sums).for_each(|(y, z)| *y = sigmoid(*z)),
         }
     }
-    for j in 0..units {
-        let [i, f, g, o] = [0, 1, 2, 3].map(|gate| saved[gate * units + j]);
-        c[j] = f * before[j] + i * g;
-        h[j] = o * c[j].tanh();
+    let [i, f, g, o] = parts(saved, units);
+    for (j, (c, before)) in c.iter_mut().zip(before).enumerate() {
+        *c = f[j] * *before + i[j] * g[j];
     }
+    h.iter_mut().zip(c).zip(o).for_each(|((h, c), o)| *h = *o * tanh(*c));
 }
 
 impl LstmGrad {
@@ -246,18 +246,20 @@ impl OpDef for LstmGrad {
 /// those before beside the gates.
 fn cell_grad<T: Real>(saved: &[T], s: &mut [T], r: &mut [T], dgates: &mut [T]) {
     let units = s.len();
-    let (di, rest) = dgates.split_at_mut(units);
-    let (df, rest) = rest.split_at_mut(units);
-    let (dg, d_o) = rest.split_at_mut(units);
+    let [i, f, g, o, before] = parts(saved, units);
+    let [di, df, dg, d_o] = parts_mut(dgates, units);
+    // The output of the cell, in a loop of its own, which vectorises.
+    for (j, y) in d_o.iter_mut().enumerate() {
+        *y = tanh(f[j] * before[j] + i[j] * g[j]);
+    }
     for j in 0..units {
-        let [i, f, g, o, before] = [0, 1, 2, 3, 4].map(|part| saved[part * units + j]);
-        let y = (f * before + i * g).tanh();
-        let dc = r[j] + s[j] * o * tanh_slope(y);
-        di[j] = dc * g * sigmoid_slope(i);
-        df[j] = dc * before * sigmoid_slope(f);
-        dg[j] = dc * i * tanh_slope(g);
-        d_o[j] = s[j] * y * sigmoid_slope(o);
-        (s[j], r[j]) = (T::zero(), dc * f);
+        let y = d_o[j];
+        let dc = r[j] + s[j] * o[j] * tanh_slope(y);
+        di[j] = dc * g[j] * sigmoid_slope(i[j]);
+        df[j] = dc * before[j] * sigmoid_slope(f[j]);
+        dg[j] = dc * i[j] * tanh_slope(g[j]);
+        d_o[j] = s[j] * y * sigmoid_slope(o[j]);
+        (s[j], r[j]) = (T::zero(), dc * f[j]);
     }
 }
 
@@ -269,14 +271,7 @@ impl Var {
     ///
     /// # Errors
     /// Where shapes or types do not fit, or there are more than 65 536 steps.
-    pub fn lstm(
-        &self,
-        u: &Var,
-        h0: &Var,
-        c0: &Var,
-        lengths: Option<&Var>,
-        options: LstmOptions,
-    ) -> Result<(Var, Var)> {
+    pub fn lstm(&self, u: &Var, h0: &Var, c0: &Var, lengths: Option<&Var>, options: LstmOptions) -> Result<(Var, Var)> {
         let mut inputs = vec![self, u, h0, c0];
         inputs.extend(lengths);
         let mut outputs = self.graph.push(Lstm { reverse: options.reverse }, &inputs)?;

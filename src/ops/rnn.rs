@@ -7,7 +7,7 @@
 use rayon::prelude::*;
 
 use super::recurrent::{
-    SAMPLES, Sequence, add_product, is_there, kernel_gradient, states_before, tanh_slope, with_lengths,
+    SAMPLES, Sequence, add_product, is_there, kernel_gradient, states_before, tanh, tanh_slope, with_lengths,
 };
 use crate::contract::{CpuCall, GpuTraits, Io, Kernel, Launches, OpDef, Real, stem};
 use crate::error::Result;
@@ -92,8 +92,11 @@ impl OpDef for Rnn {
                 for (sample, sums) in sums.chunks_exact(units).enumerate() {
                     let h = &mut h[sample * time * units..][..time * units];
                     if is_there(lengths, start + sample, t) {
-                        let f = |z: T| if self.relu { if z < T::zero() { T::zero() } else { z } } else { z.tanh() };
-                        h[t * units..].iter_mut().zip(sums).for_each(|(h, z)| *h = f(*z));
+                        let states = h[t * units..].iter_mut().zip(sums);
+                        match self.relu {
+                            true => states.for_each(|(h, z)| *h = if *z < T::zero() { T::zero() } else { *z }),
+                            false => states.for_each(|(h, z)| *h = tanh(*z)),
+                        }
                     } else if let Some(before) = before {
                         h.copy_within(before * units..(before + 1) * units, t * units);
                     } else {

@@ -156,7 +156,7 @@ impl Model {
 
     fn predict_tensors(&mut self, inputs: &[Tensor]) -> Result<Vec<ArrayD<f32>>> {
         let expected = self.definition.network.inputs();
-        self.check_inputs(&inputs.iter().map(Tensor::spec).collect::<Vec<_>>(), &expected)?;
+        self.check_inputs(&inputs.iter().collect::<Vec<_>>(), &expected)?;
         let n = inputs[0].shape()[0];
         if n == 0 || inputs.iter().any(|t| t.shape()[0] != n) {
             let counts: Vec<usize> = inputs.iter().map(|t| t.shape()[0]).collect();

@@ -11,7 +11,7 @@ use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::nn::{Input, Mode};
 use crate::optim::Plateau;
-use crate::shape::{DType, TensorSpec};
+use crate::shape::DType;
 use crate::tensor::Tensor;
 
 /// How to train; every setting has Keras's default.
@@ -152,7 +152,7 @@ impl Model {
     /// Refuses data that the network cannot take, or whose targets its losses cannot.
     pub(super) fn check_data(&self, data: &Dataset) -> Result<()> {
         let expected = self.definition.network.inputs();
-        self.check_inputs(&data.inputs().map(Tensor::spec).collect::<Vec<_>>(), &expected)?;
+        self.check_inputs(&data.inputs().collect::<Vec<_>>(), &expected)?;
         if data.outputs().len() != self.outputs.len() {
             let expected = format!("{} tensors of them, one for each output", self.outputs.len());
             return Err(Error::data("targets", expected, data.outputs().len().to_string()));
@@ -162,13 +162,14 @@ impl Model {
     }
 
     /// Refuses inputs `[n, ..]` that the network cannot take.
-    pub(super) fn check_inputs(&self, given: &[TensorSpec], expected: &[Input]) -> Result<()> {
+    pub(super) fn check_inputs(&self, given: &[&Tensor], expected: &[Input]) -> Result<()> {
         if given.len() != expected.len() {
             let names: Vec<String> = expected.iter().enumerate().map(|(i, input)| input.label(i)).collect();
             let expected = format!("{} of them ({})", expected.len(), names.join(", "));
             return Err(Error::data("model inputs", expected, given.len().to_string()));
         }
-        for (i, (have, want)) in given.iter().zip(expected).enumerate() {
+        for (i, (tensor, want)) in given.iter().zip(expected).enumerate() {
+            let have = tensor.spec();
             let what =
                 if expected.len() == 1 { "model input".to_owned() } else { format!("model input {}", want.label(i)) };
             if have.shape.get(1..) != Some(&*want.shape) {
@@ -181,6 +182,7 @@ impl Model {
                 let expected = if want.dtype == DType::U32 { "u32" } else { "f32 or u8" };
                 return Err(Error::dtype(what, expected, have.to_string()));
             }
+            want.check(&what, tensor)?;
         }
         Ok(())
     }

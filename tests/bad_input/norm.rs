@@ -1,6 +1,7 @@
 //! Normalisation and moving averages.
 
 use galen::graph::Init;
+use galen::nn::{BatchNorm, GroupNorm, InstanceNorm, Layer, LayerNorm, Network, Sequential};
 use galen::{DType, Graph, Result, TensorSpec, Var};
 
 use super::says;
@@ -70,4 +71,19 @@ fn moving_averages_are_whole_arenas_with_a_share_per_block() -> Result<()> {
     let odd = state("odd", TensorSpec::f32([65]))?;
     says(odd.moving_average(&odd, &keep, &clock), &["moving_average", "multiple of 64"]);
     Ok(())
+}
+
+#[test]
+fn layers_say_what_they_cannot_normalise() {
+    fn refused(layer: impl Layer + 'static, shape: &[usize], parts: &[&str]) {
+        says(Sequential::new(shape).with(layer).summary(), parts);
+    }
+    refused(GroupNorm::default(), &[48, 4, 4], &["layer \"group_norm\"", "groups", "divisor of 48", "32"]);
+    refused(BatchNorm::new().momentum(1.5), &[3], &["layer \"batch_norm\"", "momentum", "[0, 1]", "1.5"]);
+    refused(BatchNorm::new().epsilon(0.0), &[3], &["layer \"batch_norm\"", "epsilon", "positive"]);
+    refused(LayerNorm::new().axes(0), &[3, 4], &["layer \"layer_norm\"", "axes", "from 1 to the 2", "0"]);
+    refused(LayerNorm::new().axes(3), &[3, 4], &["layer \"layer_norm\"", "axes", "from 1 to the 2", "3"]);
+    refused(InstanceNorm::new(), &[], &["layer \"instance_norm\"", "[batch, channels, ..]"]);
+    refused(LayerNorm::new().over_channels(), &[], &["layer \"layer_norm\"", "[batch, channels, ..]"]);
+    refused(BatchNorm::new().without_scale(), &[usize::MAX / 2, 3], &["elements"]);
 }

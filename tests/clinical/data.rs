@@ -63,7 +63,8 @@ pub fn nuclei(folder: &Path) -> Result<(Vec<f32>, Vec<f32>, usize)> {
     Ok((images, masks, names.len()))
 }
 
-/// Heartbeats of the classes N, S, V: signals `[n, 1, 128]` in millivolts, the intervals before and after `[n, 2]`, classes, records.
+/// Heartbeats of the classes N, S, V: signals `[n, 1, 128]` in units of the record's own amplitude, the intervals before and after
+/// `[n, 2]` as deviations from the record's median, classes, records.
 pub struct Beats {
     pub x: Vec<f32>,
     pub rr: Vec<f32>,
@@ -91,11 +92,20 @@ pub fn beats(folder: &Path) -> Result<Beats> {
             (r, v[v.len() / 2])
         })
         .collect();
+    // And its own amplitude: electrodes lie differently on everyone.
+    let mut squares: BTreeMap<u16, (f64, usize)> = BTreeMap::new();
+    for (r, beat) in record.iter().zip(x.rows()) {
+        let sum = squares.entry(*r).or_default();
+        sum.0 += beat.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>();
+        sum.1 += beat.len();
+    }
+    let amplitude: BTreeMap<u16, f32> =
+        squares.into_iter().map(|(r, (sum, n))| (r, (sum / n as f64).sqrt().max(1.0) as f32)).collect();
     let mut out = Beats { x: Vec::new(), rr: Vec::new(), y: Vec::new(), record: Vec::new() };
     for i in (0..y.len()).filter(|i| y[*i] <= 2) {
         let usual = median[&record[i]];
         let relative = |rr: f32| if rr.is_finite() { (rr / usual).clamp(0.0, 3.0) - 1.0 } else { 0.0 };
-        out.x.extend(x.row(i).iter().map(|v| f32::from(*v) / 200.0));
+        out.x.extend(x.row(i).iter().map(|v| f32::from(*v) / amplitude[&record[i]]));
         out.rr.extend([relative(prev[i]), relative(next[i])]);
         out.y.push(u32::from(y[i]));
         out.record.push(record[i]);

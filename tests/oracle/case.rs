@@ -30,14 +30,14 @@ pub struct Rules {
     pub outputs: Outputs,
     /// Of an op and the name of an input: what the parameter of a layer is called that has this input's values.
     pub parameter: fn(&str, &str) -> Option<String>,
-    /// Of an op: how far the f64 twin may be.
-    pub twin: fn(&str) -> Bound,
+    /// Of an op: how far the f64 twin may be, and how far a device.
+    pub bounds: fn(&str) -> [Bound; 2],
 }
 
 impl Rules {
-    /// Inputs are inputs, and the twin is near.
+    /// Inputs are inputs, and both bounds the usual ones.
     pub fn of(outputs: Outputs) -> Rules {
-        Rules { outputs, parameter: |_, _| None, twin: |_| TWIN }
+        Rules { outputs, parameter: |_, _| None, bounds: |_| [TWIN, DEVICE] }
     }
 }
 
@@ -118,16 +118,29 @@ pub fn check(op: &str, case: &Value, runner: Runner<'_>, rules: Rules) -> std::r
             return Err(format!("{what}: shape {}, expected {shape:?}", case.fetch[i].shape()));
         }
         let expected_numbers = numbers(expected);
-        let magnitude = vec![largest_term(&case); expected_numbers.len()];
+        let term = largest_term(&case);
         let bound = match runner {
             _ if text(field(expected, "dtype")) == "i32" => Bound::Exact,
-            Runner::Twin => (rules.twin)(op),
+            Runner::Twin => (rules.bounds)(op)[0],
             Runner::On(_) if large && what.starts_with(GRADIENT) => LARGE,
-            Runner::On(_) => DEVICE,
+            Runner::On(_) => (rules.bounds)(op)[1],
         };
-        compare(&actual[i], &expected_numbers, bound, Some(&magnitude)).map_err(|e| format!("{what}: {e}"))?;
+        let bound = if what.starts_with(GRADIENT) { bound_of(bound, &expected_numbers, term) } else { bound };
+        let terms = vec![term; expected_numbers.len()];
+        compare(&actual[i], &expected_numbers, bound, Some(&terms)).map_err(|e| format!("{what}: {e}"))?;
     }
     Ok(())
+}
+
+/// Gradients that are this much smaller than [`largest_term`] are what cancellation left of it.
+const CANCELLED: f64 = 1e-3;
+
+/// A bound of the largest element, but of the largest term for a gradient that is what cancellation left.
+fn bound_of(bound: Bound, expected: &[f64], term: f64) -> Bound {
+    match bound {
+        Bound::Scale(k) if expected.iter().all(|v| v.abs() < CANCELLED * term) => Bound::Terms(k),
+        _ => bound,
+    }
 }
 
 /// The largest input times the largest cotangent.

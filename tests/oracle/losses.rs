@@ -7,17 +7,16 @@ use galen::nn::{
 };
 use galen::{Result, Var};
 
-use super::TWIN;
 use super::case::{Given, y};
 use super::common::UNIT;
 use super::common::rows::Bound;
+use super::{DEVICE, TWIN};
 
 /// Keras adds 1e-7 to what stands below alone, Galen above too: of values near 1 that is at most 1e-7.
 const EPSILON_ABOVE: Bound = Bound::Scale(2e-7 / UNIT);
 
-/// How far the twin may be from Keras.
-pub fn twin(op: &str) -> Bound {
-    if ["dice", "tversky"].contains(&op) { EPSILON_ABOVE } else { TWIN }
+pub fn bounds(op: &str) -> [Bound; 2] {
+    if ["dice", "tversky"].contains(&op) { [EPSILON_ABOVE, DEVICE] } else { [TWIN, DEVICE] }
 }
 
 pub fn outputs(op: &str, given: &Given<'_>) -> Result<Vec<(&'static str, Var)>> {

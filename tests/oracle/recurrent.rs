@@ -1,5 +1,6 @@
-//! `recurrent.json`: recurrences, in one direction and in both.
+//! `recurrent.json`: recurrences, in one direction and in both; as layers where they begin with zeros, else as ops.
 
+use galen::nn::{Bidirectional, BuildCtx, Gru, Layer, Lstm, Recurrent, SimpleRnn};
 use galen::ops::gru::GruOptions;
 use galen::ops::lstm::LstmOptions;
 use galen::ops::rnn::RnnOptions;
@@ -12,16 +13,60 @@ pub fn outputs(op: &str, given: &Given<'_>) -> Result<Vec<(&'static str, Var)>> 
         let backwards = given.flag("go_backwards");
         let (y, mut states) = direction(op, given, "", backwards)?;
         states.truncate(if op == "lstm" { 2 } else { 1 });
+        let y = if given.flag("initial_states") { y } else { layer(op, given, false)? };
         let y = if backwards { turned(&y)? } else { y };
         let named = ["h", "c"].into_iter().zip(states);
         return Ok([("y", y)].into_iter().chain(named).collect());
     };
     let (forward, states) = direction(op, given, "forward_", false)?;
     let (backward, states_back) = direction(op, given, "backward_", true)?;
-    let y = Var::concat(&[&forward, &backward], 2)?;
+    let y = match given.flag("initial_states") {
+        true => Var::concat(&[&forward, &backward], 2)?,
+        false => layer(op, given, true)?,
+    };
     let named = ["forward_h", "forward_c"].into_iter().zip(states);
     let named = named.chain(["backward_h", "backward_c"].into_iter().zip(states_back));
     Ok([("y", y)].into_iter().chain(named).collect())
+}
+
+/// What the layers call their parameters.
+pub fn parameter(op: &str, input: &str) -> Option<String> {
+    let weight = input.ends_with("kernel") || input.ends_with("bias");
+    let name = || match input.split_once('_') {
+        Some((direction, own)) if op.starts_with("bidirectional") => format!("{direction}/{own}"),
+        _ => input.to_owned(),
+    };
+    weight.then(name)
+}
+
+/// What the layer gives for each step, with the parameters of the case.
+fn layer(op: &str, given: &Given<'_>, both: bool) -> Result<Var> {
+    let (units, bias, backwards) = (given.whole("units"), given.flag("use_bias"), given.flag("go_backwards"));
+    macro_rules! made {
+        ($layer:ident) => {{
+            let mut layer = $layer::new(units).return_sequences();
+            if !bias {
+                layer = layer.without_bias();
+            }
+            built(if backwards { layer.go_backwards() } else { layer }, given, both)
+        }};
+    }
+    match op {
+        "simple_rnn" => made!(SimpleRnn),
+        "lstm" => made!(Lstm),
+        "gru" => made!(Gru),
+        _ => panic!("the test does not know the op \"{op}\""),
+    }
+}
+
+fn built(layer: impl Recurrent + Layer, given: &Given<'_>, both: bool) -> Result<Var> {
+    let (ctx, x) = (BuildCtx::inference(), given.var("x"));
+    match (both, given.find("lengths")) {
+        (true, None) => Bidirectional::new(layer).build(&ctx, x),
+        (true, Some(lengths)) => Bidirectional::new(layer).build_with_lengths(&ctx, x, lengths),
+        (false, None) => layer.build(&ctx, x),
+        (false, Some(lengths)) => layer.build_with_lengths(&ctx, x, lengths),
+    }
 }
 
 /// What one direction gives for each step, and the last states. The weights' names begin with `prefix`.

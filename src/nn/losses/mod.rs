@@ -44,7 +44,31 @@ pub enum Reduction {
     Sum,
 }
 
-/// A loss. Write your own by implementing this: push the nodes that make values of predictions and targets.
+/// A loss. Write your own by implementing this: push the nodes that make values of predictions and targets; their gradients come by
+/// themselves.
+///
+/// ```
+/// use galen::{Result, Var, nn::Loss, prelude::*};
+///
+/// /// An error below counts twice.
+/// #[derive(Debug)]
+/// struct Lopsided;
+///
+/// impl Loss for Lopsided {
+///     fn name(&self) -> &'static str {
+///         "lopsided"
+///     }
+///
+///     fn values(&self, y: &Var, targets: &Var) -> Result<Var> {
+///         let error = y.sub(targets)?;
+///         error.abs()?.add(&error.neg()?.relu()?)
+///     }
+/// }
+///
+/// let network = Sequential::new([2]).with(Dense::new(1));
+/// let model = network.compile_on(&Setup::on(&Device::cpu()?), Adam::new(0.01), Lopsided, &[])?;
+/// # Ok::<(), galen::Error>(())
+/// ```
 pub trait Loss: fmt::Debug + Send + Sync {
     /// Its name, as it stands in logs.
     fn name(&self) -> &'static str;

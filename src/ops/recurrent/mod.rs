@@ -10,6 +10,8 @@
 //! computes the gradient of the initial state. A twin takes a few samples through all the steps, so that tasks never wait for
 //! each other.
 
+mod functions;
+
 use bytemuck::{Pod, Zeroable};
 use ndarray::{ArrayView2, ArrayViewMut2, ShapeBuilder};
 
@@ -19,11 +21,16 @@ use crate::error::{Error, Result};
 use crate::graph::Var;
 use crate::shape::{DType, TensorSpec};
 
+pub(super) use functions::{sigmoid, sigmoid_slope, tanh, tanh_slope};
+
 /// Steps that a recurrence may have: each is a launch, and a plan holds them all.
 pub(super) const MOST_STEPS: usize = 1 << 16;
 
 /// Samples that one CPU task takes through all steps: as many as keep the inner kernel of a matrix product full.
 pub(super) const SAMPLES: usize = 16;
+
+/// Fewer samples than this are multiplied one by one: a matrix product would spend its time on arranging the weights.
+const FEW: usize = 8;
 
 /// The sizes of a recurrence and its direction.
 #[derive(Clone, Copy, Debug)]
@@ -192,35 +199,48 @@ pub(super) fn is_there(lengths: Option<&[u32]>, sample: usize, t: usize) -> bool
     lengths.is_none_or(|lengths| t < lengths[sample] as usize)
 }
 
-pub(super) fn sigmoid<T: Real>(x: T) -> T {
-    T::one() / (T::one() + (-x).exp())
+/// The `N` parts of a row, each of `units`.
+pub(super) fn parts<T, const N: usize>(x: &[T], units: usize) -> [&[T]; N] {
+    std::array::from_fn(|i| &x[i * units..][..units])
 }
 
-/// The slope of the sigmoid where its value is `y`.
-pub(super) fn sigmoid_slope<T: Real>(y: T) -> T {
-    y * (T::one() - y)
-}
-
-/// The slope of the hyperbolic tangent where its value is `y`.
-pub(super) fn tanh_slope<T: Real>(y: T) -> T {
-    T::one() - y * y
-}
-
-/// Step `t` of `x` `[samples, time, width]`: a matrix `[samples, width]` whose rows lie `time · width` apart.
-fn step<T>(x: &[T], time: usize, width: usize, t: usize) -> ArrayView2<'_, T> {
-    let shape = (x.len() / (time * width), width).strides((time * width, 1));
-    match ArrayView2::from_shape(shape, &x[t * width..]) {
-        Ok(view) => view,
-        Err(e) => panic!("a step outside of its sequence: {e}"),
-    }
+/// The `N` parts of a row, each of `units`, to be written.
+pub(super) fn parts_mut<T, const N: usize>(mut x: &mut [T], units: usize) -> [&mut [T]; N] {
+    std::array::from_fn(|_| {
+        let (part, rest) = std::mem::take(&mut x).split_at_mut(units);
+        x = rest;
+        part
+    })
 }
 
 /// `y += a[t] · u` with `a` `[samples, time, k]`, `u` `[k, n]` and `y` `[samples, n]`, in that order.
 pub(super) fn add_product<T: Real>(a: &[T], (time, t): (usize, usize), u: &[T], k: usize, y: &mut [T]) {
-    let (a, n) = (step(a, time, k, t), u.len() / k);
-    let samples = a.nrows();
-    if let (Ok(u), Ok(y)) = (ArrayView2::from_shape((k, n), u), ArrayViewMut2::from_shape((samples, n), y)) {
-        matmul::product(T::one(), a, u, T::one(), y);
+    let (n, samples) = (u.len() / k, a.len() / (time * k));
+    if samples < FEW {
+        let rows = a.chunks_exact(time * k).zip(y.chunks_exact_mut(n));
+        return rows.for_each(|(a, y)| add_row(&a[t * k..][..k], u, y));
+    }
+    let a = ArrayView2::from_shape((samples, k).strides((time * k, 1)), &a[t * k..]);
+    let (u, y) = (ArrayView2::from_shape((k, n), u), ArrayViewMut2::from_shape((samples, n), y));
+    match (a, u, y) {
+        (Ok(a), Ok(u), Ok(y)) => matmul::product(T::one(), a, u, T::one(), y),
+        _ => panic!("a step outside of its sequence"),
+    }
+}
+
+/// `y += a · u` with `a` `[k]` and `u` `[k, n]`, in one pass along the weights.
+fn add_row<T: Real>(a: &[T], u: &[T], y: &mut [T]) {
+    let n = y.len();
+    let (fours, rest) = (a.chunks_exact(4), a.chunks_exact(4).remainder());
+    let (most, last) = u.split_at((a.len() - rest.len()) * n);
+    for (a, u) in fours.zip(most.chunks_exact(4 * n)) {
+        let [u0, u1, u2, u3] = parts(u, n);
+        for (j, y) in y.iter_mut().enumerate() {
+            *y += a[0] * u0[j] + a[1] * u1[j] + a[2] * u2[j] + a[3] * u3[j];
+        }
+    }
+    for (a, u) in rest.iter().zip(last.chunks_exact(n)) {
+        y.iter_mut().zip(u).for_each(|(y, u)| *y += *a * *u);
     }
 }
 
@@ -267,6 +287,19 @@ mod tests {
         assert_eq!(places(&sequence(true).launches_grad(kernel(), 5, &io, &gpu)), [(0, 3), (1, 0), (2, 1), (3, 2)]);
         assert_eq!(sequence(true).forwards().collect::<Vec<_>>(), [(2, None), (1, Some(2)), (0, Some(1))]);
         assert_eq!(sequence(true).backwards().collect::<Vec<_>>(), [0, 1, 2]);
+    }
+
+    #[test]
+    fn a_product_of_few_samples_is_that_of_many() {
+        let (time, k, n) = (3, 7, 5);
+        let u: Vec<f64> = (0..k * n).map(|i| (i * 37 % 11) as f64 - 5.0).collect();
+        let a: Vec<f64> = (0..9 * time * k).map(|i| (i * 53 % 13) as f64 - 6.0).collect();
+        let (mut few, mut many) = (vec![1.0; 9 * n], vec![1.0; 9 * n]);
+        add_product(&a, (time, 1), &u, k, &mut many);
+        for (a, few) in a.chunks(4 * time * k).zip(few.chunks_mut(4 * n)) {
+            add_product(a, (time, 1), &u, k, few);
+        }
+        assert_eq!(few, many);
     }
 
     #[test]

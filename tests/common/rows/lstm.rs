@@ -1,5 +1,5 @@
-use super::rnn::cases;
 use super::Row;
+use super::rnn::cases;
 use galen::ops::lstm::LstmOptions;
 
 pub fn rows() -> Vec<Row> {

@@ -40,7 +40,8 @@ impl Case {
 /// One state, several samples, one past a workgroup and one past what a CPU task takes; both directions; no lengths, none and all of
 /// the steps, and more than there are.
 pub fn cases() -> Vec<Case> {
-    let sizes = [(1, 1, 1), (1, 1, 5), (3, 1, 33), (1, 2, 33), (3, 2, 1), (3, 7, 5), (1, 7, 33), (3, 7, 33), (17, 2, 5)];
+    let sizes =
+        [(1, 1, 1), (1, 1, 5), (3, 1, 33), (1, 2, 33), (3, 2, 1), (3, 7, 5), (1, 7, 33), (3, 7, 33), (17, 2, 5)];
     let mut cases = Vec::new();
     for (batch, time, units) in sizes {
         for reverse in [false, true] {

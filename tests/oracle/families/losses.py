@@ -161,7 +161,7 @@ def hinge_cases(cases):
             target = np.eye(4)[rng.integers(0, 4, 5)]
         else:
             target = rng.integers(0, 2, [5, 4]) * 2.0 - 1.0
-            zero_one = (target + 1) / 2
+            zero_one = (target > 0).astype(np.int64)
             add(cases, f"{name}_zero_one", op, {}, pred, zero_one, keras_loss(kind), ["none"])
         add(cases, name, op, {}, pred, target, keras_loss(kind))
 
@@ -205,19 +205,15 @@ def binary_cases(cases):
             reductions,
             **attrs,
         )
-    # Certain, right and wrong.
-    pred, target = np.array([[0.0, 0.0, 0.5], [1.0, 1.0, 0.25]]), np.array([[0.0, 1.0, 1.0], [1.0, 0.0, 0.0]])
-    attrs = {"from_logits": False, "label_smoothing": 0.0}
-    case(
-        "binary_crossentropy_probs_clipped",
-        "binary_crossentropy",
-        "BinaryCrossentropy",
-        attrs,
-        pred,
-        target,
-        ["none"],
-        **attrs,
-    )
+    # Certain, right and wrong. One that is certain of 1 and wrong by itself: what is left of 1 − p is another number in f32.
+    for name, pred, target in [
+        ("clipped", [[0.0, 0.0, 0.5], [1.0, 0.75, 0.25]], [[0.0, 1.0, 1.0], [1.0, 0.0, 0.0]]),
+        ("clipped_high", [[1.0, 0.5]], [[0.0, 1.0]]),
+    ]:
+        full = f"binary_crossentropy_probs_{name}"
+        attrs = {"from_logits": False, "label_smoothing": 0.0}
+        pred, target = np.array(pred), np.array(target)
+        case(full, "binary_crossentropy", "BinaryCrossentropy", attrs, pred, target, ["none"], **attrs)
 
     for name, attrs in {
         "logits": {"from_logits": True, "gamma": 2.0, "alpha": None, "label_smoothing": 0.0},
