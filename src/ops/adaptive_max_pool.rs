@@ -1,6 +1,6 @@
 //! Max-pooling to a given size, whatever the size of the input, with the positions of the maxima, and its gradient.
 //!
-//! The windows are those of [average-pooling to a given size](super::adaptive_avg_pool); `y` is the largest of each.
+//! The windows are those of average-pooling to a given size (`adaptive_avg_pool`); `y` is the largest of each.
 //!
 //! Source: K. He et al., "Spatial pyramid pooling in deep convolutional networks for visual recognition", ECCV 2014; the windows are
 //! those of PyTorch's `AdaptiveMaxPool`.

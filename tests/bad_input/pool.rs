@@ -63,8 +63,14 @@ fn pools_put_together_by_hand_are_checked_too() {
     says(op.infer(&[TensorSpec::f32([2, 3, 6])]), &["max_pool", "axes that", "[2, 3, 6]"]);
     // Gradients of what goes to a given size.
     let input = vec![4];
-    says(ResizeGrad { input, interpolation: Interpolation::Linear }.infer(&[y.clone()]), &["resize_grad", "[4]"]);
-    says(AdaptiveAvgPoolGrad { input: vec![0, 4] }.infer(&[y.clone()]), &["adaptive_avg_pool_grad", "[0, 4]"]);
+    says(
+        ResizeGrad { input, interpolation: Interpolation::Linear }.infer(std::slice::from_ref(&y)),
+        &["resize_grad", "[4]"],
+    );
+    says(
+        AdaptiveAvgPoolGrad { input: vec![0, 4] }.infer(std::slice::from_ref(&y)),
+        &["adaptive_avg_pool_grad", "[0, 4]"],
+    );
     let other = TensorSpec::u32([2, 3, 2, 2]);
     says(AdaptiveMaxPoolGrad { input: vec![4, 4] }.infer(&[other, y]), &["adaptive_max_pool_grad", "[2, 3, 2, 2]"]);
 }

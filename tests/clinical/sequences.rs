@@ -15,14 +15,14 @@ use super::data::{self, AHEAD, PAST};
 
 /// Copies of each training sequence, and the share of bases that is replaced by a random one in each: 85 sequences are few, and a
 /// promoter with some other bases is a promoter still.
-fn copies() -> usize { std::env::var("COPIES").map(|c| c.parse().unwrap()).unwrap_or(5) }
+const COPIES: usize = 5;
 const MUTATED: f32 = 0.1;
 
 /// The samples `rows` of sequences `x`, each with mutated copies.
 fn with_mutants(x: &[u32], y: &[u32], rows: &[usize], seed: u64) -> Result<Dataset> {
     let mut random = Threefry::new(seed, 3);
     let (mut bases, mut classes) = (Vec::new(), Vec::new());
-    for copy in 0..copies() {
+    for copy in 0..COPIES {
         for row in rows {
             let own = x[row * 57..(row + 1) * 57].iter();
             bases.extend(own.map(|b| if copy > 0 && random.uniform() < MUTATED { random.below(4) } else { *b }));
@@ -78,9 +78,7 @@ fn lstm_finds_promoters() -> Result<()> {
 #[ignore = "minutes; tests/train runs it"]
 fn transformer_finds_promoters() -> Result<()> {
     promoters("promoters, Transformer, 5-fold accuracy", 15, 1e-3, || {
-        Block::new()
-            .with(LearnedPositions::new(57))
-            .with(TransformerEncoderBlock::new(4, 64).dropout(0.2))
+        Block::new().with(LearnedPositions::new(57)).with(TransformerEncoderBlock::new(4, 64).dropout(0.2))
     })
 }
 

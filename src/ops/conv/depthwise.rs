@@ -18,15 +18,17 @@ fn spans(s: &Sizes, tap: [usize; 3], mut f: impl FnMut(usize, usize, usize)) {
     let window = &s.window;
     let [slices, rows, columns] =
         std::array::from_fn(|axis| window.inside(axis, tap[axis], s.input[axis], s.output[axis]));
-    if columns.is_empty() {
+    if rows.is_empty() || columns.is_empty() {
         return;
     }
     let place = |axis: usize, at: usize| at * window.stride[axis] + tap[axis] * window.dilation[axis] - window.before(axis);
-    let ([_, h, w], [_, oh, ow], ix) = (s.input, s.output, place(2, columns.start));
+    let ([_, h, w], [_, oh, ow], step) = (s.input, s.output, window.stride[1] * s.input[2]);
     for oz in slices {
-        let iz = place(0, oz);
-        for oy in rows.clone() {
-            f((oz * oh + oy) * ow + columns.start, (iz * h + place(1, oy)) * w + ix, columns.len());
+        let mut at = (oz * oh + rows.start) * ow + columns.start;
+        let mut from = (place(0, oz) * h + place(1, rows.start)) * w + place(2, columns.start);
+        for _ in rows.clone() {
+            f(at, from, columns.len());
+            (at, from) = (at + ow, from + step);
         }
     }
 }
