@@ -26,10 +26,10 @@ impl Real for f32 {
         f64::from(self)
     }
     fn erf(self) -> Self {
-        libm::erff(self)
+        super::erf::erf(self)
     }
     fn erfc(self) -> Self {
-        libm::erfcf(self)
+        super::erf::erfc(self)
     }
 }
 

@@ -5,6 +5,7 @@
 
 pub mod blocks;
 pub mod clock;
+mod erf;
 mod host;
 mod launch;
 mod random;
