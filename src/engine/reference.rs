@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::initial::initial_values;
 use crate::cpu::{Machine, Program, Threads};
-use crate::error::Result;
-use crate::graph::{Graph, Plan, Region, Var};
-use crate::shape::DType;
+use crate::error::{Error, Result};
+use crate::graph::{Graph, Place, Plan, Region, Var};
+use crate::shape::{DType, TensorSpec};
 use crate::tensor::{Elements, Tensor};
 
 /// A graph made ready to run on the CPU in `f64`.
@@ -50,6 +50,21 @@ impl Reference {
     pub fn nudge(&mut self, name: &str, element: usize, by: f64) -> Result<()> {
         let region = self.program.plan().input(name)?.clone();
         self.machine.floats_mut(&self.program, &region)[element] += by;
+        Ok(())
+    }
+
+    /// Adds `by` to one element of a piece of state, counted from the beginning of its arena.
+    ///
+    /// # Errors
+    /// Where the graph does not use such an arena of floats, or it is not as long.
+    pub fn nudge_state(&mut self, arena: &str, element: usize, by: f64) -> Result<()> {
+        let arenas = &self.program.plan().arenas;
+        let index = arenas.iter().position(|a| a.name == arena && element < a.len);
+        let index = index.ok_or_else(|| Error::usage(format!("state \"{arena}\""), "the graph has none so long"))?;
+        let region = Region { place: Place::Arena(index), offset: element, spec: TensorSpec::f32([1]) };
+        let floats = self.machine.floats_mut(&self.program, &region);
+        let float = floats.first_mut().ok_or_else(|| Error::dtype(format!("state \"{arena}\""), "f32", "integers"))?;
+        *float += by;
         Ok(())
     }
 

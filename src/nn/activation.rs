@@ -58,7 +58,7 @@ impl Activation {
         match self {
             Activation::Linear => Ok(x.clone()),
             Activation::Relu => x.relu(),
-            Activation::Relu6 => x.clip(0.0, 6.0),
+            Activation::Relu6 => x.relu6(),
             Activation::LeakyRelu(alpha) => x.leaky_relu(alpha),
             Activation::Elu(alpha) => x.elu(alpha),
             Activation::Selu => x.selu(),

@@ -6,78 +6,6 @@ use crate::graph::{Graph, Var};
 use crate::optim::{MaxNorm, Penalty, Units};
 use crate::shape::Shape;
 
-<<<<<<< HEAD
-=======
-/// A penalty on numbers `w`, added to the loss: `l1 · Σ|w| + l2 · Σw²`, as in Keras.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Penalty {
-    /// The factor of the sum of magnitudes; drives weights to zero.
-    pub l1: f32,
-    /// The factor of the sum of squares; keeps weights small.
-    pub l2: f32,
-}
-
-impl Penalty {
-    /// No penalty.
-    pub const NONE: Penalty = Penalty { l1: 0.0, l2: 0.0 };
-
-    /// `factor · Σ|w|`
-    pub const fn l1(factor: f32) -> Penalty {
-        Penalty { l1: factor, l2: 0.0 }
-    }
-
-    /// `factor · Σw²`
-    pub const fn l2(factor: f32) -> Penalty {
-        Penalty { l1: 0.0, l2: factor }
-    }
-
-    /// `l1 · Σ|w| + l2 · Σw²`
-    pub const fn l1_l2(l1: f32, l2: f32) -> Penalty {
-        Penalty { l1, l2 }
-    }
-
-    /// Refuses factors that are negative or not numbers, for the parameter `what`.
-    pub(super) fn check(self, what: &str) -> Result<()> {
-        for (name, factor) in [("l1", self.l1), ("l2", self.l2)] {
-            if !factor.is_finite() || factor < 0.0 {
-                return Err(Error::parameter(format!("the {what} penalty"), name, "a number not below 0", factor));
-            }
-        }
-        Ok(())
-    }
-}
-
-/// How a parameter's units lie in its tensor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Units {
-    /// `[inputs, units]`: a unit is a column, as in dense and recurrent layers.
-    Columns,
-    /// `[units, ..]`: a unit is a row, as in convolutions.
-    Rows,
-}
-
-/// After every update the weights of each unit are scaled so that their norm is at most `limit`. Source: N. Srivastava et al.,
-/// JMLR 15, 2014.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct MaxNorm {
-    /// The largest norm.
-    pub limit: f32,
-    /// Where the units lie.
-    pub units: Units,
-}
-
-/// What holds a parameter back.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Hold {
-    /// The parameter's name: `dense/kernel`.
-    pub slot: String,
-    /// Its penalty.
-    pub penalty: Penalty,
-    /// The largest norm of its units.
-    pub max_norm: Option<MaxNorm>,
-}
-
->>>>>>> hattn
 /// The settings of a layer's weights; its builder methods come from `weight_methods!`.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Weights {
@@ -115,7 +43,7 @@ impl Weights {
         fans: [usize; 2],
         units: Units,
     ) -> Result<Var> {
-        check(self.kernel_penalty, "kernel")?;
+        self.kernel_penalty.check("kernel")?;
         if let Some(limit) = self.max_norm.filter(|limit| !limit.is_finite() || *limit <= 0.0) {
             return Err(Error::parameter("the kernel's constraint", "max norm", "a positive number", limit));
         }
@@ -129,7 +57,7 @@ impl Weights {
         if !self.has_bias {
             return Ok(None);
         }
-        check(self.bias_penalty, "bias")?;
+        self.bias_penalty.check("bias")?;
         ctx.hold("bias", self.bias_penalty, None);
         let shape = shape.into();
         let n = shape.elements();
@@ -138,18 +66,9 @@ impl Weights {
 
     /// Penalises what the layer puts out, where that was asked for.
     pub(crate) fn penalise(&self, ctx: &BuildCtx, y: &Var) -> Result<()> {
-        check(self.activity_penalty, "activity")?;
+        self.activity_penalty.check("activity")?;
         ctx.penalise_activity(y, self.activity_penalty)
     }
-}
-
-fn check(penalty: Penalty, what: &str) -> Result<()> {
-    for (name, factor) in [("l1", penalty.l1), ("l2", penalty.l2)] {
-        if !factor.is_finite() || factor < 0.0 {
-            return Err(Error::parameter(format!("the {what} penalty"), name, "a number not below 0", factor));
-        }
-    }
-    Ok(())
 }
 
 /// The builder methods of a layer that has a field `weights: Weights`.

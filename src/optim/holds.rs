@@ -29,6 +29,16 @@ impl Penalty {
     pub const fn l1_l2(l1: f32, l2: f32) -> Penalty {
         Penalty { l1, l2 }
     }
+
+    /// Refuses factors that make no sense; `what` is what they are a penalty on.
+    pub(crate) fn check(self, what: &str) -> Result<()> {
+        for (name, factor) in [("l1", self.l1), ("l2", self.l2)] {
+            if !factor.is_finite() || factor < 0.0 {
+                return Err(Error::parameter(format!("the {what} penalty"), name, "a number not below 0", factor));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// How a parameter's units lie in its tensor.

@@ -1,20 +1,36 @@
 use super::Loss;
-use crate::error::{Error, Result};
+use super::targets::{check_classes, check_smoothing, class_weights, classes, counted, shares};
+use crate::error::Result;
 use crate::graph::Var;
-use crate::shape::Shape;
+use crate::shape::{Shape, resolve_axis};
 use crate::tensor::Tensor;
 
-/// `−Σ t · ln p` over the classes of the last axis; for one class out of several. Targets are class indices (`u32`) or one-hot rows
-/// (`f32`).
+/// `−Σ t · ln p` over the classes; for one class out of several. One value per sample, or per pixel.
 ///
-/// With softmax at the network's end the numerically stable formula from logits is computed.
-#[derive(Clone, Debug, Default)]
+/// Scores are `[batch, classes]`, or have their classes along [`axis`](Self::axis): 1 for images `[batch, classes, h, w]`. Targets are
+/// class indices (`u32`) in the scores' shape without that axis, or shares of classes (`f32`, one-hot or soft) in the scores' shape.
+///
+/// Scores are probabilities, or logits with [`from_logits`](Self::from_logits). With softmax at the network's end the numerically stable
+/// formula from logits is computed all the same.
+#[derive(Clone, Debug)]
 pub struct CategoricalCrossEntropy {
+    axis: isize,
     from_logits: bool,
+    smoothing: f32,
+    weights: Vec<f32>,
+    ignored: Option<u32>,
 }
 
+impl Default for CategoricalCrossEntropy {
+    fn default() -> Self {
+        CategoricalCrossEntropy { axis: -1, from_logits: false, smoothing: 0.0, weights: Vec::new(), ignored: None }
+    }
+}
+
+const NAME: &str = "categorical_crossentropy";
+
 impl CategoricalCrossEntropy {
-    /// Of probabilities.
+    /// Of probabilities, with the classes along the last axis.
     pub fn new() -> Self {
         Self::default()
     }
@@ -22,34 +38,75 @@ impl CategoricalCrossEntropy {
     /// Of logits: the network ends without softmax.
     #[must_use]
     pub fn from_logits(self) -> Self {
-        CategoricalCrossEntropy { from_logits: true }
+        CategoricalCrossEntropy { from_logits: true, ..self }
+    }
+
+    /// The axis of the classes, which counts from the end where it is negative: 1 for images `[batch, classes, h, w]`.
+    #[must_use]
+    pub fn axis(self, axis: isize) -> Self {
+        CategoricalCrossEntropy { axis, ..self }
+    }
+
+    /// Every class gets a share of the target: `(1 − smoothing) t + smoothing / classes`. Source: C. Szegedy et al., "Rethinking the
+    /// Inception architecture for computer vision", CVPR 2016.
+    #[must_use]
+    pub fn label_smoothing(self, smoothing: f32) -> Self {
+        CategoricalCrossEntropy { smoothing, ..self }
+    }
+
+    /// Each value is multiplied with the weight of its true class (for soft targets with `Σ t w`), for classes that are rare. The mean
+    /// still divides by the number of values, as Keras's does.
+    #[must_use]
+    pub fn class_weights(self, weights: impl Into<Vec<f32>>) -> Self {
+        CategoricalCrossEntropy { weights: weights.into(), ..self }
+    }
+
+    /// Samples (or pixels) with this label count for nothing. It need not be a class, and is below 2²⁴: 255, say. Needs class indices.
+    #[must_use]
+    pub fn ignore_index(self, label: u32) -> Self {
+        CategoricalCrossEntropy { ignored: Some(label), ..self }
     }
 }
 
 impl Loss for CategoricalCrossEntropy {
     fn name(&self) -> &'static str {
-        "categorical_crossentropy"
+        NAME
     }
 
     fn values(&self, y: &Var, targets: &Var) -> Result<Var> {
-        y.cross_entropy(targets, -1, self.from_logits)
+        check_smoothing(NAME, self.smoothing)?;
+        let axis = resolve_axis(NAME, self.axis, y.shape().len())?;
+        let targets = classes(NAME, y, targets, axis)?;
+        let smoothed = match self.smoothing {
+            0.0 => targets.clone(),
+            smoothing => shares(&targets, axis, y.shape()[axis], smoothing)?,
+        };
+        let mut values = y.cross_entropy(&smoothed, axis as isize, self.from_logits)?;
+        let zero = y.graph().fill(Shape::default(), 0.0)?;
+        let mask = counted(NAME, &targets, self.ignored)?;
+        if !self.weights.is_empty() {
+            let weights = class_weights(NAME, &targets, axis, y.shape()[axis], &self.weights)?;
+            // A label that is ignored may be no class, and have no weight.
+            let weights = mask.as_ref().map_or(Ok(weights.clone()), |mask| mask.select(&weights, &zero))?;
+            values = values.mul(&weights)?;
+        }
+        match mask {
+            Some(mask) => mask.select(&values, &zero),
+            None => Ok(values),
+        }
+    }
+
+    fn mask(&self, y: &Var, targets: &Var) -> Result<Option<Var>> {
+        let axis = resolve_axis(NAME, self.axis, y.shape().len())?;
+        counted(NAME, &classes(NAME, y, targets, axis)?, self.ignored)
     }
 
     fn check(&self, targets: &Tensor, output: &Shape) -> Result<()> {
-        check_classes(targets, output.last().copied().unwrap_or(1), None)
-    }
-}
-
-/// Refuses class indices that a network with `classes` outputs cannot give, except `ignored`.
-pub(crate) fn check_classes(targets: &Tensor, classes: usize, ignored: Option<u32>) -> Result<()> {
-    let Tensor::U32(labels) = targets else { return Ok(()) };
-    match labels.iter().position(|l| *l as usize >= classes && Some(*l) != ignored) {
-        Some(i) => {
-            let expected = format!("classes 0 to {} (the network has {classes} outputs)", classes.saturating_sub(1));
-            let (label, per_sample) = (labels.iter().nth(i), labels.len() / labels.shape()[0].max(1));
-            let actual = format!("{} in sample {}", label.copied().unwrap_or_default(), i / per_sample.max(1));
-            Err(Error::data("targets", expected, actual))
+        // The output's shape is that of one sample.
+        let axis = if self.axis > 0 { self.axis - 1 } else { self.axis };
+        match resolve_axis(NAME, axis, output.len()) {
+            Ok(axis) => check_classes(targets, output[axis], self.ignored),
+            Err(_) => Ok(()),
         }
-        None => Ok(()),
     }
 }

@@ -1,22 +1,41 @@
 //! What training makes small.
 
+mod binary;
 mod cross_entropy;
+mod dice_cross_entropy;
+mod distance;
+mod divergence;
+mod focal;
+mod hinge;
+mod overlap;
+mod quantile;
 mod regression;
+mod targets;
 
 use std::fmt;
 
 use crate::error::{Error, Result};
 use crate::graph::Var;
-use crate::shape::{DType, Shape};
+use crate::shape::Shape;
 use crate::tensor::Tensor;
 
+pub use binary::BinaryCrossEntropy;
 pub use cross_entropy::CategoricalCrossEntropy;
-pub use regression::MeanSquaredError;
+pub use dice_cross_entropy::DiceCrossEntropy;
+pub use distance::CosineSimilarity;
+pub use divergence::{KullbackLeibler, Poisson};
+pub use focal::{BinaryFocal, CategoricalFocal};
+pub use hinge::{CategoricalHinge, Hinge};
+pub use overlap::{Dice, Jaccard, Tversky};
+pub use quantile::Quantile;
+pub use regression::{
+    Huber, LogCosh, MeanAbsoluteError, MeanAbsolutePercentageError, MeanSquaredError, MeanSquaredLogarithmicError,
+};
 
 /// How a loss's values become one number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Reduction {
-    /// `Σ w · l / n` over all `n` values: Keras's `sum_over_batch_size`. Sample weights do not count in `n`.
+    /// `Σ w · l / n` over all `n` values that are not ignored: Keras's `sum_over_batch_size`. Sample weights do not count in `n`.
     #[default]
     Mean,
     /// `Σ w · l / Σ w`: Keras's `mean_with_sample_weight`. The mean where there are no weights.
@@ -36,9 +55,25 @@ pub trait Loss: fmt::Debug + Send + Sync {
     /// Where the targets' shape or type does not fit the predictions `y`.
     fn values(&self, y: &Var, targets: &Var) -> Result<Var>;
 
+    /// Which of the values count, 1 or 0, in their shape; all of them where there is none. Those that do not count must be 0.
+    ///
+    /// # Errors
+    /// Those of [`Loss::values`].
+    fn mask(&self, _y: &Var, _targets: &Var) -> Result<Option<Var>> {
+        Ok(None)
+    }
+
     /// How the values become one number.
     fn reduction(&self) -> Reduction {
         Reduction::Mean
+    }
+
+    /// The same loss with another reduction.
+    fn reduced(self, reduction: Reduction) -> Reduced<Self>
+    where
+        Self: Sized,
+    {
+        Reduced { loss: self, reduction }
     }
 
     /// Refuses targets that no prediction of shape `output` (for one sample) could meet, before a training begins.
@@ -50,30 +85,66 @@ pub trait Loss: fmt::Debug + Send + Sync {
     }
 }
 
+/// A loss with another reduction: see [`Loss::reduced`].
+#[derive(Clone, Debug)]
+pub struct Reduced<L> {
+    loss: L,
+    reduction: Reduction,
+}
+
+impl<L: Loss> Loss for Reduced<L> {
+    fn name(&self) -> &'static str {
+        self.loss.name()
+    }
+
+    fn values(&self, y: &Var, targets: &Var) -> Result<Var> {
+        self.loss.values(y, targets)
+    }
+
+    fn mask(&self, y: &Var, targets: &Var) -> Result<Option<Var>> {
+        self.loss.mask(y, targets)
+    }
+
+    fn reduction(&self) -> Reduction {
+        self.reduction
+    }
+
+    fn check(&self, targets: &Tensor, output: &Shape) -> Result<()> {
+        self.loss.check(targets, output)
+    }
+}
+
 /// The loss of predictions `y`, a scalar. `weights` are those of the samples, `[batch]`.
 ///
 /// # Errors
 /// What the loss says of predictions and targets; where it gives values without the batch as their first dimension.
 pub fn reduce(loss: &dyn Loss, y: &Var, targets: &Var, weights: Option<&Var>) -> Result<Var> {
-    let values = loss.values(y, targets)?;
+    let (values, mask) = (loss.values(y, targets)?, loss.mask(y, targets)?);
     let (shape, batch) = (values.shape(), y.shape().first().copied().unwrap_or(1));
     if shape.first() != Some(&batch) {
         return Err(Error::shape(loss.name(), format!("values [{batch}, ..]"), shape.to_string()));
     }
-    let Some(weights) = weights else {
-        return if loss.reduction() == Reduction::Sum { values.sum_all() } else { values.mean_all() };
-    };
-    let mut column = vec![1; shape.len()];
-    column[0] = batch;
-    let weighted = values.mul(&weights.reshape(column)?)?;
-    match loss.reduction() {
-        Reduction::Mean => weighted.mean_all(),
-        Reduction::Sum => weighted.sum_all(),
-        Reduction::WeightedMean => {
+    let weights = weights.map(|weights| {
+        let mut column = vec![1; shape.len()];
+        column[0] = batch;
+        weights.reshape(column)
+    });
+    let weights = weights.transpose()?;
+    let weighted = weights.as_ref().map_or(Ok(values.clone()), |weights| values.mul(weights))?;
+    // How much of a value each one is, where that is not 1 for all.
+    let counts = match (loss.reduction(), &mask, &weights) {
+        (Reduction::Sum, ..) => return weighted.sum_all(),
+        (Reduction::Mean, Some(mask), _) | (Reduction::WeightedMean, Some(mask), None) => mask.clone(),
+        (Reduction::WeightedMean, Some(mask), Some(weights)) => mask.mul(weights)?,
+        (Reduction::WeightedMean, None, Some(weights)) => {
             let per_sample = (shape.elements() / batch.max(1)) as f32;
-            weighted.sum_all()?.div(&weights.sum_all()?.scale(per_sample)?)
+            return weighted.sum_all()?.div(&weights.sum_all()?.scale(per_sample)?);
         }
-    }
+        (_, None, _) => return weighted.mean_all(),
+    };
+    // Where nothing counts the loss is 0 and not 0 / 0.
+    let all = counts.sum_all()?;
+    weighted.sum_all()?.div(&all.select(&all, &all.graph().fill(all.shape(), 1.0)?)?)
 }
 
 /// The losses of a model's outputs, one for each, and how much each counts. A single loss becomes one by itself.
@@ -146,20 +217,4 @@ impl<L: Loss + 'static> From<L> for Losses {
     fn from(loss: L) -> Losses {
         Losses::new(loss)
     }
-}
-
-/// Targets of floats in the shape of the predictions. One value per sample may come as `[n]` or as `[n, 1]`.
-pub(crate) fn like(op: &str, y: &Var, targets: &Var) -> Result<Var> {
-    if targets.dtype() != DType::F32 {
-        return Err(Error::dtype(op, "f32", targets.spec().to_string()));
-    }
-    let targets = match (&*y.shape(), &*targets.shape()) {
-        ([n, 1], [m]) if n == m => targets.reshape([*n, 1])?,
-        ([n], [m, 1]) if n == m => targets.reshape([*n])?,
-        _ => targets.clone(),
-    };
-    if y.shape() != targets.shape() {
-        return Err(Error::shape(op, y.shape().to_string(), targets.shape().to_string()));
-    }
-    Ok(targets)
 }

@@ -40,6 +40,8 @@ pub enum UnaryFn {
     Erf,
     /// `max(x, 0)`, with slope 0 at 0; NaN stays NaN
     Relu,
+    /// `min(max(x, 0), 6)`, with slope 0 at both ends
+    Relu6,
     /// `x` where it is positive, else `α x`, with slope `α` at 0. Source: A. Maas, A. Hannun, A. Ng, ICML 2013.
     LeakyRelu(f32),
     /// `x` where it is positive, else `α (eˣ − 1)`. Source: D. Clevert, T. Unterthiner, S. Hochreiter, ICLR 2016.
@@ -101,6 +103,7 @@ impl UnaryFn {
             UnaryFn::Cos => "cos",
             UnaryFn::Erf => "erf",
             UnaryFn::Relu => "relu",
+            UnaryFn::Relu6 => "relu6",
             UnaryFn::LeakyRelu(_) => "leaky_relu",
             UnaryFn::Elu(_) => "elu",
             UnaryFn::Selu => "selu",
@@ -168,6 +171,7 @@ impl UnaryFn {
             UnaryFn::Erf => "erf(x)",
             // Not max(): that may drop a NaN, and a network that went bad must be seen to have gone bad.
             UnaryFn::Relu => "select(x, 0.0, x < 0.0)",
+            UnaryFn::Relu6 => "clamp(x, 0.0, 6.0)",
             UnaryFn::LeakyRelu(_) => "select(p.c * x, x, x > 0.0)",
             UnaryFn::Elu(_) => "select(p.c * exp_m1(min(x, 0.0)), x, x > 0.0)",
             UnaryFn::Selu => "select(1.7580993408 * exp_m1(min(x, 0.0)), 1.0507009874 * x, x > 0.0)",
@@ -206,6 +210,7 @@ impl UnaryFn {
             UnaryFn::Cos => "sine(x, 2u)",
             UnaryFn::Erf => "1.1283791671 * exp(-min(x * x, 88.0))",
             UnaryFn::Relu => "select(0.0, 1.0, y > 0.0)",
+            UnaryFn::Relu6 => "select(0.0, 1.0, y > 0.0 && y < 6.0)",
             UnaryFn::LeakyRelu(_) => "select(p.c, 1.0, x > 0.0)",
             UnaryFn::Elu(_) => "select(y + p.c, 1.0, x > 0.0)",
             UnaryFn::Selu => "select(y + 1.7580993408, 1.0507009874, y > 0.0)",
@@ -293,6 +298,8 @@ impl UnaryFn {
             UnaryFn::Cos => x.cos(),
             UnaryFn::Erf => x.erf(),
             UnaryFn::Relu => if x < zero { zero } else { x },
+            UnaryFn::Relu6 if x > T::of(6.0) => T::of(6.0),
+            UnaryFn::Relu6 => if x < zero { zero } else { x },
             UnaryFn::LeakyRelu(alpha) => if x > zero { x } else { of(alpha) * x },
             UnaryFn::Elu(_) if x > zero => x,
             UnaryFn::Elu(alpha) => of(alpha) * x.exp_m1(),
@@ -337,6 +344,7 @@ impl UnaryFn {
             UnaryFn::Sin => x.cos(),
             UnaryFn::Cos => -x.sin(),
             UnaryFn::Erf => T::of(std::f64::consts::FRAC_2_SQRT_PI) * (-x * x).exp(),
+            UnaryFn::Relu6 => within(y > zero && y < T::of(6.0)),
             UnaryFn::Relu => within(y > zero),
             UnaryFn::LeakyRelu(alpha) => if x > zero { one } else { of(alpha) },
             UnaryFn::Elu(alpha) => if x > zero { one } else { y + of(alpha) },

@@ -51,7 +51,7 @@ fn kernel(entry: &'static str, function: UnaryFn) -> Kernel {
 /// Evaluates `$run` with `$f` for the function, one arm for each of the cheap ones, so that their inner loops know them.
 macro_rules! each_function {
     ($function:expr, $f:ident => $run:expr) => {
-        each_function!($function, $f => $run; Neg, Square, Abs, Sqrt, Relu, Softsign, HardSigmoid, HardSilu; LeakyRelu, Scale, Shift)
+        each_function!($function, $f => $run; Neg, Square, Abs, Sqrt, Relu, Relu6, Softsign, HardSigmoid, HardSilu; LeakyRelu, Scale, Shift)
     };
     ($function:expr, $f:ident => $run:expr; $($plain:ident),*; $($constant:ident),*) => {
         match $function {
@@ -187,6 +187,8 @@ methods! {
     erf: Erf;
     /// `max(x, 0)`, with slope 0 at 0.
     relu: Relu;
+    /// `min(max(x, 0), 6)`, with slope 0 at both ends, as in TensorFlow. Source: A. Howard et al., "MobileNets", arXiv 1704.04861.
+    relu6: Relu6;
     /// `λ x` where it is positive, else `λ α (eˣ − 1)` with `λ = 1.0507` and `α = 1.6733`. Source: G. Klambauer et al.,
     /// "Self-normalizing neural networks", NeurIPS 2017.
     selu: Selu;

@@ -75,6 +75,7 @@ pub fn rows() -> Vec<Row> {
     rows.push(kink("relu_gradient_at_0", Var::relu));
     rows.push(kink("abs_gradient_at_0", Var::abs));
     rows.push(kink("leaky_relu_gradient_at_0", |x| x.leaky_relu(0.25)));
+    rows.push(kink("relu6_gradient_at_ends", |x| x.scale(3.0)?.relu6()));
     rows.push(kink("clip_gradient_at_bounds", |x| x.clip(-2.0, 2.0)));
     rows.push(kink("clip_gradient_outside", |x| x.clip(-1.5, 0.0)));
     rows.push(kink("powf_gradient_at_0", |x| x.powf(1.0)));
@@ -85,6 +86,7 @@ pub fn rows() -> Vec<Row> {
 fn activations() -> Vec<Case> {
     let wide = Values::Uniform(-6.0, 6.0);
     vec![
+        ("relu6", |x| x.scale(2.0)?.relu6(), Values::Distinct, Bound::Exact),
         ("leaky_relu", |x| x.leaky_relu(0.3), Values::OffZero, Bound::Ulps(2.0)),
         ("leaky_relu_0", |x| x.leaky_relu(0.0), Values::OffZero, Bound::Ulps(2.0)),
         ("leaky_relu_negative", |x| x.leaky_relu(-0.3), Values::OffZero, Bound::Ulps(2.0)),
