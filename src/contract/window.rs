@@ -148,10 +148,11 @@ impl<const N: usize> Window<N> {
 
     /// The positions along `axis`, of `output` ones, at which tap `tap` lies on the `input` elements and not in the padding.
     pub fn inside(&self, axis: usize, tap: usize, input: usize, output: usize) -> Range<usize> {
-        // Position o reads the input at o * stride + shift - before.
+        // Position o reads the input at o * stride + shift - before. A division costs as much as a short row of taps.
         let (shift, before, stride) = (tap * self.dilation[axis], self.before(axis), self.stride[axis]);
-        let start = before.saturating_sub(shift).div_ceil(stride);
-        let end = (input + before).saturating_sub(shift).div_ceil(stride);
+        let first = |at: usize| if stride == 1 { at } else { at.div_ceil(stride) };
+        let start = first(before.saturating_sub(shift));
+        let end = first((input + before).saturating_sub(shift));
         let end = end.min(output);
         start.min(end)..end
     }

@@ -39,7 +39,8 @@ fn channels<const N: usize>(op: &str, x: &Var) -> Result<usize> {
     if shape.len() == N + 2 {
         return Ok(shape[1]);
     }
-    let expected = ["[batch, channels, length]", "[batch, channels, rows, columns]", "[batch, channels, slices, rows, columns]"];
+    let expected =
+        ["[batch, channels, length]", "[batch, channels, rows, columns]", "[batch, channels, slices, rows, columns]"];
     Err(Error::shape(op, kind::<N>(expected), shape.to_string()))
 }
 
@@ -339,7 +340,12 @@ impl<const N: usize> Layer for SeparableConv<N> {
 
     fn build(&self, ctx: &BuildCtx, x: &Var) -> Result<Var> {
         let plain = Weights { has_bias: false, activity_penalty: Penalty::NONE, ..self.weights.clone() };
-        let depthwise = DepthwiseConv { multiplier: self.multiplier, options: self.options, weights: plain, ..DepthwiseConv::new(self.kernel) };
+        let depthwise = DepthwiseConv {
+            multiplier: self.multiplier,
+            options: self.options,
+            weights: plain,
+            ..DepthwiseConv::new(self.kernel)
+        };
         let (activation, weights) = (self.activation.clone(), self.weights.clone());
         let pointwise = Conv { activation, weights, ..Conv::new(self.filters, [1; N]) };
         ctx.named("pointwise", &pointwise, &ctx.named("depthwise", &depthwise, x)?)
@@ -427,7 +433,10 @@ impl<const N: usize> Layer for ConvTranspose<N> {
         check_groups(op, self.options.groups, c_in, self.filters)?;
         if self.weights.max_norm.is_some() {
             // A filter's weights lie apart, in a block for every input channel.
-            return Err(Error::usage(format!("layer \"{}\"", ctx.name()), "largest norms of transposed filters are not supported"));
+            return Err(Error::usage(
+                format!("layer \"{}\"", ctx.name()),
+                "largest norms of transposed filters are not supported",
+            ));
         }
         let (taps, group_out) = (taps(op, self.kernel)?, self.filters / self.options.groups);
         // Keras's fans, whose kernel is [kernel.., filters, c_in].

@@ -33,7 +33,10 @@ pub use crate::optim::{Hold, MaxNorm, Penalty, Units};
 pub use activation::{Activate, Activation, PRelu};
 pub use attention::MultiHeadAttention;
 pub use context::{BuildCtx, Collected, StatisticUpdate};
-pub use conv::Conv2d;
+pub use conv::{Conv, Conv1d, Conv2d, Conv3d, ConvTranspose, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d};
+pub use conv::{
+    DepthwiseConv, DepthwiseConv1d, DepthwiseConv2d, DepthwiseConv3d, SeparableConv, SeparableConv1d, SeparableConv2d,
+};
 pub use dense::{Dense, Flatten};
 pub use drawing::Drawing;
 pub use embedding::Embedding;

@@ -127,7 +127,7 @@ fn each_task<T: Real>(
 #[inline]
 fn runs(s: &Sizes, from: usize, to: usize, mut f: impl FnMut(usize, usize, usize, usize, usize)) {
     let [_, oh, ow] = s.output;
-    let (mut oz, mut oy, mut start) = (from / ow / oh, from / ow % oh, from % ow);
+    let (mut oz, mut oy, mut start) = if from == 0 { (0, 0, 0) } else { (from / ow / oh, from / ow % oh, from % ow) };
     let mut at = from;
     while at < to {
         let end = ow.min(start + to - at);
