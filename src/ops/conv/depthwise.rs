@@ -12,9 +12,17 @@ pub(super) fn fits(s: &Sizes) -> bool {
     s.groups > 1 && s.group_out() <= 2
 }
 
-/// Calls `f(first position, first element of the image, count)` for every run of positions in one row whose tap lies in the image.
+/// Rows of a plane: where the first begins, how far apart they are, and how far apart their elements.
+#[derive(Clone, Copy)]
+struct Rows {
+    at: usize,
+    apart: usize,
+    step: usize,
+}
+
+/// Calls `f(rows of the output, rows of the image, how many, elements of each)` for every slice of positions whose tap lies in the image.
 #[inline]
-fn spans(s: &Sizes, tap: [usize; 3], mut f: impl FnMut(usize, usize, usize)) {
+fn spans(s: &Sizes, tap: [usize; 3], mut f: impl FnMut(Rows, Rows, usize, usize)) {
     let window = &s.window;
     let [slices, rows, columns] =
         std::array::from_fn(|axis| window.inside(axis, tap[axis], s.input[axis], s.output[axis]));
@@ -22,6 +30,7 @@ fn spans(s: &Sizes, tap: [usize; 3], mut f: impl FnMut(usize, usize, usize)) {
         return;
     }
     let place = |axis: usize, at: usize| at * window.stride[axis] + tap[axis] * window.dilation[axis] - window.before(axis);
+<<<<<<< HEAD
     let ([_, h, w], [_, oh, ow], step) = (s.input, s.output, window.stride[1] * s.input[2]);
     for oz in slices {
         let mut at = (oz * oh + rows.start) * ow + columns.start;
@@ -30,7 +39,41 @@ fn spans(s: &Sizes, tap: [usize; 3], mut f: impl FnMut(usize, usize, usize)) {
             f(at, from, columns.len());
             (at, from) = (at + ow, from + step);
         }
+=======
+    let ([_, h, w], [_, oh, ow], [_, down, right]) = (s.input, s.output, window.stride);
+    for oz in slices {
+        let y = Rows { at: (oz * oh + rows.start) * ow + columns.start, apart: ow, step: 1 };
+        let first = (place(0, oz) * h + place(1, rows.start)) * w + place(2, columns.start);
+        f(y, Rows { at: first, apart: down * w, step: right }, rows.len(), columns.len());
+>>>>>>> hconv
     }
+}
+
+/// `y += w · x`, for as many rows of `n` elements. A function of its own: inlined into loops over taps it runs out of registers.
+#[inline(never)]
+fn add_scaled<T: Real>(w: T, (x, from): (&[T], Rows), (y, to): (&mut [T], Rows), rows: usize, n: usize) {
+    let pairs = y[to.at..].chunks_mut(to.apart).zip(x[from.at..].chunks(from.apart)).take(rows);
+    if (from.step, to.step) == (1, 1) {
+        pairs.for_each(|(y, x)| y[..n].iter_mut().zip(&x[..n]).for_each(|(y, x)| *y += w * *x));
+    } else if to.step == 1 {
+        pairs.for_each(|(y, x)| y[..n].iter_mut().zip(x.iter().step_by(from.step)).for_each(|(y, x)| *y += w * *x));
+    } else {
+        pairs.for_each(|(y, x)| y.iter_mut().step_by(to.step).zip(&x[..n]).for_each(|(y, x)| *y += w * *x));
+    }
+}
+
+/// `Σ a · b` over as many rows of `n` elements; those of `a` lie side by side. Each row is summed by itself.
+#[inline(never)]
+fn products<T: Real>((a, at_a): (&[T], Rows), (b, at_b): (&[T], Rows), rows: usize, n: usize) -> T {
+    let mut sum = T::zero();
+    for (a, b) in a[at_a.at..].chunks(at_a.apart).zip(b[at_b.at..].chunks(at_b.apart)).take(rows) {
+        sum += if at_b.step == 1 {
+            dot(&a[..n], &b[..n])
+        } else {
+            a[..n].iter().zip(b.iter().step_by(at_b.step)).map(|(a, b)| *a * *b).sum()
+        };
+    }
+    sum
 }
 
 /// Calls `f(index, tap)` for every tap of the window.
@@ -51,7 +94,7 @@ fn plane_at(s: &Sizes, n: usize, o: usize, i: usize) -> usize {
 }
 
 pub(super) fn forward<T: Real>(s: &Sizes, x: &[T], w: &[T], last: Epilogue<'_, T>, y: &mut [T]) {
-    let (window, step) = (s.channel_taps(), s.window.stride[2]);
+    let window = s.channel_taps();
     parallel_rows(y, s.positions(), |index, y| {
         let (n, o) = (index / s.c_out, index % s.c_out);
         y.fill(T::zero());
@@ -59,15 +102,7 @@ pub(super) fn forward<T: Real>(s: &Sizes, x: &[T], w: &[T], last: Epilogue<'_, T
             let x = &x[plane_at(s, n, o, i)..][..s.volume()];
             let w = &w[(o * s.group_in() + i) * window..][..window];
             taps(s, |index, tap| {
-                let w = w[index];
-                spans(s, tap, |at, from, count| {
-                    let y = &mut y[at..at + count];
-                    if step == 1 {
-                        y.iter_mut().zip(&x[from..]).for_each(|(y, x)| *y += w * *x);
-                    } else {
-                        y.iter_mut().zip(x[from..].iter().step_by(step)).for_each(|(y, x)| *y += w * *x);
-                    }
-                });
+                spans(s, tap, |to, from, rows, n| add_scaled(w[index], (x, from), (&mut *y, to), rows, n));
             });
         }
         last.finish(o, y);
@@ -75,7 +110,7 @@ pub(super) fn forward<T: Real>(s: &Sizes, x: &[T], w: &[T], last: Epilogue<'_, T
 }
 
 pub(super) fn grad_x<T: Real>(s: &Sizes, dy: &[T], w: &[T], dx: &mut [T]) {
-    let (window, step) = (s.channel_taps(), s.window.stride[2]);
+    let window = s.channel_taps();
     parallel_rows(dx, s.volume(), |index, dx| {
         let (n, channel) = (index / s.c_in, index % s.c_in);
         let (g, i) = (channel / s.group_in(), channel % s.group_in());
@@ -84,22 +119,14 @@ pub(super) fn grad_x<T: Real>(s: &Sizes, dy: &[T], w: &[T], dx: &mut [T]) {
             let dy = &dy[(n * s.c_out + o) * s.positions()..][..s.positions()];
             let w = &w[(o * s.group_in() + i) * window..][..window];
             taps(s, |index, tap| {
-                let w = w[index];
-                spans(s, tap, |at, from, count| {
-                    let dy = &dy[at..at + count];
-                    if step == 1 {
-                        dx[from..].iter_mut().zip(dy).for_each(|(x, y)| *x += w * *y);
-                    } else {
-                        dx[from..].iter_mut().step_by(step).zip(dy).for_each(|(x, y)| *x += w * *y);
-                    }
-                });
+                spans(s, tap, |from, to, rows, n| add_scaled(w[index], (dy, from), (&mut *dx, to), rows, n));
             });
         }
     });
 }
 
 pub(super) fn grad_w<T: Real>(s: &Sizes, x: &[T], dy: &[T], dw: &mut [T]) {
-    let (window, step) = (s.channel_taps(), s.window.stride[2]);
+    let window = s.channel_taps();
     let one = |o: usize, dw: &mut [T]| {
         dw.fill(T::zero());
         for n in 0..s.batch {
@@ -109,14 +136,7 @@ pub(super) fn grad_w<T: Real>(s: &Sizes, x: &[T], dy: &[T], dw: &mut [T]) {
                 taps(s, |index, tap| {
                     // Each plane is summed by itself, and each row of it: the error grows with the longest sum, not with all.
                     let mut sum = T::zero();
-                    spans(s, tap, |at, from, count| {
-                        let dy = &dy[at..at + count];
-                        sum += if step == 1 {
-                            dot(dy, &x[from..from + count])
-                        } else {
-                            dy.iter().zip(x[from..].iter().step_by(step)).map(|(a, b)| *a * *b).sum()
-                        };
-                    });
+                    spans(s, tap, |at, from, rows, n| sum += products((dy, at), (x, from), rows, n));
                     dw[index] += sum;
                 });
             }
@@ -130,6 +150,7 @@ pub(super) fn grad_w<T: Real>(s: &Sizes, x: &[T], dy: &[T], dw: &mut [T]) {
 }
 
 /// `Σ a · b` with eight running sums, which vectorise.
+#[inline(always)]
 fn dot<T: Real>(a: &[T], b: &[T]) -> T {
     let mut sums = [T::zero(); 8];
     let (a8, b8) = (a.chunks_exact(8), b.chunks_exact(8));
