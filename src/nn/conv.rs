@@ -346,7 +346,7 @@ impl<const N: usize> Layer for SeparableConv<N> {
             weights: plain,
             ..DepthwiseConv::new(self.kernel)
         };
-        let (activation, weights) = (self.activation.clone(), self.weights.clone());
+        let (activation, weights) = (self.activation, self.weights.clone());
         let pointwise = Conv { activation, weights, ..Conv::new(self.filters, [1; N]) };
         ctx.named("pointwise", &pointwise, &ctx.named("depthwise", &depthwise, x)?)
     }

@@ -15,6 +15,7 @@ mod functional;
 mod init;
 mod layout;
 mod losses;
+pub mod models;
 mod network;
 mod norm;
 mod pooling;
@@ -25,30 +26,39 @@ mod sequential;
 mod summary;
 mod transformer;
 mod weights;
-pub mod models;
 
 use std::fmt;
 
 use crate::error::Result;
 use crate::graph::Var;
 
+pub use crate::ops::resize::Interpolation;
+pub use crate::optim::{Hold, MaxNorm, Penalty, Units};
 pub use activation::{Activate, Activation, PRelu};
 pub use attention::MultiHeadAttention;
 pub use context::{BuildCtx, Collected, StatisticUpdate};
-pub use conv::{Conv, Conv1d, Conv2d, Conv3d, ConvTranspose, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d, DepthwiseConv, DepthwiseConv1d, DepthwiseConv2d, DepthwiseConv3d, SeparableConv, SeparableConv1d, SeparableConv2d, pub use conv::{Conv};
-pub use crate::ops::resize::Interpolation;
-pub use crate::optim::{Hold, MaxNorm, Penalty, Units};
+pub use conv::{
+    Conv, Conv1d, Conv2d, Conv3d, ConvTranspose, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d, DepthwiseConv,
+    DepthwiseConv1d, DepthwiseConv2d, DepthwiseConv3d, SeparableConv, SeparableConv1d, SeparableConv2d,
+};
 pub use dense::{Dense, Flatten};
 pub use drawing::Drawing;
 pub use embedding::Embedding;
 pub use functional::Functional;
 pub use init::Initializer;
-pub use layout::{Cropping, Cropping1d, Cropping2d, Cropping3d, Permute, Reshape, UpSampling, UpSampling1d, UpSampling2d, UpSampling3d, ZeroPadding, ZeroPadding1d, ZeroPadding2d, ZeroPadding3d};
+pub use layout::{
+    Cropping, Cropping1d, Cropping2d, Cropping3d, Permute, Reshape, UpSampling, UpSampling1d, UpSampling2d,
+    UpSampling3d, ZeroPadding, ZeroPadding1d, ZeroPadding2d, ZeroPadding3d,
+};
 pub use losses::*;
 pub use network::{Input, Network};
 pub(crate) use network::{build, forward};
 pub use norm::{BatchNorm, GroupNorm, InstanceNorm, LayerNorm};
-pub use pooling::{AdaptiveAvgPool, AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveAvgPool3d, AdaptiveMaxPool, AdaptiveMaxPool1d, AdaptiveMaxPool2d, AdaptiveMaxPool3d, AvgPool, AvgPool1d, AvgPool2d, AvgPool3d, GlobalAvgPool, GlobalMaxPool, MaxPool, MaxPool1d, MaxPool2d, MaxPool3d};
+pub use pooling::{
+    AdaptiveAvgPool, AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveAvgPool3d, AdaptiveMaxPool, AdaptiveMaxPool1d,
+    AdaptiveMaxPool2d, AdaptiveMaxPool3d, AvgPool, AvgPool1d, AvgPool2d, AvgPool3d, GlobalAvgPool, GlobalMaxPool,
+    MaxPool, MaxPool1d, MaxPool2d, MaxPool3d,
+};
 pub use positions::{ClassToken, FirstInTime, LearnedPositions, MeanOverTime, SinusoidalPositions};
 pub use recurrent::{Bidirectional, Gru, Lstm, Merge, Recurrent, SimpleRnn};
 pub use regularise::{AlphaDropout, Dropout, GaussianDropout, GaussianNoise, SpatialDropout};

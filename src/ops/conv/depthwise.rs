@@ -30,22 +30,11 @@ fn spans(s: &Sizes, tap: [usize; 3], mut f: impl FnMut(Rows, Rows, usize, usize)
         return;
     }
     let place = |axis: usize, at: usize| at * window.stride[axis] + tap[axis] * window.dilation[axis] - window.before(axis);
-<<<<<<< HEAD
-    let ([_, h, w], [_, oh, ow], step) = (s.input, s.output, window.stride[1] * s.input[2]);
-    for oz in slices {
-        let mut at = (oz * oh + rows.start) * ow + columns.start;
-        let mut from = (place(0, oz) * h + place(1, rows.start)) * w + place(2, columns.start);
-        for _ in rows.clone() {
-            f(at, from, columns.len());
-            (at, from) = (at + ow, from + step);
-        }
-=======
     let ([_, h, w], [_, oh, ow], [_, down, right]) = (s.input, s.output, window.stride);
     for oz in slices {
         let y = Rows { at: (oz * oh + rows.start) * ow + columns.start, apart: ow, step: 1 };
         let first = (place(0, oz) * h + place(1, rows.start)) * w + place(2, columns.start);
         f(y, Rows { at: first, apart: down * w, step: right }, rows.len(), columns.len());
->>>>>>> hconv
     }
 }
 
