@@ -26,10 +26,10 @@ impl Real for f32 {
         f64::from(self)
     }
     fn erf(self) -> Self {
-        super::erf::erf(self)
+        libm::erff(self)
     }
     fn erfc(self) -> Self {
-        super::erf::erfc(self)
+        libm::erfcf(self)
     }
 }
 

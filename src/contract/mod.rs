@@ -5,7 +5,6 @@
 
 pub mod blocks;
 pub mod clock;
-mod erf;
 mod host;
 mod launch;
 mod random;
