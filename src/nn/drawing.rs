@@ -41,19 +41,30 @@ impl Drawing {
         let mut of_layer: HashMap<String, usize> = HashMap::new();
         // Of every node: its box. What only carries on another node's tensor has that node's.
         let mut of_node: Vec<Option<usize>> = Vec::new();
-        for node in graph.forward_nodes() {
+        let nodes = graph.forward_nodes();
+        let holds_layers =
+            |layer: &str| nodes.iter().any(|n| n.layer.strip_prefix(layer).is_some_and(|r| r.starts_with('/')));
+        for node in &nodes {
             let feeds: Vec<usize> = node.inputs.iter().filter_map(|i| of_node[*i]).collect();
+            let mut open = |name: String| {
+                boxes.push(Boxed { name, shape: String::new(), from: Vec::new() });
+                boxes.len() - 1
+            };
             let own = match &node.layer[..] {
                 _ if node.is_state => None,
-                "" if node.is_view => feeds.first().copied(),
-                "" => None.or_else(|| {
-                    boxes.push(Boxed { name: node.name.clone(), shape: String::new(), from: Vec::new() });
-                    Some(boxes.len() - 1)
-                }),
-                layer => Some(*of_layer.entry(layer.to_owned()).or_insert_with(|| {
-                    boxes.push(Boxed { name: layer.to_owned(), shape: String::new(), from: Vec::new() });
-                    boxes.len() - 1
-                })),
+                _ if node.is_view && !feeds.is_empty() => feeds.first().copied(),
+                "" => Some(open(node.name.clone())),
+                // What stands between the layers of a block is no part of any of them.
+                layer if holds_layers(layer) => Some(open(format!("{layer}/{}", node.name))),
+                // A layer that is fed by what came after it was built once more.
+                layer => match of_layer.get(layer).filter(|own| feeds.iter().all(|feed| feed <= own)) {
+                    Some(own) => Some(*own),
+                    None => {
+                        let own = open(layer.to_owned());
+                        of_layer.insert(layer.to_owned(), own);
+                        Some(own)
+                    }
+                },
             };
             if let Some(own) = own {
                 boxes[own].shape.clone_from(&node.shape);
