@@ -52,7 +52,7 @@ impl Drawing {
             };
             let own = match &node.layer[..] {
                 _ if node.is_state => None,
-                _ if node.is_view && !feeds.is_empty() => feeds.first().copied(),
+                layer if node.is_view && (layer.is_empty() || holds_layers(layer)) => feeds.first().copied(),
                 "" => Some(open(node.name.clone())),
                 // What stands between the layers of a block is no part of any of them.
                 layer if holds_layers(layer) => Some(open(format!("{layer}/{}", node.name))),
