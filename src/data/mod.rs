@@ -2,6 +2,8 @@
 
 mod dataset;
 pub mod formats;
+mod rows;
 
 pub(crate) use dataset::Column;
 pub use dataset::Dataset;
+pub use rows::{RowMut, Rows};
