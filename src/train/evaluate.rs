@@ -2,7 +2,6 @@ use std::collections::VecDeque;
 
 use ndarray::{ArrayD, Axis};
 
-use super::feed::Feed;
 use super::metrics::ConfusionTable;
 use super::model::Model;
 use super::program::{Pass, Unwatched, Watch};
@@ -25,7 +24,7 @@ pub struct Evaluation {
     /// The mean loss.
     pub loss: f64,
     /// Name and value of every metric.
-    pub metrics: Vec<(&'static str, f64)>,
+    pub metrics: Vec<(String, f64)>,
 }
 
 impl Evaluation {
@@ -74,13 +73,12 @@ impl Model {
         let (loss, metrics) = pass.feed.means(outcome.steps, &outcome.records);
         let whole = outcome.steps == pass.feed.steps();
         self.evaluations.0.push_back(pass);
-        let names = self.definition.metrics.iter().map(|m| m.name());
-        Ok(whole.then(|| Evaluation { loss, metrics: names.zip(metrics).collect() }))
+        Ok(whole.then_some(Evaluation { loss, metrics }))
     }
 
     fn evaluation_pass(&mut self, data: &Dataset, batch: usize) -> Result<Pass> {
         let name = format!("evaluate {} {} by {batch}", data.features().spec(), data.targets().spec());
-        let feed = Feed::new(&name, data, batch, self.definition.columns());
+        let feed = self.definition.feed(&name, data, batch);
         if let Some(at) = self.evaluations.0.iter().position(|p| p.serves(&feed))
             && let Some(pass) = self.evaluations.0.remove(at)
         {

@@ -1,5 +1,6 @@
 //! How samples reach the device: all at once where they fit, else shard by shard, in the same order either way.
 
+use super::metrics::{Measures, Metric};
 use crate::contract::clock;
 use crate::data::Dataset;
 use crate::engine::Session;
@@ -53,8 +54,8 @@ pub(super) struct Feed {
     /// Samples that lie on the device: all of them, or two shards.
     pub(super) rows: usize,
     streams: Vec<Stream>,
-    /// Words per step in the records: the loss, then one per metric.
-    pub(super) columns: usize,
+    /// What its records mean.
+    measures: Measures,
 }
 
 /// A batch in the graph, and the state that its step works with.
@@ -68,7 +69,7 @@ pub(super) struct Batch {
 }
 
 impl Feed {
-    pub(super) fn new(name: &str, data: &Dataset, batch: usize, columns: usize) -> Feed {
+    pub(super) fn new(name: &str, data: &Dataset, batch: usize, metrics: &[Metric], output: &[usize]) -> Feed {
         let stream = |role, what: String, sample: TensorSpec, (scale, shift): (f32, f32)| Stream {
             role,
             what,
@@ -86,8 +87,13 @@ impl Feed {
             batch: batch.min(data.len()),
             rows: data.len(),
             streams: inputs.chain(targets).chain(weights).collect(),
-            columns,
+            measures: Measures::new(metrics, output, &data.targets().sample()),
         }
+    }
+
+    /// Words per step in the records.
+    pub(super) fn columns(&self) -> usize {
+        self.measures.columns()
     }
 
     /// Whether both are passes over the same kind of data, wherever its samples lie.
@@ -165,7 +171,7 @@ impl Feed {
         let feed = self.arena("feed");
         let schedule = graph.state(&feed, "schedule", TensorSpec::u32([clock::RATES + self.steps()]), zero.clone())?;
         let order = graph.state(&feed, "order", TensorSpec::u32([self.samples]), zero.clone())?;
-        let records = TensorSpec::u32([self.steps() * self.columns]);
+        let records = TensorSpec::u32([self.steps() * self.columns()]);
         let ring = graph.state(&self.arena("records"), "records", records, zero.clone())?;
         let (mut inputs, mut targets, mut weights) = (Vec::new(), Vec::new(), None);
         for stream in &self.streams {
@@ -201,23 +207,14 @@ impl Feed {
         (self.arena(&stream.what), stream.sample.shape.elements())
     }
 
-    /// The mean loss and metrics of the first `steps` steps, from their records: means of batches weighted by their size, added in
-    /// double precision.
-    pub(super) fn means(&self, steps: usize, records: &[u32]) -> (f64, Vec<f64>) {
-        let (mut samples, mut loss, mut counts) = (0, 0.0, vec![0u64; self.columns - 1]);
-        for (step, record) in records.chunks_exact(self.columns).take(steps).enumerate() {
-            let batch = self.batch_of(step);
-            samples += batch;
-            loss += f64::from(f32::from_bits(record[0])) * batch as f64;
-            counts.iter_mut().zip(&record[1..]).for_each(|(sum, count)| *sum += u64::from(*count));
-        }
-        let n = samples.max(1) as f64;
-        (loss / n, counts.into_iter().map(|c| c as f64 / n).collect())
+    /// The mean loss and the metrics of the first `steps` steps, from their records.
+    pub(super) fn means(&self, steps: usize, records: &[u32]) -> (f64, Vec<(String, f64)>) {
+        self.measures.means((0..steps).map(|step| self.batch_of(step)), records)
     }
 
     /// The state that holds the records, and where its words lie.
     pub(super) fn records(&self, steps: usize) -> (String, TensorSpec) {
-        (self.arena("records"), TensorSpec::u32([steps * self.columns]))
+        (self.arena("records"), TensorSpec::u32([steps * self.columns()]))
     }
 
     pub(super) fn clock_arena(&self) -> String {

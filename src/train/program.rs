@@ -48,15 +48,16 @@ impl Recipe<'_> {
             None => loss.clone(),
         };
         let mut records = vec![shown];
+        let threshold = self.losses.iter().next().map_or(0.5, |(loss, _)| loss.threshold());
         for metric in self.metrics {
-            records.push(metric.build(&outputs[0], &targets[0])?);
+            records.extend(metric.build(&outputs[0], &targets[0], threshold)?);
         }
         let gradients = match self.mode {
             Mode::Train => Some(self.tuned.gradients(&graph, &loss, &clock)?),
             Mode::Infer => None,
         };
         for (column, value) in records.iter().enumerate() {
-            value.record(&ring, column, feed.columns, &clock, &schedule)?;
+            value.record(&ring, column, feed.columns(), &clock, &schedule)?;
         }
         if let Some(gradients) = gradients {
             self.tuned.build(&graph, &gradients, &collected.holds, &clock, &schedule)?;
@@ -191,6 +192,14 @@ impl Pass {
         self.clock = step;
         let words = clock::clock(step, seed);
         session.write(&self.feed.clock_arena(), 0, crate::tensor::Elements::U32(&words))
+    }
+
+    /// Reads how many steps the clock has counted.
+    pub(super) fn read_clock(&mut self, session: &mut Session) -> Result<()> {
+        if let Tensor::U32(words) = session.read_state(&self.feed.clock_arena(), 0, TensorSpec::u32([clock::LEN]))? {
+            self.clock = words[clock::STEP];
+        }
+        Ok(())
     }
 
     /// Runs over `data` once, in the given order. `check` sees samples that were made only now.

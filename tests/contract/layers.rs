@@ -160,7 +160,10 @@ fn crates_are_named_where_they_belong() {
             // A module of the same name as its crate is not the crate.
             let named = names(&text, &format!("{name}::")) || text.contains(&format!("use {name}"));
             let named = named || (name == "wgpu" && names(&text, name));
-            assert!(!named || home.split(' ').any(|home| module_of(&file) == home), "src/{file} names {name}, which belongs under src/{home}");
+            assert!(
+                !named || home.split(' ').any(|home| module_of(&file) == home),
+                "src/{file} names {name}, which belongs under src/{home}"
+            );
         }
     }
 }
