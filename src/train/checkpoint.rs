@@ -13,7 +13,7 @@ use crate::TensorSpec;
 use crate::error::{Error, Result};
 use crate::file;
 use crate::graph::{ArenaSpec, PARAMETERS};
-use crate::interop::safetensors::{self, Archive};
+use crate::interop::safetensors;
 use crate::nn::STATISTICS;
 use crate::optim::{GRADIENTS, Plateau};
 use crate::tensor::Tensor;
@@ -129,7 +129,7 @@ impl Training<'_> {
     }
 
     /// Takes over everything that a checkpoint kept.
-    fn restore(&mut self, model: &mut Model, pass: &mut Pass, archive: &Archive) -> Result<()> {
+    fn restore(&mut self, model: &mut Model, pass: &mut Pass, archive: &safetensors::Archive) -> Result<()> {
         let kept = self.kept(model, archive)?;
         let arenas = state_of(pass);
         let wanted: Vec<(String, TensorSpec)> =
@@ -163,7 +163,7 @@ impl Training<'_> {
     }
 
     /// What the checkpoint says of its training, which must be this one.
-    fn kept(&self, model: &Model, archive: &Archive) -> Result<Kept> {
+    fn kept(&self, model: &Model, archive: &safetensors::Archive) -> Result<Kept> {
         if archive.about("format") != Some(FORMAT) {
             return Err(archive.wrong(FORMAT, archive.about("format").unwrap_or("another file")));
         }
@@ -281,10 +281,10 @@ fn file_name(arena: &ArenaSpec, slot: &str) -> String {
 }
 
 /// The first of these checkpoints that is whole, and what is to be said of those before it.
-fn last_whole(paths: &[PathBuf]) -> Result<(Archive, Vec<String>)> {
+fn last_whole(paths: &[PathBuf]) -> Result<(safetensors::Archive, Vec<String>)> {
     let (mut notes, mut first) = (Vec::new(), None);
     for path in paths.iter().filter(|path| path.exists()) {
-        match Archive::open(path) {
+        match safetensors::Archive::open(path) {
             Ok(archive) => return Ok((archive, notes)),
             Err(e) => {
                 notes.push(format!("a damaged checkpoint is passed over: {e}"));
