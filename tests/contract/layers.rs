@@ -149,6 +149,7 @@ fn crates_are_named_where_they_belong() {
         ("kuva", "train"),
         ("libm", "contract"),
         ("flate2", "data"),
+        ("csv", "data"),
         ("safetensors", "interop"),
     ];
     for (file, text) in sources() {

@@ -32,13 +32,16 @@ pub fn read(path: impl AsRef<Path>) -> Result<Table> {
 /// [`Error::Format`], with the line, where a declaration is none, a name stands twice, a row has more or fewer values than there are
 /// attributes, a value is no number or not in its list, a quote is never closed, or `@data` never comes.
 pub fn parse(bytes: &[u8], name: impl AsRef<Path>) -> Result<Table> {
-    let name = name.as_ref();
+    parse_within(bytes, name.as_ref(), MOST_FROM_SPARSE)
+}
+
+fn parse_within(bytes: &[u8], name: &Path, most: usize) -> Result<Table> {
     let bytes = unpack(bytes, name)?;
     let text = decode(&bytes, false, name)?;
     let mut lines = Lines { lines: text.lines(), number: 0, name };
     let mut attributes = header(&mut lines)?;
     while let Some(mut line) = lines.next() {
-        row(&mut line, &mut attributes)?;
+        row(&mut line, &mut attributes, most)?;
     }
     attributes.into_iter().try_fold(Table::new(), |table, a| table.with(a.name, a.column.finish()))
 }
@@ -251,9 +254,9 @@ fn list(line: &mut Line<'_>, name: &str) -> Result<Column> {
     Ok(Column::Listed { levels, places, codes: Vec::new() })
 }
 
-fn row(line: &mut Line<'_>, attributes: &mut [Attribute]) -> Result<()> {
+fn row(line: &mut Line<'_>, attributes: &mut [Attribute], most: usize) -> Result<()> {
     if line.take('{') {
-        return sparse(line, attributes);
+        return sparse(line, attributes, most);
     }
     let (mut read, count) = (0, attributes.len());
     let few =
@@ -286,7 +289,7 @@ fn row(line: &mut Line<'_>, attributes: &mut [Attribute]) -> Result<()> {
 }
 
 /// A row of which only some values are written: place and value, place and value.
-fn sparse(line: &mut Line<'_>, attributes: &mut [Attribute]) -> Result<()> {
+fn sparse(line: &mut Line<'_>, attributes: &mut [Attribute], most: usize) -> Result<()> {
     let before = attributes.first().map_or(0, Attribute::len);
     let mut written = BTreeSet::new();
     while !line.take('}') {
@@ -305,8 +308,8 @@ fn sparse(line: &mut Line<'_>, attributes: &mut [Attribute]) -> Result<()> {
     }
     line.end()?;
     // A row of two bytes becomes as many values as there are attributes.
-    if (before + 1).saturating_mul(attributes.len()) > MOST_FROM_SPARSE {
-        return Err(line.refuse(format!("sparse rows that make at most {MOST_FROM_SPARSE} values"), "more"));
+    if (before + 1).saturating_mul(attributes.len()) > most {
+        return Err(line.refuse(format!("sparse rows that make at most {most} values"), "more"));
     }
     for attribute in attributes.iter_mut().filter(|a| a.len() == before) {
         attribute.push_default(line)?;
@@ -363,5 +366,19 @@ impl Column {
             Column::Listed { levels, codes, .. } => Values::Categorical(Categorical::known(levels, codes)),
             Column::Texts(x) => Values::Categorical(Categorical::from_texts(&x)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_sparse_file_does_not_fill_the_memory() {
+        let text = b"@attribute a real\n@attribute b real\n@data\n{}\n{1 2}\n1,2\n{}\n";
+        let parse = |most| parse_within(text, Path::new("f.arff"), most);
+        assert_eq!(parse(8).map(|table| table.rows()).ok(), Some(4));
+        let error = parse(7).expect_err("too many values").to_string();
+        assert_eq!(error, "f.arff: expected sparse rows that make at most 7 values in line 7, got more");
     }
 }
