@@ -68,6 +68,20 @@ impl SurfaceDistances {
         Err(Error::parameter("surface distance", "spacing", expected, format!("{spacing:?}")))
     }
 
+    /// Measures one class of two maps of classes.
+    ///
+    /// # Errors
+    /// See [`SurfaceDistances::new`].
+    pub fn of_class<D: Dimension>(
+        truth: ArrayView<u32, D>,
+        predicted: ArrayView<u32, D>,
+        class: u32,
+        spacing: &[f64],
+    ) -> Result<Self> {
+        let mask = |map: ArrayView<u32, D>| map.mapv(|c| c == class);
+        Self::new(mask(truth).view(), mask(predicted).view(), spacing)
+    }
+
     /// From each point of the true surface to the predicted one, in the order of the points in the array.
     pub fn from_truth(&self) -> &[f64] {
         &self.from_truth

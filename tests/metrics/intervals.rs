@@ -7,9 +7,6 @@ use serde::Deserialize;
 
 use super::{CLOSE, all_near, near, says, stored};
 
-/// A normal quantile and a percentile between two resamples stand between SciPy's number and ours: 1e-9 of it.
-const RESAMPLED: f64 = 1e-9;
-
 #[derive(Deserialize)]
 struct Ends {
     percentile: [f64; 2],
@@ -56,8 +53,8 @@ fn bootstrap_intervals_are_those_of_scipy_for_the_same_resamples() {
             [(case.bootstrap(), case.expected.percentile), (case.bootstrap().bca(), case.expected.bca)]
         {
             let slow = bootstrap.interval(area_of(&case.truth, &case.scores)).expect("an interval");
-            near(name, slow.low, expected[0], RESAMPLED);
-            near(name, slow.high, expected[1], RESAMPLED);
+            near(name, slow.low, expected[0], CLOSE);
+            near(name, slow.high, expected[1], CLOSE);
             assert_eq!(slow.level, case.level);
             assert_eq!(slow.value, roc_auc(&case.truth, &case.scores).expect("an area"));
             assert_eq!(bootstrap.roc_auc(&case.truth, &case.scores).expect("an interval"), slow, "{name}");

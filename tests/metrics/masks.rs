@@ -79,11 +79,15 @@ fn every_class_of_a_map_is_the_mask_of_that_class() {
     for (class, overlap) in (0..).zip(&classes) {
         let [t, p] = [&truth, &predicted].map(|m| m.mapv(|v| v == class));
         assert_eq!(*overlap, Overlap::new(t.view(), p.view()).expect("an overlap"));
+        if class < 3 {
+            let of_class = SurfaceDistances::of_class(truth.view(), predicted.view(), class, &[2.0, 1.0, 1.0]);
+            let of_mask = SurfaceDistances::new(t.view(), p.view(), &[2.0, 1.0, 1.0]);
+            assert_eq!(of_class.expect("distances"), of_mask.expect("distances"));
+        }
     }
     assert_eq!(classes[4].dice(), 1.0);
 }
 
-/// The definition, written out: every point of one border against every point of the other.
 #[test]
 fn distances_do_not_depend_on_what_lies_around_the_masks() {
     let mut random = Threefry::new(6, 1);
@@ -103,6 +107,7 @@ fn distances_do_not_depend_on_what_lies_around_the_masks() {
         let turned = SurfaceDistances::new(a.t(), b.t(), &[1.7, 0.6]).expect("distances");
         near("turned", turned.average_symmetric(), tight.average_symmetric(), CLOSE);
 
+        // The definition, written out: every point of one border against every point of the other.
         let border = |m: &Array2<bool>| -> Vec<(usize, usize)> {
             let inside = |i: usize, j: usize| m.get((i, j)).is_some_and(|v| *v);
             let open = |i: usize, j: usize| {
