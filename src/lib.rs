@@ -110,6 +110,7 @@ pub mod file;
 pub mod gpu;
 pub mod graph;
 pub mod interop;
+pub mod metrics;
 pub mod nn;
 pub mod ops;
 pub mod optim;

@@ -3,13 +3,13 @@ use std::collections::VecDeque;
 use ndarray::{ArrayD, Axis};
 
 use super::feed::Feed;
-use super::metrics::ConfusionTable;
 use super::model::Model;
 use super::program::{Pass, Unwatched, Watch};
 use crate::data::{Column, Dataset};
 use crate::engine::Executable;
 use crate::error::{Error, Result};
 use crate::graph::Graph;
+use crate::metrics::ConfusionTable;
 use crate::nn::{self, BuildCtx, Mode};
 use crate::shape::Shape;
 use crate::tensor::{Tensor, class_of};

@@ -13,9 +13,10 @@ mod model;
 mod program;
 mod progress;
 
+pub use crate::metrics::ConfusionTable;
 pub use evaluate::Evaluation;
 pub use fit::Fit;
 pub use history::{EpochRecord, History};
 pub use interrupt::Interrupt;
-pub use metrics::{ConfusionTable, Metric};
+pub use metrics::Metric;
 pub use model::{Compile, Model, Setup};

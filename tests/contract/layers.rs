@@ -14,7 +14,8 @@ fn allowed(module: &str) -> Vec<&'static str> {
         "engine" => &["cpu", "gpu"],
         "nn" | "optim" => &["nn", "optim"],
         "data" | "interop" => &["engine", "nn", "optim", "data", "interop"],
-        "train" | "explain" => &["engine", "nn", "optim", "data", "interop", "train", "explain"],
+        "metrics" => &["metrics"],
+        "train" | "explain" => &["engine", "nn", "optim", "data", "interop", "metrics", "train", "explain"],
         other => panic!("src/{other} is new: say here what it may use"),
     };
     GROUND.iter().chain(more).copied().collect()
@@ -147,7 +148,7 @@ fn crates_are_named_where_they_belong() {
         ("indicatif", "train"),
         ("ctrlc", "train"),
         ("kuva", "train"),
-        ("libm", "contract"),
+        ("libm", "contract metrics"),
         ("flate2", "data"),
         ("safetensors", "interop"),
     ];
@@ -156,7 +157,10 @@ fn crates_are_named_where_they_belong() {
             // A module of the same name as its crate is not the crate.
             let named = names(&text, &format!("{name}::")) || text.contains(&format!("use {name}"));
             let named = named || (name == "wgpu" && names(&text, name));
-            assert!(!named || module_of(&file) == home, "src/{file} names {name}, which belongs under src/{home}");
+            assert!(
+                !named || home.split(' ').any(|h| h == module_of(&file)),
+                "src/{file} names {name}, which belongs under {home}"
+            );
         }
     }
 }
