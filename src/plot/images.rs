@@ -128,7 +128,7 @@ impl Example {
     fn rendered(&self) -> Pixels {
         let longer = self.image.width().max(self.image.height());
         // Whole factors keep pixels square and of one size.
-        let (up, down) = ((SIDE / longer).max(1), longer.div_ceil(SIDE + SIDE / 2));
+        let (up, down) = (((SIDE + longer / 2) / longer).max(1), longer.div_ceil(SIDE + SIDE / 2));
         let (width, height) = (self.image.width().div_ceil(down) * up, self.image.height().div_ceil(down) * up);
         let border = |mask: &Option<Mask>, row: usize, column: usize| {
             mask.as_ref().is_some_and(|mask| on_border(mask, (row, column), (up, down)))

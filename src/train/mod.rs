@@ -1,7 +1,5 @@
 //! Training: compile, fit, evaluate, predict, and what one reads afterwards.
 
-#[cfg(feature = "plot")]
-pub mod curve;
 mod evaluate;
 mod feed;
 mod fit;
