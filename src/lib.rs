@@ -114,6 +114,9 @@ pub mod metrics;
 pub mod nn;
 pub mod ops;
 pub mod optim;
+#[cfg(feature = "plot")]
+pub mod plot;
+pub mod report;
 pub mod shape;
 pub mod tensor;
 pub mod train;

@@ -3,8 +3,6 @@
 mod callback;
 mod check;
 mod checkpoint;
-#[cfg(feature = "plot")]
-pub mod curve;
 mod early_stopping;
 mod epoch_log;
 mod evaluate;

@@ -15,7 +15,9 @@ fn allowed(module: &str) -> Vec<&'static str> {
         "nn" | "optim" => &["nn", "optim"],
         "data" | "interop" => &["engine", "nn", "optim", "data", "interop"],
         "metrics" => &["metrics"],
-        "train" | "explain" => &["engine", "nn", "optim", "data", "interop", "metrics", "train", "explain"],
+        "plot" => &["metrics", "plot"],
+        "train" | "explain" => &["engine", "nn", "optim", "data", "interop", "metrics", "plot", "train", "explain"],
+        "report" => &["metrics", "plot", "train", "report"],
         other => panic!("src/{other} is new: say here what it may use"),
     };
     GROUND.iter().chain(more).copied().collect()
@@ -147,7 +149,8 @@ fn crates_are_named_where_they_belong() {
         ("futures_intrusive", "gpu"),
         ("indicatif", "train"),
         ("ctrlc", "train"),
-        ("kuva", "train"),
+        ("kuva", "plot"),
+        ("png", "plot"),
         ("libm", "contract metrics"),
         ("flate2", "data interop plot"),
         ("csv", "data"),
