@@ -2,3 +2,9 @@
 //! treats what it reads as hostile: a header's claim allocates nothing, a broken file is an [`crate::Error::Format`].
 
 pub mod idx;
+#[cfg(feature = "npy")]
+pub mod npy;
+#[cfg(feature = "npy")]
+pub mod npz;
+#[cfg(feature = "npy")]
+mod source;
