@@ -3,7 +3,9 @@
 mod dataset;
 pub mod formats;
 mod rows;
+mod source;
 
 pub(crate) use dataset::Column;
 pub use dataset::Dataset;
 pub use rows::{RowMut, Rows};
+pub use source::{Lazy, Source};

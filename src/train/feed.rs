@@ -7,7 +7,11 @@ use crate::error::Result;
 use crate::graph::{Graph, Init, SLOT_ALIGN, Var};
 use crate::ops::gather_batch::GatherBatch;
 use crate::shape::{DType, TensorSpec};
-use crate::tensor::{Elements, Tensor};
+use crate::tensor::Elements;
+
+/// Bytes of a shard, at most. While the device works on one, the host reads the next, and at the start of a pass the device waits for
+/// the first.
+const SHARD: u64 = 32 << 20;
 
 /// What a tensor of the data is to a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,11 +39,6 @@ impl Stream {
         let spec = &self.sample;
         if spec.dtype == DType::U8 { spec.shape.elements() as u64 } else { spec.bytes() }
     }
-}
-
-/// The tensors of a dataset, in the order of the streams.
-fn tensors(data: &Dataset) -> impl Iterator<Item = &Tensor> {
-    data.inputs().chain(data.outputs()).chain(data.weights())
 }
 
 /// One pass over a dataset: where its samples, their order, the learning rates and the records of its steps lie on the device.
@@ -70,17 +69,17 @@ pub(super) struct Batch {
 
 impl Feed {
     pub(super) fn new(name: &str, data: &Dataset, batch: usize, columns: usize) -> Feed {
-        let stream = |role, what: String, t: &Tensor, (scale, shift): (f32, f32)| Stream {
+        let stream = |role, what: String, sample: TensorSpec, (scale, shift): (f32, f32)| Stream {
             role,
             what,
-            sample: TensorSpec::new(&t.shape()[1..], t.spec().dtype),
+            sample,
             scaling: (scale.to_bits(), shift.to_bits()),
         };
         let inputs = data.columns().iter().enumerate();
-        let inputs = inputs.map(|(i, c)| stream(Role::Input, format!("x{i}"), &c.tensor, c.scaling()));
+        let inputs = inputs.map(|(i, c)| stream(Role::Input, format!("x{i}"), c.source.sample(), c.scaling()));
         let targets = data.outputs().enumerate();
-        let targets = targets.map(|(i, t)| stream(Role::Target, format!("y{i}"), t, (1.0, 0.0)));
-        let weights = data.weights().map(|t| stream(Role::Weight, "w".into(), t, (1.0, 0.0)));
+        let targets = targets.map(|(i, t)| stream(Role::Target, format!("y{i}"), t.sample(), (1.0, 0.0)));
+        let weights = data.weights().map(|_| stream(Role::Weight, "w".into(), TensorSpec::f32([]), (1.0, 0.0)));
         Feed {
             name: name.to_owned(),
             samples: data.len(),
@@ -117,7 +116,7 @@ impl Feed {
     }
 
     /// Samples of a shard; all of them where they are resident.
-    fn shard(&self) -> usize {
+    pub(super) fn shard(&self) -> usize {
         if self.is_resident() { self.samples } else { self.rows / 2 }
     }
 
@@ -134,6 +133,7 @@ impl Feed {
     /// The same pass with its samples streamed: two shards on the device that take at most `bytes` bytes together (but hold a batch
     /// each), and no state larger than `largest`.
     pub(super) fn streamed(&self, bytes: u64, largest: u64) -> Feed {
+        let bytes = bytes.min(2 * SHARD);
         // Each tensor is padded to 256 bytes.
         let rows = bytes.saturating_sub(256 * self.streams.len() as u64) / self.bytes_per_row().max(1);
         let row = self.streams.iter().map(|s| s.sample.bytes()).max().unwrap_or(1).max(1);
@@ -195,27 +195,10 @@ impl Feed {
         session.write(&self.arena("feed"), 0, Elements::U32(&words))
     }
 
-    /// Writes all samples, in the dataset's own order.
-    pub(super) fn load(&self, session: &mut Session, data: &Dataset) -> Result<()> {
-        let mut pairs = self.streams.iter().zip(tensors(data));
-        pairs.try_for_each(|(stream, tensor)| session.write(&self.arena(&stream.what), 0, tensor.elements()))
-    }
-
-    /// Writes the samples of shard `shard` of the pass's order.
-    pub(super) fn load_shard(&self, session: &mut Session, data: &Dataset, order: &[u32], shard: usize) -> Result<()> {
-        let start = shard * self.shard();
-        let ids = &order[start..(start + self.shard()).min(order.len())];
-        let first = start % self.rows;
-        for (stream, tensor) in self.streams.iter().zip(tensors(data)) {
-            let width = stream.sample.shape.elements();
-            let arena = self.arena(&stream.what);
-            match tensor.elements() {
-                Elements::F32(x) => session.write(&arena, first * width, Elements::F32(&pick(x, width, ids)))?,
-                Elements::U32(x) => session.write(&arena, first * width, Elements::U32(&pick(x, width, ids)))?,
-                Elements::U8(x) => session.write(&arena, first * width, Elements::U8(&pick(x, width, ids)))?,
-            }
-        }
-        Ok(())
+    /// The state in which stream `stream` lies, and the elements of one of its samples.
+    pub(super) fn place(&self, stream: usize) -> (String, usize) {
+        let stream = &self.streams[stream];
+        (self.arena(&stream.what), stream.sample.shape.elements())
     }
 
     /// The mean loss and metrics of the first `steps` steps, from their records: means of batches weighted by their size, added in
@@ -240,12 +223,4 @@ impl Feed {
     pub(super) fn clock_arena(&self) -> String {
         self.arena("clock")
     }
-}
-
-fn pick<T: Copy>(x: &[T], width: usize, ids: &[u32]) -> Vec<T> {
-    let mut rows = Vec::with_capacity(ids.len() * width);
-    for id in ids {
-        rows.extend_from_slice(&x[*id as usize * width..][..width]);
-    }
-    rows
 }

@@ -9,9 +9,8 @@ use super::progress::Progress;
 use crate::contract::{Threefry, stream_of};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
-use crate::nn::{Input, Mode};
+use crate::nn::Mode;
 use crate::optim::Plateau;
-use crate::shape::DType;
 use crate::tensor::Tensor;
 
 /// How to train; every setting has Keras's default.
@@ -150,44 +149,6 @@ impl Watch for FitWatch<'_> {
 }
 
 impl Model {
-    /// Refuses data that the network cannot take, or whose targets its losses cannot.
-    pub(super) fn check_data(&self, data: &Dataset) -> Result<()> {
-        let expected = self.definition.network.inputs();
-        self.check_inputs(&data.inputs().collect::<Vec<_>>(), &expected)?;
-        if data.outputs().len() != self.outputs.len() {
-            let expected = format!("{} tensors of them, one for each output", self.outputs.len());
-            return Err(Error::data("targets", expected, data.outputs().len().to_string()));
-        }
-        let mut losses = self.definition.losses.iter().zip(data.outputs().zip(&self.outputs));
-        losses.try_for_each(|((loss, _), (targets, output))| loss.check(targets, output))
-    }
-
-    /// Refuses inputs `[n, ..]` that the network cannot take.
-    pub(super) fn check_inputs(&self, given: &[&Tensor], expected: &[Input]) -> Result<()> {
-        if given.len() != expected.len() {
-            let names: Vec<String> = expected.iter().enumerate().map(|(i, input)| input.label(i)).collect();
-            let expected = format!("{} of them ({})", expected.len(), names.join(", "));
-            return Err(Error::data("model inputs", expected, given.len().to_string()));
-        }
-        for (i, (tensor, want)) in given.iter().zip(expected).enumerate() {
-            let have = tensor.spec();
-            let what =
-                if expected.len() == 1 { "model input".to_owned() } else { format!("model input {}", want.label(i)) };
-            if have.shape.get(1..) != Some(&*want.shape) {
-                let expected = format!("[n, ..] with samples of {}", want.shape);
-                return Err(Error::shape(what, expected, have.shape.to_string()));
-            }
-            // Bytes become floats when a batch is gathered.
-            let fits = if want.dtype == DType::U32 { have.dtype == DType::U32 } else { have.dtype != DType::U32 };
-            if !fits {
-                let expected = if want.dtype == DType::U32 { "u32" } else { "f32 or u8" };
-                return Err(Error::dtype(what, expected, have.to_string()));
-            }
-            want.check(&what, tensor)?;
-        }
-        Ok(())
-    }
-
     /// Trains on `data`.
     ///
     /// Stopped by its [`Interrupt`], it returns what it has; the parameters are those after the last step that ran. It may be
@@ -206,8 +167,8 @@ impl Model {
         }
         options.plateau.as_ref().map_or(Ok(()), Plateau::check)?;
         let (train, validation) = options.split(data)?;
-        self.check_data(&train)?;
-        validation.as_ref().map_or(Ok(()), |v| self.check_data(v))?;
+        self.definition.check(&train)?;
+        validation.as_ref().map_or(Ok(()), |v| self.definition.check(v))?;
         let mut pass = self.training_pass(&train, options.batch_size)?;
         let mut history = History::default();
         let result = self.epochs(&mut pass, &train, validation.as_ref(), options, start, &mut history);
@@ -232,7 +193,7 @@ impl Model {
     /// Those of [`Model::fit`] that come before the first step.
     pub fn prepare(&mut self, data: &Dataset, options: &Fit) -> Result<()> {
         let (train, _) = options.split(data)?;
-        self.check_data(&train)?;
+        self.definition.check(&train)?;
         if options.batch_size == 0 {
             return Err(Error::parameter("fit", "batch size", "at least 1", options.batch_size));
         }
@@ -291,7 +252,8 @@ impl Model {
                 rates.iter_mut().for_each(|rate| *rate = plateau.rate(*rate));
             }
             watch.progress.start(self.epochs + 1);
-            let outcome = pass.run(&mut self.session, train, &order, &rates, &mut watch)?;
+            let check = |samples: &[Tensor]| self.definition.check_samples(samples);
+            let outcome = pass.run(&mut self.session, train, &order, &rates, &check, &mut watch)?;
             self.steps = pass.clock;
             history.time_to_first_loss = watch.first.unwrap_or_default();
             if let Some(step) = outcome.fault {
@@ -350,6 +312,7 @@ impl Model {
                 .map(|r| f32::from_bits(r[0]))
                 .collect(),
             learning_rate: 0.0,
+            waited: outcome.waited.as_secs_f64(),
             seconds: 0.0,
         }
     }

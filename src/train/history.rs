@@ -17,7 +17,9 @@ pub struct EpochRecord {
     pub step_losses: Vec<f32>,
     /// The learning rate of the epoch's last step.
     pub learning_rate: f32,
-    /// How long the epoch took, validation included.
+    /// Seconds in which nothing was trained because samples had yet to be read or made.
+    pub waited: f64,
+    /// How many seconds the epoch took, validation included.
     pub seconds: f64,
 }
 

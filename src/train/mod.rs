@@ -1,5 +1,6 @@
 //! Training: compile, fit, evaluate, predict, and what one reads afterwards.
 
+mod check;
 #[cfg(feature = "plot")]
 pub mod curve;
 mod evaluate;
@@ -8,6 +9,7 @@ mod fit;
 mod history;
 mod interrupt;
 mod keep;
+mod load;
 mod metrics;
 mod model;
 mod program;

@@ -81,6 +81,8 @@ pub(super) struct Definition {
     pub(super) optimizer: Tuned,
     pub(super) losses: Losses,
     pub(super) metrics: Vec<Metric>,
+    /// The shapes of the network's outputs for one sample.
+    pub(super) outputs: Vec<Shape>,
 }
 
 impl Definition {
@@ -108,8 +110,6 @@ pub struct Model {
     pub(super) history: History,
     pub(super) evaluations: Evaluations,
     pub(super) predictor: super::evaluate::Predictor,
-    /// The shapes of the network's outputs for one sample.
-    pub(super) outputs: Vec<Shape>,
 }
 
 impl Model {
@@ -135,7 +135,7 @@ impl Model {
         session.compile(&graph, &outputs)?;
         let outputs = outputs.iter().map(|y| Shape::from(&y.shape()[1..])).collect();
         Ok(Model {
-            definition: Definition { network, optimizer, losses, metrics: metrics.to_vec() },
+            definition: Definition { network, optimizer, losses, metrics: metrics.to_vec(), outputs },
             session,
             seed: setup.seed,
             steps: 0,
@@ -144,7 +144,6 @@ impl Model {
             history: History::default(),
             evaluations: Evaluations::default(),
             predictor: Default::default(),
-            outputs,
         })
     }
 
