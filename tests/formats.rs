@@ -11,6 +11,9 @@ mod npz;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use galen::Tensor;
+use galen::data::{Rows, Source};
+
 /// A committed file.
 fn file(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/formats/files").join(name)
@@ -49,6 +52,11 @@ impl Drop for Folder {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);
     }
+}
+
+/// All samples as one tensor.
+fn decode(rows: impl Rows + 'static) -> galen::Result<Tensor> {
+    Source::rows(rows).to_tensor()
 }
 
 /// That `result` is refused with a message that has all of these words in it.

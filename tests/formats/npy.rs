@@ -2,12 +2,12 @@ use std::path::Path;
 use std::time::Instant;
 
 use galen::data::formats::npy::{self, NpyArray, NpyType};
-use galen::data::{RowMut, Rows, decode};
+use galen::data::{RowMut, Rows};
 use galen::{DType, Error, Tensor, TensorSpec};
 use ndarray::{Array2, ArrayD, IxDyn, ShapeBuilder, array};
 use ndarray_npy::{ReadNpyExt, WriteNpyExt};
 
-use super::{Folder, file, refused};
+use super::{Folder, decode, file, refused};
 
 /// The bytes of an NPY file with this dictionary.
 fn npy(dictionary: &str, elements: &[u8]) -> Vec<u8> {
@@ -133,7 +133,10 @@ fn a_header_claims_and_gets_nothing() {
     refused(claims("<U1000000000", "(1000,)"), &["4000000000000 bytes"]);
     refused(claims("|u1", "(18446744073709551615, 18446744073709551615)"), &["can be addressed"]);
     refused(claims("|u1", "(18446744073709551615, 18446744073709551615, 0)"), &["can be addressed"]);
-    refused(claims("<U0", "(1099511627776,)"), &["'<U0'", "numbers, booleans or strings"].map(|w| w.trim_matches('\'')));
+    refused(
+        claims("<U0", "(1099511627776,)"),
+        &["'<U0'", "numbers, booleans or strings"].map(|w| w.trim_matches('\'')),
+    );
     refused(claims("|u1", &format!("({})", "2, ".repeat(65))), &["at most 64 dimensions"]);
     let mut longest = b"\x93NUMPY\x02\x00".to_vec();
     longest.extend(u32::MAX.to_le_bytes());
@@ -165,7 +168,7 @@ fn samples_are_read_where_they_lie() {
     let mut one = [0.0; 12];
     rows.read(3, RowMut::F32(&mut one)).unwrap();
     assert_eq!(one.to_vec(), whole.iter().skip(36).take(12).copied().collect::<Vec<_>>());
-    assert_eq!(decode(&rows).unwrap(), Tensor::from(whole));
+    assert_eq!(decode(rows.clone()).unwrap(), Tensor::from(whole));
     // What a caller of rows could do wrong.
     refused(rows.read(5, RowMut::F32(&mut one)), &["below 5", "sample 5"]);
     refused(rows.read(0, RowMut::F32(&mut one[1..])), &["f32[11]"]);
@@ -183,8 +186,8 @@ fn samples_of_every_type_are_those_of_the_whole_array() {
             npy::write(&path, &array).unwrap();
             let (rows, whole) = (npy::rows(&path).unwrap(), npy::read(&path).unwrap());
             assert_eq!(rows.sample().dtype, DType::$dtype);
-            assert_eq!(decode(&rows.clone().as_f32()).unwrap(), Tensor::from(whole.to_f32().unwrap()));
-            assert_eq!(decode(&rows).unwrap(), whole.into_tensor().unwrap());
+            assert_eq!(decode(rows.clone().as_f32()).unwrap(), Tensor::from(whole.to_f32().unwrap()));
+            assert_eq!(decode(rows.clone()).unwrap(), whole.into_tensor().unwrap());
         }};
     }
     same!(bool, [true, false, true, true], U8);
@@ -200,7 +203,7 @@ fn samples_of_every_type_are_those_of_the_whole_array() {
     same!(f64, [0.0, -1.0, 2.5, 1e-300], F32);
     let path = folder.0.join("negative.npy");
     npy::write(&path, array![[1_i16], [-1]]).unwrap();
-    refused(decode(&npy::rows(&path).unwrap()), &["negative.npy", "within the range of u32", "-1 in sample 1"]);
+    refused(decode(npy::rows(&path).unwrap()), &["negative.npy", "within the range of u32", "-1 in sample 1"]);
 }
 
 #[test]
@@ -209,7 +212,10 @@ fn files_that_cannot_be_read_sample_by_sample_are_refused_at_once() {
     refused(npy::rows(file("fortran.npy")), &["fortran.npy", "numpy.ascontiguousarray"]);
     refused(npy::rows(folder.put("one.npy", &described("<f4", "()", &[0; 4]))), &["one.npy", "without dimensions"]);
     refused(npy::rows(folder.put("text.npy", &described("<U1", "(1,)", &[0; 4]))), &["text.npy", "strings"]);
-    refused(npy::rows(folder.put("short.npy", &described("<f4", "(2, 2)", &[0; 15]))), &["short.npy", "16 bytes", "15"]);
+    refused(
+        npy::rows(folder.put("short.npy", &described("<f4", "(2, 2)", &[0; 15]))),
+        &["short.npy", "16 bytes", "15"],
+    );
     refused(npy::rows(folder.put("long.npy", &described("<f4", "(2, 2)", &[0; 17]))), &["long.npy", "16 bytes", "17"]);
     let vector = npy("{'descr': '<f4', 'fortran_order': True, 'shape': (2, 1)}", &[0; 8]);
     assert_eq!(npy::rows(folder.put("vector.npy", &vector)).unwrap().len(), 2);

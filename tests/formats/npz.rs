@@ -1,14 +1,14 @@
 use std::io::{Cursor, Write};
 use std::path::Path;
 
+use galen::data::Rows;
 use galen::data::formats::npy::{NpyArray, NpyType};
 use galen::data::formats::npz::{self, Npz};
-use galen::data::{Rows, decode};
 use galen::{Error, Tensor};
 use ndarray::{Array1, Array2, array};
 use ndarray_npy::NpzReader;
 
-use super::{Folder, data, file, refused};
+use super::{Folder, data, decode, file, refused};
 
 #[test]
 fn every_type_that_numpy_writes_is_read_in_both_byte_orders() {
@@ -17,7 +17,11 @@ fn every_type_that_numpy_writes_is_read_in_both_byte_orders() {
         for order in ["little", "big"] {
             let read = file.array(&format!("{kind}_{order}")).unwrap();
             assert_eq!(read.dtype(), dtype);
-            assert_eq!(read.to_f64().unwrap(), array![[least, 1.0, 2.0], [3.0, 4.0, most]].into_dyn(), "{kind} {order}");
+            assert_eq!(
+                read.to_f64().unwrap(),
+                array![[least, 1.0, 2.0], [3.0, 4.0, most]].into_dyn(),
+                "{kind} {order}"
+            );
         }
     };
     integers("i1", -128.0, 127.0, NpyType::I8);
@@ -63,8 +67,8 @@ fn stored_arrays_are_read_sample_by_sample() {
     let stored = Npz::open(file("stored.npz")).unwrap();
     let rows = stored.rows("x").unwrap().as_f32();
     assert_eq!(rows.len(), 4);
-    assert_eq!(decode(&rows).unwrap(), Tensor::from(stored.array("x").unwrap().to_f32().unwrap()));
-    assert_eq!(decode(&stored.rows("y").unwrap()).unwrap(), Tensor::u8([4], vec![0, 1, 1, 0]).unwrap());
+    assert_eq!(decode(rows.clone()).unwrap(), Tensor::from(stored.array("x").unwrap().to_f32().unwrap()));
+    assert_eq!(decode(stored.rows("y").unwrap()).unwrap(), Tensor::u8([4], vec![0, 1, 1, 0]).unwrap());
     let deflated = Npz::open(file("arrays.npz")).unwrap();
     refused(deflated.rows("i2_little"), &["arrays.npz", "i2_little.npy", "deflated"]);
 }

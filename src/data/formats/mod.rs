@@ -7,4 +7,4 @@ pub mod npy;
 #[cfg(feature = "npy")]
 pub mod npz;
 #[cfg(feature = "npy")]
-mod source;
+mod storage;

@@ -24,7 +24,7 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
 use super::npy::{self, NpyArray, NpyRows};
-use super::source::{Reader, Source};
+use super::storage::{Reader, Storage};
 use crate::error::{Error, Result};
 use crate::file;
 
@@ -32,7 +32,7 @@ use crate::file;
 #[derive(Clone)]
 pub struct Npz {
     archive: ZipArchive<Reader>,
-    source: Source,
+    storage: Storage,
     names: Vec<String>,
     path: PathBuf,
 }
@@ -44,7 +44,7 @@ impl Npz {
     /// [`Error::Io`] where it cannot be read; [`Error::Format`] where it is no ZIP archive, or one that ends early.
     pub fn open(path: impl AsRef<Path>) -> Result<Npz> {
         let path = path.as_ref();
-        Npz::new(Source::open(path)?, path)
+        Npz::new(Storage::open(path)?, path)
     }
 
     /// The NPZ file that consists of these bytes; `name` is what errors call it.
@@ -52,14 +52,14 @@ impl Npz {
     /// # Errors
     /// As [`Npz::open`].
     pub fn parse(bytes: impl Into<Arc<[u8]>>, name: &Path) -> Result<Npz> {
-        Npz::new(Source::Bytes(bytes.into()), name)
+        Npz::new(Storage::Memory(bytes.into()), name)
     }
 
-    fn new(source: Source, path: &Path) -> Result<Npz> {
-        let archive = ZipArchive::new(source.reader()).map_err(|e| refuse(e, path))?;
+    fn new(storage: Storage, path: &Path) -> Result<Npz> {
+        let archive = ZipArchive::new(storage.reader()).map_err(|e| refuse(e, path))?;
         let name = |entry: &str| entry.strip_suffix(".npy").map(str::to_owned);
         let names = archive.file_names().filter_map(name).collect();
-        Ok(Npz { archive, source, names, path: path.to_owned() })
+        Ok(Npz { archive, storage, names, path: path.to_owned() })
     }
 
     /// The names of the arrays, in the order of the file.
@@ -98,11 +98,11 @@ impl Npz {
         }
         let (start, length) = (entry.data_start(), entry.size());
         drop(entry);
-        if start.checked_add(length).is_none_or(|end| end > self.source.length()) {
+        if start.checked_add(length).is_none_or(|end| end > self.storage.length()) {
             let expected = format!("{length} bytes from {start} on");
-            return Err(Error::Format { path, expected, actual: format!("a file of {}", self.source.length()) });
+            return Err(Error::Format { path, expected, actual: format!("a file of {}", self.storage.length()) });
         }
-        npy::rows_at(self.source.clone(), start, length, &path)
+        npy::rows_at(self.storage.clone(), start, length, &path)
     }
 
     /// The entry of an array, and what errors call it.
@@ -151,9 +151,12 @@ pub fn write<'a>(path: impl AsRef<Path>, arrays: impl IntoIterator<Item = (&'a s
 }
 
 fn refuse(e: ZipError, path: &Path) -> Error {
-    let format = |expected: &str, actual: String| Error::Format { path: path.to_owned(), expected: expected.to_owned(), actual };
+    let format =
+        |expected: &str, actual: String| Error::Format { path: path.to_owned(), expected: expected.to_owned(), actual };
     match e {
-        ZipError::Io(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => format("a whole ZIP archive", e.to_string()),
+        ZipError::Io(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => {
+            format("a whole ZIP archive", e.to_string())
+        }
         ZipError::Io(reason) => Error::Io { path: path.to_owned(), reason },
         ZipError::UnsupportedArchive(what) => format("entries stored or deflated", what.to_owned()),
         other => format("a whole ZIP archive, as NPZ files are", other.to_string()),

@@ -27,15 +27,15 @@ use std::path::Path;
 
 use ndarray::{Array, ArrayD, Dimension};
 
-use crate::data::formats::source::Source;
+use crate::data::formats::storage::Storage;
 use crate::error::{Error, Result};
 use crate::file;
 use crate::tensor::Tensor;
 
 pub use dtype::NpyType;
-pub use rows::{NpyRows, rows};
-pub(crate) use rows::rows_at;
 use header::Refusal;
+pub(crate) use rows::rows_at;
+pub use rows::{NpyRows, rows};
 use values::{Number, Values, each};
 
 /// An array as its file holds it. Make what you need of it: [`into_tensor`](NpyArray::into_tensor), [`to_f32`](NpyArray::to_f32),
@@ -55,7 +55,7 @@ pub struct NpyArray {
 /// (pickled objects, records, complex numbers), or it is shorter or longer than its header says.
 pub fn read(path: impl AsRef<Path>) -> Result<NpyArray> {
     let path = path.as_ref();
-    decode(&mut BufReader::with_capacity(1 << 16, Source::open(path)?.reader()), path)
+    decode(&mut BufReader::with_capacity(1 << 16, Storage::open(path)?.reader()), path)
 }
 
 /// The array in the bytes of an NPY file; `name` is what errors call it.
@@ -77,7 +77,8 @@ pub fn write(path: impl AsRef<Path>, array: impl Into<NpyArray>) -> Result<()> {
 
 /// The array that `reader` gives up to its end.
 pub(crate) fn decode(reader: &mut impl Read, name: &Path) -> Result<NpyArray> {
-    let whole = header::Header::read(reader).and_then(|header| Ok((values::read(reader, &header)?, header.stored.dtype)));
+    let whole =
+        header::Header::read(reader).and_then(|header| Ok((values::read(reader, &header)?, header.stored.dtype)));
     let (values, dtype) = whole.map_err(|refusal| refusal.at(name))?;
     Ok(NpyArray { values, dtype, name: name.display().to_string() })
 }
@@ -176,7 +177,12 @@ impl NpyArray {
         Ok(each!(&self.values, array => array.map(ToString::to_string), array => array.clone()))
     }
 
-    fn convert<T: Number, U>(&self, from: &ArrayD<T>, expected: &str, one: impl Fn(T) -> Option<U>) -> Result<ArrayD<U>> {
+    fn convert<T: Number, U>(
+        &self,
+        from: &ArrayD<T>,
+        expected: &str,
+        one: impl Fn(T) -> Option<U>,
+    ) -> Result<ArrayD<U>> {
         let converted: Option<Vec<U>> = from.iter().map(|v| one(*v)).collect();
         if let Some(array) = converted.and_then(|v| ArrayD::from_shape_vec(from.raw_dim(), v).ok()) {
             return Ok(array);

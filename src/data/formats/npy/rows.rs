@@ -3,9 +3,9 @@ use std::path::{Path, PathBuf};
 
 use super::dtype::{NpyType, Stored};
 use super::header::{Header, Refusal};
-use super::values::{Number, half, little};
 use super::narrow;
-use crate::data::formats::source::Source;
+use super::values::{Number, half, little};
+use crate::data::formats::storage::Storage;
 use crate::data::{RowMut, Rows};
 use crate::error::{Error, Result};
 use crate::shape::{DType, TensorSpec};
@@ -14,7 +14,7 @@ use crate::shape::{DType, TensorSpec};
 /// memory.
 #[derive(Clone)]
 pub struct NpyRows {
-    source: Source,
+    storage: Storage,
     /// Where the first element lies.
     start: u64,
     stored: Stored,
@@ -33,14 +33,14 @@ pub struct NpyRows {
 /// objects, is in Fortran's order (a sample would lie scattered over the file), or is shorter or longer than its header says.
 pub fn rows(path: impl AsRef<Path>) -> Result<NpyRows> {
     let path = path.as_ref();
-    let source = Source::open(path)?;
-    let length = source.length();
-    rows_at(source, 0, length, path)
+    let storage = Storage::open(path)?;
+    let length = storage.length();
+    rows_at(storage, 0, length, path)
 }
 
-/// Like [`rows`], of an NPY file that lies in `source` from `at` on.
-pub(crate) fn rows_at(source: Source, at: u64, length: u64, path: &Path) -> Result<NpyRows> {
-    let mut reader = source.reader();
+/// Like [`rows`], of an NPY file that lies in `storage` from `at` on.
+pub(crate) fn rows_at(storage: Storage, at: u64, length: u64, path: &Path) -> Result<NpyRows> {
+    let mut reader = storage.reader();
     let found = std::io::Seek::seek(&mut reader, std::io::SeekFrom::Start(at)).map_err(Refusal::Io).and_then(|_| {
         let mut reader = std::io::BufReader::new(std::io::Read::take(reader, length));
         let header = Header::read(&mut reader)?;
@@ -48,7 +48,7 @@ pub(crate) fn rows_at(source: Source, at: u64, length: u64, path: &Path) -> Resu
         Ok((header, sample))
     });
     let (header, (count, sample)) = found.map_err(|refusal| refusal.at(path))?;
-    Ok(NpyRows { source, start: at + header.length, stored: header.stored, count, sample, path: path.to_owned() })
+    Ok(NpyRows { storage, start: at + header.length, stored: header.stored, count, sample, path: path.to_owned() })
 }
 
 /// How many samples there are and what each is, where header and length agree.
@@ -66,6 +66,10 @@ fn sample(header: &Header, length: u64) -> Result<(usize, TensorSpec), Refusal> 
     if header.fortran && header.shape.iter().filter(|d| **d > 1).count() > 1 {
         let actual = "Fortran's order; save numpy.ascontiguousarray(array), or read the array as a whole";
         return Err(Refusal::new("samples one after the other (C's order)", actual));
+    }
+    // Any number of samples without elements could be claimed.
+    if shape.contains(&0) {
+        return Err(Refusal::new("samples with elements", format!("{:?}", header.shape)));
     }
     let (_, bytes) = header.extent()?;
     let there = length.saturating_sub(header.length);
@@ -128,19 +132,22 @@ impl Rows for NpyRows {
         };
         if index >= self.count || length != elements || dtype != self.sample.dtype {
             let expected = format!("a sample below {} as {}", self.count, self.sample);
-            return Err(Error::usage("NpyRows", format!("expected {expected}, got sample {index} as {dtype}[{length}]")));
+            return Err(Error::usage(
+                "NpyRows",
+                format!("expected {expected}, got sample {index} as {dtype}[{length}]"),
+            ));
         }
         let size = elements * self.stored.bytes;
         let at = self.start + index as u64 * size as u64;
         let io = |e| Refusal::Io(e).at(&self.path);
         let row = match row {
             RowMut::U8(row) if self.stored.dtype == NpyType::U8 => {
-                return self.source.read_exact_at(row, at).map_err(io);
+                return self.storage.read_exact_at(row, at).map_err(io);
             }
             row => row,
         };
         let mut bytes = vec![0; size];
-        self.source.read_exact_at(&mut bytes, at).map_err(io)?;
+        self.storage.read_exact_at(&mut bytes, at).map_err(io)?;
         let big = self.stored.big_endian;
         macro_rules! fill {
             ($parse:expr) => {

@@ -279,7 +279,10 @@ mod tests {
     #[test]
     fn only_whole_numbers_within_range_are_labels() {
         assert_eq!((3.0_f64.to_u32(), 3.5_f32.to_u32(), f64::NAN.to_u32()), (Some(3), None, None));
-        assert_eq!(((-1_i64).to_u32(), (1_u64 << 32).to_u32(), 4294967295.0_f64.to_u32()), (None, None, Some(u32::MAX)));
+        assert_eq!(
+            ((-1_i64).to_u32(), (1_u64 << 32).to_u32(), 4294967295.0_f64.to_u32()),
+            (None, None, Some(u32::MAX))
+        );
         assert_eq!((-0.0_f64).to_u32(), Some(0));
     }
 }

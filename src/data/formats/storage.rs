@@ -10,36 +10,36 @@ use crate::error::{Error, Result};
 
 /// What can be read at any position. Cloning shares it.
 #[derive(Clone)]
-pub(crate) enum Source {
+pub(crate) enum Storage {
     File { file: Arc<File>, length: u64 },
-    Bytes(Arc<[u8]>),
+    Memory(Arc<[u8]>),
 }
 
-impl Source {
+impl Storage {
     /// The file at `path`, opened.
-    pub(crate) fn open(path: &Path) -> Result<Source> {
+    pub(crate) fn open(path: &Path) -> Result<Storage> {
         let io = |reason| Error::Io { path: path.to_owned(), reason };
         let file = File::open(path).map_err(io)?;
         let about = file.metadata().map_err(io)?;
         if about.is_dir() {
             return Err(io(io::ErrorKind::IsADirectory.into()));
         }
-        Ok(Source::File { file: Arc::new(file), length: about.len() })
+        Ok(Storage::File { file: Arc::new(file), length: about.len() })
     }
 
     /// How many bytes there are.
     pub(crate) fn length(&self) -> u64 {
         match self {
-            Source::File { length, .. } => *length,
-            Source::Bytes(bytes) => bytes.len() as u64,
+            Storage::File { length, .. } => *length,
+            Storage::Memory(bytes) => bytes.len() as u64,
         }
     }
 
     /// Reads some bytes from `at` on; none where they have ended.
     fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize> {
         match self {
-            Source::File { file, .. } => file_read_at(file, buffer, at),
-            Source::Bytes(bytes) => {
+            Storage::File { file, .. } => file_read_at(file, buffer, at),
+            Storage::Memory(bytes) => {
                 let rest = usize::try_from(at).ok().and_then(|at| bytes.get(at..)).unwrap_or_default();
                 let count = rest.len().min(buffer.len());
                 buffer[..count].copy_from_slice(&rest[..count]);
@@ -66,11 +66,11 @@ impl Source {
 
     /// A reader that begins at the first byte and has a position of its own.
     pub(crate) fn reader(&self) -> Reader {
-        Reader { source: self.clone(), at: 0 }
+        Reader { storage: self.clone(), at: 0 }
     }
 }
 
-impl fmt::Debug for Source {
+impl fmt::Debug for Storage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} bytes", self.length())
     }
@@ -86,16 +86,16 @@ fn file_read_at(file: &File, buffer: &mut [u8], at: u64) -> io::Result<usize> {
     std::os::windows::fs::FileExt::seek_read(file, buffer, at)
 }
 
-/// A position in a [`Source`]. A clone goes on from the same position by itself.
+/// A position in a [`Storage`]. A clone goes on from the same position by itself.
 #[derive(Clone, Debug)]
 pub(crate) struct Reader {
-    source: Source,
+    storage: Storage,
     at: u64,
 }
 
 impl Read for Reader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.source.read_at(buffer, self.at)?;
+        let count = self.storage.read_at(buffer, self.at)?;
         self.at += count as u64;
         Ok(count)
     }
@@ -105,7 +105,7 @@ impl Seek for Reader {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         let at = match to {
             SeekFrom::Start(at) => Some(at),
-            SeekFrom::End(by) => self.source.length().checked_add_signed(by),
+            SeekFrom::End(by) => self.storage.length().checked_add_signed(by),
             SeekFrom::Current(by) => self.at.checked_add_signed(by),
         };
         self.at = at.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "a position before the first byte"))?;
