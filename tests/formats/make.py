@@ -6,6 +6,7 @@ The files are committed; nothing of this runs with the tests.
 """
 
 import io
+import json
 import os
 import zipfile
 
@@ -47,6 +48,50 @@ def save(name, array, version):
         np.lib.format.write_array(file, array, version=version, allow_pickle=True)
 
 
+def images():
+    """Small images of every kind, and what Pillow makes of them."""
+    y, x = np.mgrid[0:7, 0:9]
+    rgb = np.stack([x * 28, y * 36, (x * y * 4) % 256], 2).astype("u1")
+    grey = (x * 25 + y * 5).astype("u1")
+    deep = (x * 7000 + y * 100 + 3).astype("u2")
+    alpha = np.dstack([rgb, (255 - x * 10).astype("u1")])
+    labels = ((x + y) % 3).astype("u1")
+    one = Image.fromarray(rgb)
+    one.save(at("images/rgb.png"))
+    one.save(at("images/rgb.tiff"), compression="tiff_lzw")
+    one.save(at("images/rgb.jpg"), quality=95)
+    one.save(at("images/progressive.jpg"), quality=90, progressive=True)
+    Image.fromarray(grey).save(at("images/grey.png"))
+    Image.fromarray(grey).save(at("images/grey.jpg"), quality=95)
+    Image.fromarray(deep).save(at("images/grey16.png"))
+    Image.fromarray(deep).save(at("images/grey16.tiff"))
+    Image.fromarray(alpha).save(at("images/rgba.png"))
+    palette = Image.fromarray(labels, "P")
+    palette.putpalette([255, 255, 255, 10, 20, 30, 200, 0, 0])
+    palette.save(at("images/palette2bit.png"), bits=2)
+    palette.save(at("images/palette.png"), bits=8)
+    Image.fromarray(labels == 1).save(at("images/bit.png"))
+    Image.fromarray((labels > 0).astype("u1") * 255).save(at("images/mask.jpg"), quality=95)
+    wave = (127.5 + 80 * np.sin(np.arange(40) / 3)[:, None] * np.cos(np.arange(30) / 4)[None]).astype("u1")
+    Image.fromarray(wave).save(at("images/wave.png"))
+    seen = {
+        "rgb": rgb.tolist(),
+        "grey": grey.tolist(),
+        "grey16": deep.tolist(),
+        "alpha": alpha[:, :, 3].tolist(),
+        "labels": labels.tolist(),
+        "luma": np.asarray(one.convert("L")).tolist(),
+        "jpeg": np.asarray(Image.open(at("images/rgb.jpg"))).tolist(),
+        "wave_small": np.asarray(Image.fromarray(wave).resize((12, 10), Image.BILINEAR)).tolist(),
+        "wave_large": np.asarray(Image.fromarray(wave).resize((50, 64), Image.BILINEAR)).tolist(),
+        "labels_small": np.asarray(Image.fromarray(labels).resize((5, 4), Image.NEAREST)).tolist(),
+        "labels_large": np.asarray(Image.fromarray(labels).resize((13, 10), Image.NEAREST)).tolist(),
+    }
+    with open(at("images.json"), "w") as file:
+        json.dump(seen, file, separators=(",", ":"))
+        file.write("\n")
+
+
 if __name__ == "__main__":
     every = arrays()
     # Without its time, so that making it again gives the same bytes.
@@ -64,3 +109,4 @@ if __name__ == "__main__":
         buffer = io.BytesIO()
         np.save(buffer, np.arange(3))
         z.writestr(zipfile.ZipInfo("deep/x.npy"), buffer.getvalue())
+    images()

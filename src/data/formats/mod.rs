@@ -2,6 +2,8 @@
 //! treats what it reads as hostile: a header's claim allocates nothing, a broken file is an [`crate::Error::Format`].
 
 pub mod idx;
+#[cfg(feature = "images")]
+pub mod images;
 #[cfg(feature = "npy")]
 pub mod npy;
 #[cfg(feature = "npy")]
