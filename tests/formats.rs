@@ -1,6 +1,12 @@
 //! Files as others write them, and files that are broken. Small ones lie in `tests/formats/files`, made by `tests/formats/make.py`;
 //! the public data sets are read from the folder `GALEN_DATA`, where it is set.
 
+#[cfg(feature = "images")]
+#[path = "formats/images.rs"]
+mod images;
+#[cfg(feature = "images")]
+#[path = "formats/masks.rs"]
+mod masks;
 #[cfg(feature = "npy")]
 #[path = "formats/npy.rs"]
 mod npy;

@@ -26,7 +26,10 @@ pub struct Masks {
 #[derive(Clone, Debug)]
 enum Meaning {
     /// Everything above this is foreground. JPEG files only where the user named the threshold.
-    Above { threshold: u32, named: bool },
+    Above {
+        threshold: u32,
+        named: bool,
+    },
     Foreground(Vec<u32>),
     Classes(BTreeMap<u32, u32>),
     Indices(u32),

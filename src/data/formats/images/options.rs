@@ -20,8 +20,14 @@ pub(super) enum Channels {
 pub(super) enum Fit {
     /// They have it already.
     Same,
-    Resize { height: usize, width: usize },
-    CropPad { height: usize, width: usize },
+    Resize {
+        height: usize,
+        width: usize,
+    },
+    CropPad {
+        height: usize,
+        width: usize,
+    },
 }
 
 impl Default for ImageOptions {

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use super::files::{entries, images, name, stem};
 use super::mask::Masks;
 use super::options::{Fit, ImageOptions};
-use super::rows::{ImageRows, MaskRows, heads};
 use super::refuse;
+use super::rows::{ImageRows, MaskRows, heads};
 use crate::data::{Dataset, Rows, Source};
 use crate::error::Result;
 
@@ -69,7 +69,8 @@ fn named(folder: &Path, ending: Option<&str>, except: Option<&str>) -> Result<BT
             if path.is_dir() || except.is_some_and(|except| name.ends_with(except)) {
                 return None;
             }
-            let key = ending.map_or_else(|| Some(stem(&path)), |ending| name.strip_suffix(ending).map(str::to_owned))?;
+            let key =
+                ending.map_or_else(|| Some(stem(&path)), |ending| name.strip_suffix(ending).map(str::to_owned))?;
             Some((key, path))
         };
         entries(folder)?.into_iter().filter_map(of).collect()
@@ -81,7 +82,8 @@ fn named(folder: &Path, ending: Option<&str>, except: Option<&str>) -> Result<BT
         }
     }
     if files.is_empty() {
-        let expected = ending.map_or("at least one image".to_owned(), |e| format!("at least one file that ends in {e}"));
+        let expected =
+            ending.map_or("at least one image".to_owned(), |e| format!("at least one file that ends in {e}"));
         return Err(refuse(folder, expected, "none"));
     }
     Ok(files)

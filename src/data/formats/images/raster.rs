@@ -36,8 +36,9 @@ macro_rules! element {
                 let [Ok(w), Ok(h), Ok(new_width), Ok(new_height)] = size else { return raster };
                 macro_rules! as_pixels {
                     ($pixel:ident) => {
-                        ImageBuffer::<$pixel<$type>, Vec<$type>>::from_raw(w, h, raster.elements)
-                            .map(|image| imageops::resize(&image, new_width, new_height, FilterType::Triangle).into_raw())
+                        ImageBuffer::<$pixel<$type>, Vec<$type>>::from_raw(w, h, raster.elements).map(|image| {
+                            imageops::resize(&image, new_width, new_height, FilterType::Triangle).into_raw()
+                        })
                     };
                 }
                 let elements = match channels {
@@ -77,7 +78,9 @@ impl<T: Element> Raster<T> {
     /// In the wanted size.
     pub(super) fn fitted(self, fit: Fit) -> Raster<T> {
         match fit {
-            Fit::Resize { height, width } if (height, width) != (self.height, self.width) => T::resize(self, height, width),
+            Fit::Resize { height, width } if (height, width) != (self.height, self.width) => {
+                T::resize(self, height, width)
+            }
             Fit::CropPad { height, width } => self.crop_pad(height, width, T::DEFAULT_MIN_VALUE),
             _ => self,
         }

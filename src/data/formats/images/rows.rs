@@ -138,10 +138,10 @@ impl Rows for MaskRows {
         let classes = self.masks.decode(&bytes(path)?, path, &self.options)?;
         match row {
             RowMut::U32(row) if self.sample.dtype == DType::U32 => classes.write_to(row, &self.sample, path),
-            RowMut::F32(row) if self.sample.dtype == DType::F32 => {
-                to_floats(classes).write_to(row, &self.sample, path)
+            RowMut::F32(row) if self.sample.dtype == DType::F32 => to_floats(classes).write_to(row, &self.sample, path),
+            row => {
+                Err(Error::usage("MaskRows", format!("expected a row of {}, got {}", self.sample.dtype, row.dtype())))
             }
-            row => Err(Error::usage("MaskRows", format!("expected a row of {}, got {}", self.sample.dtype, row.dtype()))),
         }
     }
 }
