@@ -151,7 +151,7 @@ fn what_has_no_partner_is_named() {
     refused(open(&folder, &ImageOptions::new()), &["1.jpg", "one file of the name \"1\"", "two"]);
     let folder = pairs();
     copy(&folder, "wave.png", "masks/2.png");
-    refused(open(&folder, &ImageOptions::new()), &["masks", "2.png", "7x9 pixels, as its image", "40x30"]);
+    refused(open(&folder, &ImageOptions::new()), &["masks", "2.png", "7x9 pixels, as its image \"2\" has", "40x30"]);
     let folder = Folder::new();
     std::fs::create_dir(folder.0.join("images")).unwrap();
     refused(open(&folder, &ImageOptions::new()), &["images", "at least one PNG, JPEG or TIFF image"]);

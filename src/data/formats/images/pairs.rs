@@ -1,11 +1,12 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use super::decode::Head;
 use super::files::{entries, images, name, stem};
 use super::mask::Masks;
-use super::options::{Fit, ImageOptions};
+use super::options::ImageOptions;
 use super::refuse;
-use super::rows::{ImageRows, MaskRows, heads};
+use super::rows::{self, ImageRows, MaskRows};
 use crate::data::{Dataset, Rows, Source};
 use crate::error::Result;
 
@@ -50,12 +51,9 @@ pub fn image_mask_folders(
         let expected = format!("an image \"{key}\" in {}", image_folder.display());
         return Err(refuse(path, expected, "a mask without one"));
     }
-    let sizes = same_sizes(&files, &found, options)?;
-    let (images, _) = ImageRows::new(files, options)?;
-    let size = match options.fit {
-        Fit::Same => sizes.first().copied().unwrap_or_default(),
-        Fit::Resize { height, width } | Fit::CropPad { height, width } => (height, width),
-    };
+    let (images, heads) = ImageRows::new(files, options)?;
+    check_sizes(&found, &names, &heads, options)?;
+    let size = heads.first().map(|head| options.size((head.height, head.width))).unwrap_or_default();
     Ok(ImageMasks { names, images, masks: MaskRows::new(found, options, masks, size) })
 }
 
@@ -89,19 +87,18 @@ fn named(folder: &Path, ending: Option<&str>, except: Option<&str>) -> Result<BT
     Ok(files)
 }
 
-/// Height and width of all images, where their masks have the same.
-fn same_sizes(images: &[PathBuf], masks: &[PathBuf], options: &ImageOptions) -> Result<Vec<(usize, usize)>> {
-    let of = |files: &[PathBuf]| -> Result<Vec<(usize, usize)>> {
-        Ok(heads(files, options.most_bytes)?.iter().map(|head| (head.height, head.width)).collect())
-    };
-    let (sizes, mask_sizes) = (of(images)?, of(masks)?);
-    for ((size, mask_size), (image, mask)) in sizes.iter().zip(&mask_sizes).zip(images.iter().zip(masks)) {
-        if size != mask_size {
-            let expected = format!("{}x{} pixels, as its image {} has", size.0, size.1, image.display());
-            return Err(refuse(mask, expected, format!("{}x{}", mask_size.0, mask_size.1)));
+/// Refuses masks of another size than their images, which have these headers.
+fn check_sizes(masks: &[PathBuf], names: &[String], images: &[Head], options: &ImageOptions) -> Result<()> {
+    let size = |head: &Head| (head.height, head.width);
+    let mask_heads = rows::heads(masks, options.most_bytes)?;
+    for ((head, mask_head), (mask, name)) in images.iter().zip(&mask_heads).zip(masks.iter().zip(names)) {
+        let ((height, width), (mask_height, mask_width)) = (size(head), size(mask_head));
+        if (height, width) != (mask_height, mask_width) {
+            let expected = format!("{height}x{width} pixels, as its image \"{name}\" has");
+            return Err(refuse(mask, expected, format!("{mask_height}x{mask_width}")));
         }
     }
-    Ok(sizes)
+    Ok(())
 }
 
 impl ImageMasks {

@@ -1,9 +1,9 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
 
 use image::DynamicImage;
-use rayon::prelude::*;
 
 use super::decode::{self, Head};
 use super::mask::Masks;
@@ -77,8 +77,17 @@ fn check(options: &ImageOptions) -> Result<()> {
 
 /// The headers of these files, read by several threads; the first error in the order of the files.
 pub(super) fn heads(files: &[PathBuf], most_bytes: u64) -> Result<Vec<Head>> {
-    let heads: Vec<Result<Head>> = files.par_iter().map(|path| decode::head(path, most_bytes)).collect();
-    heads.into_iter().collect()
+    let cores = thread::available_parallelism().map_or(1, |n| n.get());
+    let some = |files: &[PathBuf]| files.iter().map(|path| decode::head(path, most_bytes)).collect::<Result<Vec<_>>>();
+    let parts = thread::scope(|scope| {
+        let parts = files.chunks(files.len().div_ceil(cores).max(1));
+        let threads: Vec<_> = parts.map(|part| scope.spawn(move || some(part))).collect();
+        let join = |thread: thread::ScopedJoinHandle<'_, Result<Vec<Head>>>| {
+            thread.join().unwrap_or_else(|_| Err(Error::usage("images", "their reader panicked")))
+        };
+        threads.into_iter().map(join).collect::<Result<Vec<_>>>()
+    })?;
+    Ok(parts.concat())
 }
 
 /// What a sample becomes of an image with this header.
