@@ -155,6 +155,7 @@ fn crates_are_named_where_they_belong() {
         ("flate2", "data interop plot"),
         ("csv", "data"),
         ("image", "data"),
+        ("png", "data"),
         ("zip", "data"),
         ("serde_json", "interop nn plot report train"),
         ("safetensors", "interop"),
