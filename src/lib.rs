@@ -101,6 +101,7 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+pub mod augment;
 pub mod contract;
 pub mod cpu;
 pub mod data;

@@ -81,7 +81,7 @@ impl Model {
         let spec = |t: &Tensor| t.spec().to_string();
         let name = format!("evaluate {} {} by {batch}", spec(data.features()), spec(data.targets()));
         let feed = Feed::new(&name, data, batch, self.definition.columns());
-        if let Some(at) = self.evaluations.0.iter().position(|p| p.serves(&feed))
+        if let Some(at) = self.evaluations.0.iter().position(|p| p.serves(&feed, &[]))
             && let Some(pass) = self.evaluations.0.remove(at)
         {
             return Ok(pass);

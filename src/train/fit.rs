@@ -1,11 +1,13 @@
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::feed::Feed;
 use super::history::{EpochRecord, History};
 use super::interrupt::Interrupt;
 use super::model::Model;
-use super::program::{Outcome, Pass, Watch};
+use super::program::{Outcome, Pass, Recipe, Watch};
 use super::progress::Progress;
+use crate::augment::Augmentation;
 use crate::contract::{Threefry, stream_of};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
@@ -25,6 +27,7 @@ pub struct Fit {
     verbose: bool,
     interrupt: Interrupt,
     plateau: Option<Plateau>,
+    augment: Vec<Arc<dyn Augmentation>>,
 }
 
 impl Default for Fit {
@@ -38,6 +41,7 @@ impl Default for Fit {
             verbose: true,
             interrupt: Interrupt::new(),
             plateau: None,
+            augment: Vec::new(),
         }
     }
 }
@@ -95,6 +99,14 @@ impl Fit {
     #[must_use]
     pub fn reduce_on_plateau(self, plateau: Plateau) -> Self {
         Fit { plateau: Some(plateau), ..self }
+    }
+
+    /// Changes every sample anew in every epoch, on the device; never in validation. Given several times, one after the other. See
+    /// [`augment`](crate::augment).
+    #[must_use]
+    pub fn augment(mut self, augmentation: impl Augmentation + 'static) -> Self {
+        self.augment.push(Arc::new(augmentation));
+        self
     }
 
     /// The data to train on and the data to validate on.
@@ -205,10 +217,11 @@ impl Model {
             }
         }
         options.plateau.as_ref().map_or(Ok(()), Plateau::check)?;
+        options.augment.iter().try_for_each(|augment| augment.check())?;
         let (train, validation) = options.split(data)?;
         self.check_data(&train)?;
         validation.as_ref().map_or(Ok(()), |v| self.check_data(v))?;
-        let mut pass = self.training_pass(&train, options.batch_size)?;
+        let mut pass = self.training_pass(&train, options)?;
         let mut history = History::default();
         let result = self.epochs(&mut pass, &train, validation.as_ref(), options, start, &mut history);
         history.duration = start.elapsed();
@@ -236,7 +249,8 @@ impl Model {
         if options.batch_size == 0 {
             return Err(Error::parameter("fit", "batch size", "at least 1", options.batch_size));
         }
-        let pass = self.training_pass(&train, options.batch_size)?;
+        options.augment.iter().try_for_each(|augment| augment.check())?;
+        let pass = self.training_pass(&train, options)?;
         self.training = Some(pass);
         Ok(())
     }
@@ -253,15 +267,17 @@ impl Model {
     }
 
     /// The steps for data of this shape: those of the last training where they fit, else new ones.
-    fn training_pass(&mut self, data: &Dataset, batch: usize) -> Result<Pass> {
-        let feed = Feed::new("train", data, batch, self.definition.columns());
+    fn training_pass(&mut self, data: &Dataset, options: &Fit) -> Result<Pass> {
+        let feed = Feed::new("train", data, options.batch_size, self.definition.columns());
+        let feed = if options.augment.is_empty() { feed } else { feed.keyed() };
         match self.training.take() {
-            Some(pass) if pass.serves(&feed) => Ok(pass),
+            Some(pass) if pass.serves(&feed, &options.augment) => Ok(pass),
             _ => {
                 for arena in feed.arenas() {
                     self.session.forget(&arena);
                 }
-                let mut pass = Pass::new(&mut self.session, self.definition.recipe(Mode::Train), feed)?;
+                let recipe = Recipe { augment: &options.augment, ..self.definition.recipe(Mode::Train) };
+                let mut pass = Pass::new(&mut self.session, recipe, feed)?;
                 pass.set_clock(&mut self.session, self.steps, self.seed)?;
                 Ok(pass)
             }
@@ -291,6 +307,7 @@ impl Model {
                 rates.iter_mut().for_each(|rate| *rate = plateau.rate(*rate));
             }
             watch.progress.start(self.epochs + 1);
+            pass.epoch = self.epochs as u32;
             let outcome = pass.run(&mut self.session, train, &order, &rates, &mut watch)?;
             self.steps = pass.clock;
             history.time_to_first_loss = watch.first.unwrap_or_default();

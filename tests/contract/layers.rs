@@ -12,9 +12,10 @@ fn allowed(module: &str) -> Vec<&'static str> {
         "error" | "shape" | "tensor" | "file" => return GROUND[..4].to_vec(),
         "contract" | "ops" | "graph" | "cpu" | "gpu" => &[],
         "engine" => &["cpu", "gpu"],
+        "augment" => &[],
         "nn" | "optim" => &["nn", "optim"],
         "data" | "interop" => &["engine", "nn", "optim", "data", "interop"],
-        "train" | "explain" => &["engine", "nn", "optim", "data", "interop", "train", "explain"],
+        "train" | "explain" => &["augment", "engine", "nn", "optim", "data", "interop", "train", "explain"],
         other => panic!("src/{other} is new: say here what it may use"),
     };
     GROUND.iter().chain(more).copied().collect()
