@@ -114,7 +114,7 @@ fn flips_and_quarter_turns_are_exact() {
     for device in devices() {
         for (augment, expected) in &cases {
             let y = first(&device, augment, 4, &names(n), &x);
-            let mut counts = vec![0; expected.len()];
+            let mut counts = vec![0usize; expected.len()];
             for y in y.outer_iter() {
                 let found = expected.iter().position(|e| e.view().into_dyn() == y);
                 counts[found.unwrap_or_else(|| panic!("{device}, {augment:?}: none of the expected"))] += 1;
@@ -420,10 +420,13 @@ fn one_hot_letters_change_as_tokens_do() {
     let tokens = Tensor::from(ndarray::Array2::from_shape_simple_fn((40, 23), || random.below(4)));
     let augment = SequenceAugment::dna().mutation(0.3).reverse_complement(0.5);
     for device in devices() {
-        let letters = run(&device, 0, &names(40), std::slice::from_ref(&tokens), |_, x| Ok(vec![x[0].one_hot(4, 1)?]));
+        let letters = run(&device, 0, &names(40), std::slice::from_ref(&tokens), |_, x| {
+            Ok(vec![x[0].one_hot(4)?.transpose(&[0, 2, 1])?])
+        });
         let letters = letters.expect("letters");
         let y = augmented(&device, &augment, 0, &names(40), std::slice::from_ref(&tokens), 1).expect("tokens");
-        let expected = run(&device, 0, &names(40), &y, |_, x| Ok(vec![x[0].one_hot(4, 1)?])).expect("letters");
+        let expected =
+            run(&device, 0, &names(40), &y, |_, x| Ok(vec![x[0].one_hot(4)?.transpose(&[0, 2, 1])?])).expect("letters");
         assert_ne!(expected, letters);
         assert_eq!(augmented(&device, &augment, 0, &names(40), &letters, 1).expect("letters"), expected, "{device}");
     }
