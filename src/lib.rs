@@ -126,6 +126,7 @@ pub use tensor::{Elements, Tensor};
 
 /// What a training program usually needs.
 pub mod prelude {
+    pub use crate::augment::{Augment, SequenceAugment, SignalAugment};
     pub use crate::contract::Padding;
     pub use crate::data::Dataset;
     pub use crate::engine::Device;

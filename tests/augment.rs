@@ -186,6 +186,33 @@ fn boxes_turn_exactly_with_their_image() {
     }
 }
 
+/// Every slice of a volume goes where the others go, and so do its mask and an image that is a target.
+#[test]
+fn volumes_are_changed_slice_by_slice_alike() {
+    let image = noise([9, 2, 8, 10]);
+    let volume = Tensor::from(image.clone().into_shape_with_order((9, 1, 2, 8, 10)).expect("as many"));
+    let mask = Tensor::from(image.mapv(|v| u32::from(v > 0.5)));
+    let geometry = Augment::new().flip_horizontal().rotate(40.0).zoom(0.7, 1.3).elastic(2, 1.0);
+    let augment = geometry.clone().with_mask(0).with_image(1).mask_fill(u32::MAX);
+    for device in devices() {
+        let tensors = [volume.clone(), mask.clone(), image.clone().into()];
+        let y = augmented(&device, &augment, 0, &names(9), &tensors, 1).expect("a batch");
+        let flat = first(&device, &geometry, 0, &names(9), &image.clone().into());
+        assert_eq!(floats(y[0].clone()).into_shape_with_order(flat.raw_dim()).expect("as many"), flat, "{device}");
+        assert_eq!(floats(y[2].clone()), flat, "{device}: the target");
+        let Tensor::U32(mask) = &y[1] else { panic!("other classes") };
+        let outside = mask.iter().filter(|m| **m == u32::MAX).count();
+        assert!(
+            outside > 0 && mask.iter().all(|m| *m < 2 || *m == u32::MAX),
+            "{device}: {outside} pixels from outside"
+        );
+        let colours = Augment::new().brightness(0.2).contrast(0.5, 2.0).blur(0.5, 1.0).cutout(3, 1.0);
+        let y = first(&device, &colours, 0, &names(9), &volume);
+        let holes = y.outer_iter().map(|v| v.iter().filter(|v| **v == 0.0).count() % 2).sum::<usize>();
+        assert_eq!(holes, 0, "{device}: both slices have the same hole");
+    }
+}
+
 fn everything() -> Augment {
     Augment::new()
         .flip_horizontal()
@@ -522,7 +549,11 @@ fn data_that_does_not_fit_is_named() {
     let cases: Vec<(Box<dyn Augmentation>, Vec<Tensor>, &str)> = vec![
         (Box::new(turn.clone()), vec![flat.clone()], "[c, h, w]"),
         (Box::new(turn.clone().input(1)), vec![image()], "input must be below 1"),
-        (Box::new(turn.clone().with_masks()), vec![image(), mask(6, 8)], "a mask of the image's size, [batch, 8, 6]"),
+        (
+            Box::new(turn.clone().with_masks()),
+            vec![image(), mask(6, 8)],
+            "a mask: expected one of the image's size, [batch, .., 8, 6]",
+        ),
         (Box::new(turn.clone().with_mask(1)), vec![image(), mask(8, 6)], "target must be below 1"),
         (Box::new(turn.with_boxes(0)), vec![image(), mask(8, 6)], "warp_boxes"),
         (Box::new(Augment::new().quarter_turns()), vec![image()], "as wide as high"),

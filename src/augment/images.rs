@@ -13,11 +13,13 @@ const MAX_CELLS: usize = 64;
 /// What a target is to an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
+    Image,
     Mask,
     Boxes,
 }
 
-/// Changes images `[c, h, w]`, and the masks and boxes that belong to them. Nothing is on at first; every method switches one thing on
+/// Changes images `[c, h, w]`, and the masks, boxes and other images that belong to them. Of volumes `[c, d, h, w]` every slice is changed
+/// alike, in its plane. Nothing is on at first; every method switches one thing on
 /// or sets how it is done. All of them happen to every sample of a training, each with a size drawn anew, in this order: geometry
 /// (flips, shear, rotation, zoom, shift, elastic, all in one reading), blur, brightness, contrast, gamma, noise, cutout.
 ///
@@ -138,7 +140,8 @@ impl Augment {
     }
 
     /// Bent smoothly: a cubic B-spline over a grid of `cells` by `cells` cells (1 to 64; 3 bends as a whole, 10 in detail), whose control
-    /// points move by normal numbers with a standard deviation of `sigma` pixels. Pixels move by about half of that.
+    /// points move by normal numbers with a standard deviation of `sigma` pixels. Pixels move by about half of that. Where control points
+    /// move by less than half a cell, nothing folds over itself (Y. Choi, S. Lee, Graphical Models 62, 2000).
     #[must_use]
     pub fn elastic(self, cells: usize, sigma: f32) -> Self {
         Augment { elastic: Some((cells, sigma)), ..self }
@@ -206,7 +209,7 @@ impl Augment {
         Augment { cutout: Some(Cutout { size: [size; 2], probability, fill: 0.0 }), ..self }
     }
 
-    /// All targets are masks of the image, classes u32 `[n, h, w]`, or u32 or floats `[n, c, h, w]`: geometry happens to them too, by the
+    /// All targets are masks of the image, u32 or floats `[n, .., h, w]`: geometry happens to them too, by the
     /// nearest pixel.
     #[must_use]
     pub fn with_masks(self) -> Self {
@@ -217,6 +220,14 @@ impl Augment {
     #[must_use]
     pub fn with_mask(mut self, target: usize) -> Self {
         self.targets.push((target, Kind::Mask));
+        self
+    }
+
+    /// The target of this index is an image, floats `[n, c, h, w]`, that must stay in place with the input, such as the one that a network
+    /// for denoising is to give: geometry happens to it too, and nothing else.
+    #[must_use]
+    pub fn with_image(mut self, target: usize) -> Self {
+        self.targets.push((target, Kind::Image));
         self
     }
 
@@ -242,20 +253,24 @@ impl Augment {
         let [width, height] = warp.size;
         match kind {
             Kind::Boxes => target.warp_boxes(&warp.map, warp.size),
-            Kind::Mask => {
-                let shape = target.shape();
-                let fits = matches!(&*shape, [_, h, w] | [_, _, h, w] if (*h, *w) == (height, width));
-                if !fits {
-                    let expected = format!(
-                        "a mask of the image's size, [batch, {height}, {width}] or [batch, c, {height}, {width}]"
-                    );
-                    return Err(Error::shape("a mask", expected, target.spec().to_string()));
+            Kind::Image | Kind::Mask => {
+                let (what, shape) = (if kind == Kind::Mask { "a mask" } else { "an image as target" }, target.shape());
+                if shape.len() < 3 || shape[shape.len() - 2..] != [height, width] {
+                    let expected = format!("one of the image's size, [batch, .., {height}, {width}]");
+                    return Err(Error::shape(what, expected, target.spec().to_string()));
                 }
-                let fill = match self.fill {
-                    Fill::Constant(_) => Fill::Constant(self.mask_fill as f32),
-                    other => other,
+                let (map, displacement) = (&warp.map, warp.displacement.as_ref());
+                let planes = as_planes(target)?;
+                let warped = match (kind, target.dtype(), self.fill) {
+                    (Kind::Image, _, fill) => planes.warp(map, displacement, Sampling::Linear, fill),
+                    (_, DType::U32, fill) => planes.warp_classes(map, displacement, fill, self.mask_fill),
+                    (_, _, Fill::Constant(_)) => {
+                        let fill = Fill::Constant(self.mask_fill as f32);
+                        planes.warp(map, displacement, Sampling::Nearest, fill)
+                    }
+                    (_, _, fill) => planes.warp(map, displacement, Sampling::Nearest, fill),
                 };
-                target.warp(&warp.map, warp.displacement.as_ref(), Sampling::Nearest, fill)
+                warped?.reshape(shape)
             }
         }
     }
@@ -283,10 +298,17 @@ impl Augment {
             x = x.add(&ctx.normal("noise", &x.shape()[1..])?.scale(self.noise)?)?;
         }
         match &self.cutout {
-            Some(cutout) => x.cutout(cutout, &ctx.uniform("cutout", [3])?),
+            Some(cutout) => as_planes(&x)?.cutout(cutout, &ctx.uniform("cutout", [3])?)?.reshape(x.shape()),
             None => Ok(x),
         }
     }
+}
+
+/// `[batch, .., h, w]` as `[batch, planes, h, w]`.
+fn as_planes(x: &Var) -> Result<Var> {
+    let shape = x.shape();
+    let (lead, plane) = shape.split_at(shape.len() - 2);
+    x.reshape([lead[0], lead[1..].iter().product(), plane[0], plane[1]])
 }
 
 /// Where the pixels of a batch go.
@@ -330,8 +352,9 @@ impl Augmentation for Augment {
         self.check()?;
         let image = input(inputs, self.input)?;
         let spec = image.spec();
-        let [_, _, height, width] = *spec.shape else {
-            return Err(Error::shape("an image", "samples [c, h, w]", spec.to_string()));
+        let (height, width) = match *spec.shape {
+            [_, _, h, w] | [_, _, _, h, w] => (h, w),
+            _ => return Err(Error::shape("an image", "samples [c, h, w] or [c, d, h, w]", spec.to_string())),
         };
         if spec.dtype != DType::F32 {
             return Err(Error::dtype("an image", "f32 or u8", spec.to_string()));
@@ -344,7 +367,8 @@ impl Augmentation for Augment {
         let mut x = image.clone();
         if self.has_geometry() {
             let geometry = self.geometry(ctx, [width, height])?;
-            x = x.warp(&geometry.map, geometry.displacement.as_ref(), Sampling::Linear, self.fill)?;
+            let displacement = geometry.displacement.as_ref();
+            x = as_planes(&x)?.warp(&geometry.map, displacement, Sampling::Linear, self.fill)?.reshape(spec.shape)?;
             for (index, target) in targets.iter_mut().enumerate() {
                 if let Some(kind) = self.kind(index) {
                     *target = self.target(target, kind, &geometry)?;

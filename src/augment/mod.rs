@@ -157,7 +157,7 @@ pub(crate) fn are_same(a: &[Arc<dyn Augmentation>], b: &[Arc<dyn Augmentation>])
 }
 
 /// The `index`-th of a batch's inputs.
-fn input<'a>(inputs: &'a [Var], index: usize) -> Result<&'a Var> {
+fn input(inputs: &[Var], index: usize) -> Result<&Var> {
     inputs.get(index).ok_or_else(|| {
         let expected = format!("below {}, the number of inputs", inputs.len());
         Error::parameter("augment", "input", expected, index)

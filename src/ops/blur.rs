@@ -90,26 +90,37 @@ impl OpDef for Blur {
         let (x, draws) = (call.x[0].f(), call.x[1].f());
         let of = |x: f32| T::of(f64::from(x));
         let [low, high] = self.sigma.map(of);
+        // Each sample's weights, of one side.
+        let weights = |u: &T| {
+            let sigma = low + (high - low) * *u;
+            let radius = (T::of(4.0) * sigma + T::of(0.5)).floor().f64() as i64;
+            let weight = |j: i64| (T::of(-0.5) / (sigma * sigma) * T::of((j * j) as f64)).exp();
+            if radius == 0 { vec![T::one()] } else { (0..=radius).map(weight).collect() }
+        };
+        let weights: Vec<Vec<T>> = draws.iter().map(weights).collect();
         let mirrored = |i: i64| {
             let (at, len) = (i.rem_euclid(2 * len as i64), len as i64);
             (if at >= len { 2 * len - 1 - at } else { at }) as usize
         };
-        parallel_rows(call.y[0].f_mut(), inner, |row, y| {
-            let (plane, at) = (row / len, (row % len) as i64);
-            let sigma = low + (high - low) * draws[plane / planes];
-            let radius = (T::of(4.0) * sigma + T::of(0.5)).floor().f64() as i64;
-            let source = |i: i64| &x[(plane * len + mirrored(at + i)) * inner..][..inner];
-            if radius == 0 {
-                return y.copy_from_slice(source(0));
+        parallel_rows(call.y[0].f_mut(), len * inner, |plane, y| {
+            let x = &x[plane * len * inner..][..len * inner];
+            let weights = &weights[plane / planes];
+            if weights.len() == 1 {
+                return y.copy_from_slice(x);
             }
-            y.fill(T::zero());
-            let mut weights = T::zero();
-            for j in -radius..=radius {
-                let w = (T::of(-0.5) / (sigma * sigma) * T::of((j * j) as f64)).exp();
-                y.iter_mut().zip(source(j)).for_each(|(y, x)| *y += w * *x);
-                weights += w;
+            let radius = weights.len() as i64 - 1;
+            for (at, y) in y.chunks_exact_mut(inner).enumerate() {
+                y.fill(T::zero());
+                let mut total = T::zero();
+                for j in -radius..=radius {
+                    let i = at as i64 + j;
+                    let i = if (0..len as i64).contains(&i) { i as usize } else { mirrored(i) };
+                    let w = weights[j.unsigned_abs() as usize];
+                    y.iter_mut().zip(&x[i * inner..][..inner]).for_each(|(y, x)| *y += w * *x);
+                    total += w;
+                }
+                y.iter_mut().for_each(|y| *y /= total);
             }
-            y.iter_mut().for_each(|y| *y /= weights);
         });
     }
 

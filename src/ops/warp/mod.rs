@@ -2,7 +2,7 @@
 //! elastic deformation in one reading, for images, class masks and boxes.
 //!
 //! The pixel at `q` of the result is what lies at `A q + t + d(q)` of the image, both counted from the image's centre. Between
-//! pixels stands a straight line ([`Sampling::Linear`]) or the nearest pixel. Source of the conventions: `scipy.ndimage.map_coordinates`
+//! pixels stands a straight line (`Sampling::Linear`) or the nearest pixel. Source of the conventions: `scipy.ndimage.map_coordinates`
 //! of order 1 and 0 with the modes `grid-constant`, `nearest` and `reflect`.
 //!
 //! `d` is a cubic B-spline over a coarse grid of random control points: D. Rueckert et al., "Nonrigid registration using free-form
@@ -34,7 +34,7 @@ pub enum Sampling {
 /// What stands beyond the edge of an image.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Fill {
-    /// This number; in a mask of `u32` this class.
+    /// This number; in a mask of `u32` a class that is given beside it.
     Constant(f32),
     /// The pixel at the edge: `a a a | a b c d | d d d`.
     Edge,
@@ -51,6 +51,8 @@ pub struct Warp {
     pub sampling: Sampling,
     /// What stands beyond the edge.
     pub fill: Fill,
+    /// The class that stands for a constant in a mask of `u32`.
+    pub class: u32,
 }
 
 #[repr(C)]
@@ -92,15 +94,10 @@ impl Warp {
         if !fits {
             return Err(Error::shape("warp", "images [batch, h, w] or [batch, c, h, w]", x.to_string()));
         }
-        if let Fill::Constant(value) = self.fill {
-            let is_class = value >= 0.0 && value.fract() == 0.0 && value < 16_777_216.0;
-            let fits = if x.dtype == DType::U32 { is_class } else { value.is_finite() };
-            if !fits {
-                let expected = if x.dtype == DType::U32 { "a class for a mask of u32" } else { "finite" };
-                return Err(Error::parameter("warp", "fill", expected, value));
-            }
+        if self.value().is_finite() {
+            return Ok(());
         }
-        Ok(())
+        Err(Error::parameter("warp", "fill", "finite", self.value()))
     }
 }
 
@@ -136,12 +133,13 @@ impl OpDef for Warp {
         let x = &io.inputs[0];
         let [channels, height, width] = extents(x).unwrap_or([1; 3]).map(|n| n as u32);
         let n = x.shape.elements();
-        let (fill, value) = match self.fill {
-            Fill::Constant(value) => ("constant", value),
-            Fill::Edge => ("edge", 0.0),
-            Fill::Reflect => ("reflect", 0.0),
+        let fill = match self.fill {
+            Fill::Constant(_) => "constant",
+            Fill::Edge => "edge",
+            Fill::Reflect => "reflect",
         };
-        let (kind, fill_bits) = if x.dtype == DType::U32 { ("u32", value as u32) } else { ("f32", value.to_bits()) };
+        let (kind, fill_bits) =
+            if x.dtype == DType::U32 { ("u32", self.class) } else { ("f32", self.value().to_bits()) };
         let cells = cells(io) as u32;
         let params = Params { n: n as u32, width, height, channels, fill: fill_bits, cells, pad: [0; 2] };
         let kernel = Kernel::of::<Self>("warp")
@@ -157,7 +155,7 @@ impl OpDef for Warp {
         let Some([channels, height, width]) = extents(&call.io.inputs[0]) else { return };
         let maps = call.x[1].f();
         let cells = cells(call.io);
-        let field = if cells > 0 { Some(Field { points: call.x[2].f(), cells, height, width }) } else { None };
+        let field = if cells > 0 { Some(Field::new(call.x[2].f(), cells, height, width)) } else { None };
         // Where the pixel of a row is read.
         let source = |row: usize, column: usize| {
             let (sample, row) = (row / height / channels, row % height);
@@ -188,7 +186,7 @@ impl OpDef for Warp {
                 });
             }
             _ => {
-                let (x, fill) = (call.x[0].u(), self.value() as u32);
+                let (x, fill) = (call.x[0].u(), self.class);
                 parallel_rows(call.y[0].u_mut(), width, |row, y| {
                     let plane = view(row);
                     y.iter_mut().enumerate().for_each(|(c, y)| *y = plane.nearest(x, source(row, c), fill));
@@ -255,27 +253,36 @@ impl Plane {
 /// A smooth displacement, by its control points.
 struct Field<'a, T> {
     points: &'a [T],
-    cells: usize,
-    height: usize,
-    width: usize,
+    /// Control points each way.
+    count: usize,
+    /// Of every column and of every row, the first of its four control points, and their weights.
+    columns: Vec<(usize, [T; 4])>,
+    rows: Vec<(usize, [T; 4])>,
 }
 
-impl<T: Real> Field<'_, T> {
+impl<'a, T: Real> Field<'a, T> {
+    fn new(points: &'a [T], cells: usize, height: usize, width: usize) -> Self {
+        let along = |n: usize| {
+            let weights = |i: usize| {
+                let at = (T::of(i as f64) + T::of(0.5)) / T::of(n as f64) * T::of(cells as f64);
+                let cell = (at.f64() as usize).min(cells - 1);
+                (cell, spline(at - T::of(cell as f64)))
+            };
+            (0..n).map(weights).collect()
+        };
+        Field { points, count: cells + 3, columns: along(width), rows: along(height) }
+    }
+
     /// The displacement of a pixel's column and row.
     fn at(&self, sample: usize, column: usize, row: usize) -> [T; 2] {
-        let points = self.cells + 3;
-        let along = |i: usize, n: usize| {
-            let at = (T::of(i as f64) + T::of(0.5)) / T::of(n as f64) * T::of(self.cells as f64);
-            let cell = (at.f64() as usize).min(self.cells - 1);
-            (cell, spline(at - T::of(cell as f64)))
-        };
-        let ((left, across), (top, down)) = (along(column, self.width), along(row, self.height));
+        let ((left, across), (top, down)) = (&self.columns[column], &self.rows[row]);
         let mut sum = [T::zero(); 2];
-        for (j, down) in down.into_iter().enumerate() {
-            for (i, across) in across.into_iter().enumerate() {
-                let from = (2 * sample * points + top + j) * points + left + i;
-                let weight = down * across;
-                sum = [sum[0] + weight * self.points[from], sum[1] + weight * self.points[from + points * points]];
+        for (j, down) in down.iter().enumerate() {
+            for (i, across) in across.iter().enumerate() {
+                let from = (2 * sample * self.count + top + j) * self.count + left + i;
+                let weight = *down * *across;
+                let second = self.points[from + self.count * self.count];
+                sum = [sum[0] + weight * self.points[from], sum[1] + weight * second];
             }
         }
         sum
@@ -290,14 +297,23 @@ fn spline<T: Real>(t: T) -> [T; 4] {
 }
 
 impl Var {
-    /// The images `[batch, h, w]` or `[batch, c, h, w]`, each resampled by its map, and by its displacement where there is one: see
+    /// The images `[batch, h, w]` or `[batch, c, h, w]`, floats, each resampled by its map, and by its displacement where there is one: see
     /// [`Warp`]. It has no gradient.
     ///
     /// # Errors
-    /// Where a shape does not fit, or `u32` is to be sampled between pixels.
+    /// Where a shape does not fit, or classes are to be sampled between pixels.
     pub fn warp(&self, map: &Var, displacement: Option<&Var>, sampling: Sampling, fill: Fill) -> Result<Var> {
         let inputs: Vec<&Var> = [self, map].into_iter().chain(displacement).collect();
-        self.graph.push1(Warp { sampling, fill }, &inputs)
+        self.graph.push1(Warp { sampling, fill, class: 0 }, &inputs)
+    }
+
+    /// Like [`Var::warp`], for masks of classes, u32: the nearest pixel; `class` stands where `fill` is a constant.
+    ///
+    /// # Errors
+    /// Where a shape does not fit.
+    pub fn warp_classes(&self, map: &Var, displacement: Option<&Var>, fill: Fill, class: u32) -> Result<Var> {
+        let inputs: Vec<&Var> = [self, map].into_iter().chain(displacement).collect();
+        self.graph.push1(Warp { sampling: Sampling::Nearest, fill, class }, &inputs)
     }
 
     /// The boxes `[batch, n, 4]` carried along with images of `size` (columns, rows) that were resampled by `map`: see [`WarpBoxes`].

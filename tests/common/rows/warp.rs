@@ -21,7 +21,9 @@ pub fn rows() -> Vec<Row> {
             let exact = sampling == Sampling::Nearest;
             rows.push(row.bounds(if exact { Bound::Exact } else { Bound::Scale(32.0) }, Bound::Exact));
         }
-        let row = Row::new(&format!("classes_{name}"), move |_, x| Ok(vec![x[0].warp(&x[1], None, Sampling::Nearest, fill)?]));
+        let row = Row::new(&format!("classes_{name}"), move |_, x| {
+            Ok(vec![x[0].warp_classes(&x[1], None, fill, 16_777_217)?])
+        });
         rows.push(row.u32([5, 11, 13], 1000).constant([5, 6], maps(5)).bounds(Bound::Exact, Bound::Exact));
         let row = Row::new(&format!("elastic_{name}"), move |_, x| {
             Ok(vec![x[0].warp(&x[1], Some(&x[2]), Sampling::Linear, fill)?])
