@@ -1,51 +1,61 @@
 // Element i has word i mod 2 of threefry(key = (seed_lo ^ stream, seed_hi), counter = (i / 2, step)).
 // uniform: y = (word >> 8) * 2^-24; normal: y = sqrt(-2 ln(1 - u)) times cos(2 pi w) and sin(2 pi w), for the pair's words as u and w
-// Shapes: clock [8], y [n]. One invocation computes one pair. Twin: src/ops/random.rs.
+// With PER_SAMPLE element i of a sample has word i mod 2 of threefry(key = threefry(key as above, (sample, epoch)), counter = (i / 2, 0)).
+// Shapes: clock [8], y [n]; with PER_SAMPLE epoch [1], samples [batch], y [batch, per_sample], and n counts pairs.
+// One invocation computes one pair. Twin: src/ops/random.rs.
 #include "clock"
 #include "index"
 #include "threefry"
+#if NORMAL
+#include "normal"
+#end
 
 struct Params {
     n: u32,
     stream: u32,
+    per_sample: u32,
+    pad: u32,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> clock: array<u32>;
+#if PER_SAMPLE
+@group(0) @binding(2) var<storage, read> epoch: array<u32>;
+@group(0) @binding(3) var<storage, read> samples: array<u32>;
+@group(0) @binding(4) var<storage, read_write> y: array<f32>;
+#else
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
-
-#if NORMAL
-// WGSL's log, sin and cos may be wrong in the third digit; these are exact to about one unit in the last place everywhere.
-
-// -ln(x) for 2^-24 <= x <= 1. Source: fdlibm, e_logf.c.
-fn minus_ln(x: f32) -> f32 {
-    // x = 2^e (1 + f) with 1 + f between sqrt(1/2) and sqrt(2)
-    let bits = bitcast<u32>(x) + (0x3f800000u - 0x3f3504f3u);
-    let e = f32(bits >> 23u) - 127.0;
-    let f = bitcast<f32>((bits & 0x007fffffu) + 0x3f3504f3u) - 1.0;
-    let s = f / (2.0 + f);
-    let z = s * s;
-    let r = z * (0.66666662693 + z * (0.40000972152 + z * (0.28498786688 + z * 0.24279078841)));
-    let half_square = 0.5 * f * f;
-    return (half_square - (s * (half_square + r) + e * 9.0580006145e-6)) - f - e * 0.69313812256;
-}
-
-// cos and sin of 2 pi w / 2^24 for a whole w below 2^24. Source: Cephes, sinf.c.
-fn circle(w: u32) -> vec2<f32> {
-    let quarter = (w + 0x200000u) >> 22u;
-    // At most an eighth of the circle either way, exact.
-    let a = f32(i32(w) - i32(quarter << 22u)) * 3.7450702829e-7;
-    let z = a * a;
-    let s = a + a * z * (-1.6666654611e-1 + z * (8.3321608736e-3 - z * 1.9515295891e-4));
-    let c = 1.0 - 0.5 * z + z * z * (4.166664568298827e-2 + z * (-1.388731625493765e-3 + z * 2.443315711809948e-5));
-    var v = vec2<f32>(c, s);
-    if ((quarter & 1u) != 0u) {
-        v = vec2<f32>(-s, c);
-    }
-    return select(v, -v, (quarter & 2u) != 0u);
-}
 #end
 
+fn numbers(random_words: vec2<u32>) -> vec2<f32> {
+    let words = random_words >> vec2<u32>(8u, 8u);
+#if NORMAL
+    return normals(words);
+#else
+    return vec2<f32>(words) * 5.9604644775390625e-8;
+#end
+}
+
+#if PER_SAMPLE
+@compute @workgroup_size(${GROUP})
+fn random_per_sample(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let id = linear_id(gid, groups);
+    if (id >= p.n) {
+        return;
+    }
+    let pairs = (p.per_sample + 1u) / 2u;
+    let sample = id / pairs;
+    let i = 2u * (id % pairs);
+    let seed = vec2<u32>(clock[CLOCK_SEED_LO] ^ p.stream, clock[CLOCK_SEED_HI]);
+    let key = threefry2x32(seed, vec2<u32>(samples[sample], epoch[0]));
+    let v = numbers(threefry2x32(key, vec2<u32>(i / 2u, 0u)));
+    let at = sample * p.per_sample + i;
+    y[at] = v.x;
+    if (i + 1u < p.per_sample) {
+        y[at + 1u] = v.y;
+    }
+}
+#else
 @compute @workgroup_size(${GROUP})
 fn random(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let pair = linear_id(gid, groups);
@@ -53,16 +63,10 @@ fn random(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups
         return;
     }
     let seed = vec2<u32>(clock[CLOCK_SEED_LO], clock[CLOCK_SEED_HI]);
-    let words = stream_words(seed, p.stream, clock[CLOCK_STEP], pair) >> vec2<u32>(8u, 8u);
-#if NORMAL
-    // 1 - u is a whole number of 2^-24 and not 0.
-    let radius = sqrt(2.0 * minus_ln(f32(0x1000000u - words.x) * 5.9604644775390625e-8));
-    let v = radius * circle(words.y);
-#else
-    let v = vec2<f32>(words) * 5.9604644775390625e-8;
-#end
+    let v = numbers(stream_words(seed, p.stream, clock[CLOCK_STEP], pair));
     y[2u * pair] = v.x;
     if (2u * pair + 1u < p.n) {
         y[2u * pair + 1u] = v.y;
     }
 }
+#end

@@ -101,6 +101,7 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+pub mod augment;
 pub mod contract;
 pub mod cpu;
 pub mod data;
@@ -129,6 +130,7 @@ pub use tensor::{Elements, Tensor};
 
 /// What a training program usually needs.
 pub mod prelude {
+    pub use crate::augment::{Augment, SequenceAugment, SignalAugment};
     pub use crate::contract::Padding;
     pub use crate::data::Dataset;
     pub use crate::engine::Device;

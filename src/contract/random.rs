@@ -42,6 +42,12 @@ impl StreamKey {
         StreamKey { key: [clock[clock::SEED_LO] ^ stream, clock[clock::SEED_HI]], step: clock[clock::STEP] }
     }
 
+    /// The words of one sample in one epoch: the same in every step, and wherever in a batch the sample stands.
+    pub(crate) fn of_sample(clock: &[u32], stream: u32, sample: u32, epoch: u32) -> Self {
+        let key = [clock[clock::SEED_LO] ^ stream, clock[clock::SEED_HI]];
+        StreamKey { key: threefry2x32(key, [sample, epoch]), step: 0 }
+    }
+
     /// The word of element `i`.
     #[inline]
     pub(crate) fn word(&self, i: usize) -> u32 {

@@ -23,6 +23,7 @@ const SHARED: &[(&str, &str)] = &[
     ("recurrent", include_str!("../../shaders/shared/recurrent.wgsl")),
     ("threefry", include_str!("../../shaders/shared/threefry.wgsl")),
     ("clock", include_str!("../../shaders/shared/clock.wgsl")),
+    ("normal", include_str!("../../shaders/shared/normal.wgsl")),
     ("rows", include_str!("../../shaders/shared/rows.wgsl")),
     ("moments", include_str!("../../shaders/shared/moments.wgsl")),
     ("merged_sums", include_str!("../../shaders/shared/merged_sums.wgsl")),

@@ -96,13 +96,16 @@ registry! {
     batch_norm: BatchNorm, BatchNormInfer, BatchNormGrad;
     binary: Binary;
     binary_cross_entropy: BinaryCrossEntropy, BinaryCrossEntropyGrad;
+    blur: Blur;
     cast: Cast;
     check_finite: CheckFinite;
     clip_norm: ClipGradients;
+    colour: Colour;
     concat: Concat;
     conv: Conv, ConvGradX, ConvGradW;
     copy: Copy;
     cross_entropy: CrossEntropy, CrossEntropyGrad;
+    cutout: Cutout;
     dropout: Dropout;
     ema: Ema;
     fill: Fill;
@@ -116,21 +119,24 @@ registry! {
     max_norm: MaxNorm;
     max_pool: MaxPool, MaxPoolGrad;
     moving_average: MovingAverage;
+    mutate: Mutate;
     one_hot: OneHot;
     pad: Pad;
     penalty: Penalty, PenaltyGrad;
-    random: Random;
+    random: Random, RandomPerSample;
     record: Record;
     reduce: Reduce, Expand;
     resize: Resize, ResizeGrad;
     rnn: Rnn, RnnGrad;
     select: Select;
+    signal: Signal;
     slice: Slice;
     softmax: Softmax, SoftmaxGrad;
     tick: Tick;
     transpose: Transpose;
     unary: Unary, UnaryGrad;
     update: Update;
+    warp: Warp, WarpMap, WarpBoxes;
 }
 
 /// The number types in which every twin can run, custom ones included.

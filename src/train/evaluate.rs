@@ -80,7 +80,7 @@ impl Model {
     fn evaluation_pass(&mut self, data: &Dataset, batch: usize) -> Result<Pass> {
         let name = format!("evaluate {} {} by {batch}", data.features().spec(), data.targets().spec());
         let feed = self.definition.feed(&name, data, batch);
-        if let Some(at) = self.evaluations.0.iter().position(|p| p.serves(&feed))
+        if let Some(at) = self.evaluations.0.iter().position(|p| p.serves(&feed, &[]))
             && let Some(pass) = self.evaluations.0.remove(at)
         {
             return Ok(pass);

@@ -7,7 +7,7 @@ use crate::engine::Session;
 use crate::error::Result;
 use crate::graph::{Graph, Init, SLOT_ALIGN, Var};
 use crate::ops::gather_batch::GatherBatch;
-use crate::shape::{DType, TensorSpec};
+use crate::shape::{DType, Shape, TensorSpec};
 use crate::tensor::Elements;
 
 /// Bytes of a shard, at most. While the device works on one, the host reads the next, and at the start of a pass the device waits for
@@ -20,6 +20,8 @@ enum Role {
     Input,
     Target,
     Weight,
+    /// What the sample is called: its number in the dataset.
+    Sample,
 }
 
 /// One tensor of the data: its samples lie in an arena of their own.
@@ -63,6 +65,8 @@ pub(super) struct Batch {
     pub(super) inputs: Vec<Var>,
     pub(super) targets: Vec<Var>,
     pub(super) weights: Option<Var>,
+    /// The number of the epoch, and of each sample in the dataset, where the feed is [keyed](Feed::keyed).
+    pub(super) keys: Option<(Var, Var)>,
     pub(super) clock: Var,
     pub(super) schedule: Var,
     pub(super) ring: Var,
@@ -89,6 +93,18 @@ impl Feed {
             streams: inputs.chain(targets).chain(weights).collect(),
             measures: Measures::new(metrics, output, &data.targets().sample()),
         }
+    }
+
+    /// The same pass, whose steps know their samples' numbers and the epoch's.
+    pub(super) fn keyed(mut self) -> Feed {
+        let sample = TensorSpec::u32(Shape::default());
+        let scaling = (1f32.to_bits(), 0f32.to_bits());
+        self.streams.push(Stream { role: Role::Sample, what: "samples".into(), sample, scaling });
+        self
+    }
+
+    pub(super) fn is_keyed(&self) -> bool {
+        self.streams.iter().any(|stream| stream.role == Role::Sample)
     }
 
     /// Words per step in the records.
@@ -173,7 +189,11 @@ impl Feed {
         let order = graph.state(&feed, "order", TensorSpec::u32([self.samples]), zero.clone())?;
         let records = TensorSpec::u32([self.steps() * self.columns()]);
         let ring = graph.state(&self.arena("records"), "records", records, zero.clone())?;
-        let (mut inputs, mut targets, mut weights) = (Vec::new(), Vec::new(), None);
+        let epoch = match self.is_keyed() {
+            true => Some(graph.state(&feed, "epoch", TensorSpec::u32([1]), zero.clone())?),
+            false => None,
+        };
+        let (mut inputs, mut targets, mut weights, mut samples) = (Vec::new(), Vec::new(), None, None);
         for stream in &self.streams {
             let mut shape = vec![self.rows];
             shape.extend_from_slice(&stream.sample.shape);
@@ -186,19 +206,40 @@ impl Feed {
                 Role::Input => inputs.push(rows),
                 Role::Target => targets.push(rows),
                 Role::Weight => weights = Some(rows),
+                Role::Sample => samples = Some(rows),
             }
         }
-        Ok(Batch { inputs, targets, weights, clock, schedule, ring })
+        Ok(Batch { inputs, targets, weights, keys: epoch.zip(samples), clock, schedule, ring })
     }
 
-    /// Writes the order of samples and the learning rates of a pass that starts at step `base` of the clock: one upload.
-    pub(super) fn begin(&self, session: &mut Session, base: u32, rates: &[f32], order: &[u32]) -> Result<()> {
+    /// Writes the order of samples and the learning rates of a pass that starts at step `base` of the clock, in epoch `epoch`: one
+    /// upload.
+    pub(super) fn begin(
+        &self,
+        session: &mut Session,
+        base: u32,
+        epoch: u32,
+        rates: &[f32],
+        order: &[u32],
+    ) -> Result<()> {
         let mut words = clock::schedule(base, rates);
         words.resize(words.len().next_multiple_of(SLOT_ALIGN), 0);
         words.extend(
             order.iter().enumerate().map(|(i, id)| if self.is_resident() { *id } else { (i % self.rows) as u32 }),
         );
+        if self.is_keyed() {
+            words.resize(words.len().next_multiple_of(SLOT_ALIGN), 0);
+            words.push(epoch);
+        }
         session.write(&self.arena("feed"), 0, Elements::U32(&words))
+    }
+
+    /// Writes what the samples from place `first` on are called, where steps ask for it.
+    pub(super) fn name_samples(&self, session: &mut Session, first: usize, ids: &[u32]) -> Result<()> {
+        match self.streams.iter().find(|stream| stream.role == Role::Sample) {
+            Some(stream) => session.write(&self.arena(&stream.what), first, Elements::U32(ids)),
+            None => Ok(()),
+        }
     }
 
     /// The state in which stream `stream` lies, and the elements of one of its samples.

@@ -3,7 +3,7 @@ use std::time::Instant;
 use super::history::History;
 use super::model::Model;
 use super::options::Fit;
-use super::program::Pass;
+use super::program::{Pass, Recipe};
 use super::training::Training;
 use crate::contract::{Threefry, stream_of};
 use crate::data::Dataset;
@@ -27,7 +27,7 @@ impl Model {
         let (train, validation) = options.parts(data)?;
         self.definition.check(&train)?;
         validation.as_ref().map_or(Ok(()), |v| self.definition.check(v))?;
-        let mut pass = self.training_pass(&train, options.batch_size)?;
+        let mut pass = self.training_pass(&train, options)?;
         let last_epoch = self.epochs.saturating_add(options.epochs);
         let plateau = options.plateau.clone();
         let mut training = Training {
@@ -64,7 +64,7 @@ impl Model {
         options.check()?;
         let (train, _) = options.parts(data)?;
         self.definition.check(&train)?;
-        let pass = self.training_pass(&train, options.batch_size)?;
+        let pass = self.training_pass(&train, options)?;
         self.training = Some(pass);
         Ok(())
     }
@@ -81,15 +81,17 @@ impl Model {
     }
 
     /// The steps for data of this shape: those of the last training where they fit, else new ones.
-    fn training_pass(&mut self, data: &Dataset, batch: usize) -> Result<Pass> {
-        let feed = self.definition.feed("train", data, batch);
+    fn training_pass(&mut self, data: &Dataset, options: &Fit) -> Result<Pass> {
+        let feed = self.definition.feed("train", data, options.batch_size);
+        let feed = if options.augment.is_empty() { feed } else { feed.keyed() };
         match self.training.take() {
-            Some(pass) if pass.serves(&feed) => Ok(pass),
+            Some(pass) if pass.serves(&feed, &options.augment) => Ok(pass),
             _ => {
                 for arena in feed.arenas() {
                     self.session.forget(&arena);
                 }
-                let mut pass = Pass::new(&mut self.session, self.definition.recipe(Mode::Train), feed)?;
+                let recipe = Recipe { augment: &options.augment, ..self.definition.recipe(Mode::Train) };
+                let mut pass = Pass::new(&mut self.session, recipe, feed)?;
                 pass.set_clock(&mut self.session, self.steps, self.seed)?;
                 Ok(pass)
             }

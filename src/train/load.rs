@@ -82,6 +82,7 @@ impl Feed {
             for (stream, tensor) in tensors.chain(data.weights()).enumerate() {
                 self.write(session, stream, 0, tensor)?;
             }
+            self.name_samples(session, 0, &(0..data.len() as u32).collect::<Vec<_>>())?;
             return Ok(made);
         }
         // Bytes must start at a whole word: at every fourth sample they do.
@@ -92,26 +93,37 @@ impl Feed {
             let samples = read(data, ids)?;
             made += start.elapsed();
             check(&samples)?;
-            self.write_all(session, chunk * rows, &samples)?;
+            self.write_all(session, chunk * rows, &samples, ids)?;
         }
         Ok(made)
     }
 
-    /// Writes shard `shard` of a pass.
-    pub(super) fn write_shard(&self, session: &mut Session, shard: usize, samples: &[Tensor]) -> Result<()> {
-        self.write_all(session, shard * self.shard() % self.rows, samples)
+    /// Writes shard `shard` of a pass in this order.
+    pub(super) fn write_shard(
+        &self,
+        session: &mut Session,
+        order: &[u32],
+        shard: usize,
+        samples: &[Tensor],
+    ) -> Result<()> {
+        self.write_all(session, shard * self.shard() % self.rows, samples, self.ids(order, shard))
     }
 
     /// Reads and writes shard `shard` of the pass's order.
     pub(super) fn load_shard(&self, session: &mut Session, data: &Dataset, order: &[u32], shard: usize) -> Result<()> {
-        let start = shard * self.shard();
-        let ids = &order[start..(start + self.shard()).min(order.len())];
-        self.write_shard(session, shard, &read(data, ids)?)
+        self.write_shard(session, order, shard, &read(data, self.ids(order, shard))?)
     }
 
-    /// Writes one tensor per stream, from sample `first` of the device's on.
-    fn write_all(&self, session: &mut Session, first: usize, samples: &[Tensor]) -> Result<()> {
-        samples.iter().enumerate().try_for_each(|(stream, tensor)| self.write(session, stream, first, tensor))
+    /// The samples of a shard.
+    fn ids<'a>(&self, order: &'a [u32], shard: usize) -> &'a [u32] {
+        let start = shard * self.shard();
+        &order[start..(start + self.shard()).min(order.len())]
+    }
+
+    /// Writes the samples `ids`, one tensor per stream, from sample `first` of the device's on.
+    fn write_all(&self, session: &mut Session, first: usize, samples: &[Tensor], ids: &[u32]) -> Result<()> {
+        samples.iter().enumerate().try_for_each(|(stream, tensor)| self.write(session, stream, first, tensor))?;
+        self.name_samples(session, first, ids)
     }
 
     fn write(&self, session: &mut Session, stream: usize, first: usize, tensor: &Tensor) -> Result<()> {

@@ -90,7 +90,7 @@ pub(super) struct Definition {
 impl Definition {
     pub(super) fn recipe(&self, mode: Mode) -> Recipe<'_> {
         let (network, losses, metrics) = (self.network.as_ref(), &self.losses, &self.metrics[..]);
-        Recipe { network, losses, metrics, tuned: &self.optimizer, mode }
+        Recipe { network, losses, metrics, tuned: &self.optimizer, augment: &[], mode }
     }
 
     /// A pass over `data`.

@@ -4,6 +4,7 @@ use std::time::Duration;
 use super::callback::Callback;
 use super::checkpoint::Checkpoints;
 use super::interrupt::Interrupt;
+use crate::augment::Augmentation;
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::optim::Plateau;
@@ -20,6 +21,7 @@ pub struct Fit {
     pub(super) verbose: bool,
     pub(super) interrupt: Interrupt,
     pub(super) plateau: Option<Plateau>,
+    pub(super) augment: Vec<Arc<dyn Augmentation>>,
     pub(super) callbacks: Vec<Arc<Mutex<dyn Callback>>>,
     pub(super) checkpoints: Option<Checkpoints>,
     pub(super) class_weights: Vec<f32>,
@@ -37,6 +39,7 @@ impl Default for Fit {
             verbose: true,
             interrupt: Interrupt::new(),
             plateau: None,
+            augment: Vec::new(),
             callbacks: Vec::new(),
             checkpoints: None,
             class_weights: Vec::new(),
@@ -100,6 +103,14 @@ impl Fit {
         Fit { plateau: Some(plateau), ..self }
     }
 
+    /// Changes every sample anew in every epoch, on the device; never in validation. Given several times, one after the other. See
+    /// [`augment`](crate::augment).
+    #[must_use]
+    pub fn augment(mut self, augmentation: impl Augmentation + 'static) -> Self {
+        self.augment.push(Arc::new(augmentation));
+        self
+    }
+
     /// Does this after every epoch as well; callbacks are called in the order in which they were given. Clones of these settings share
     /// it, and every training begins with it anew.
     #[must_use]
@@ -134,6 +145,7 @@ impl Fit {
                 return Err(Error::parameter("fit", what, "at least 1", value));
             }
         }
+        self.augment.iter().try_for_each(|augment| augment.check())?;
         self.plateau.as_ref().map_or(Ok(()), Plateau::check)
     }
 

@@ -1,11 +1,13 @@
 //! The programs of a model: training steps and evaluation steps over a [`Feed`], and the loop that runs them.
 
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use super::feed::{Batch, Feed};
 use super::load::{Check, Shards};
 use super::metrics::Metric;
+use crate::augment::{self, AugmentCtx, Augmentation};
 use crate::contract::clock;
 use crate::data::Dataset;
 use crate::engine::{Executable, Session};
@@ -23,6 +25,8 @@ pub(super) struct Recipe<'a> {
     pub(super) losses: &'a Losses,
     pub(super) metrics: &'a [Metric],
     pub(super) tuned: &'a Tuned,
+    /// What is done to a batch first.
+    pub(super) augment: &'a [Arc<dyn Augmentation>],
     /// Forward, backward and update, or forward only.
     pub(super) mode: Mode,
 }
@@ -31,7 +35,11 @@ impl Recipe<'_> {
     /// The graph of one step over a batch of `batch` samples.
     fn graph(&self, feed: &Feed, batch: usize) -> Result<Graph> {
         let graph = Graph::new();
-        let Batch { inputs, targets, weights, clock, schedule, ring } = feed.declare(&graph, batch)?;
+        let Batch { mut inputs, mut targets, weights, keys, clock, schedule, ring } = feed.declare(&graph, batch)?;
+        if let Some((epoch, samples)) = keys {
+            let ctx = AugmentCtx::new(&clock, &epoch, &samples);
+            (inputs, targets) = augment::build(self.augment, &ctx, inputs, targets)?;
+        }
         let ctx = match self.mode {
             Mode::Train => BuildCtx::new(Mode::Train, Some(&clock), self.tuned.freezes()),
             Mode::Infer => BuildCtx::inference(),
@@ -108,6 +116,10 @@ pub(super) struct Pass {
     asked: usize,
     /// Steps that the pass's clock has counted.
     pub(super) clock: u32,
+    /// The number of the epoch that runs next, counted from 0.
+    pub(super) epoch: u32,
+    /// What its steps do to a batch first.
+    augment: Vec<Arc<dyn Augmentation>>,
 }
 
 /// Who watches a pass; by default nobody.
@@ -167,7 +179,8 @@ impl Pass {
             Some(batch) => Some(session.prepare(recipe.plan(session, &feed, batch)?)?),
             None => None,
         };
-        Ok(Pass { feed, full, last, loaded: None, asked: 0, clock: 0 })
+        let augment = recipe.augment.to_vec();
+        Ok(Pass { feed, full, last, loaded: None, asked: 0, clock: 0, epoch: 0, augment })
     }
 
     /// The plan of a full batch.
@@ -175,9 +188,9 @@ impl Pass {
         self.full.plan()
     }
 
-    /// Whether these steps can run over data like that of `feed`.
-    pub(super) fn serves(&self, feed: &Feed) -> bool {
-        self.feed.is_like(feed)
+    /// Whether these steps can run over data like that of `feed`, changed by `augment`.
+    pub(super) fn serves(&self, feed: &Feed, augment: &[Arc<dyn Augmentation>]) -> bool {
+        self.feed.is_like(feed) && augment::are_same(&self.augment, augment)
     }
 
     fn executable(&self, step: usize) -> &Executable {
@@ -217,7 +230,7 @@ impl Pass {
             waited = self.feed.load(session, data, check)?;
             self.loaded = Some(data.id());
         }
-        self.feed.begin(session, self.clock, rates, order)?;
+        self.feed.begin(session, self.clock, self.epoch, rates, order)?;
         self.asked = 0;
         let steps = self.feed.steps();
         let done = if self.feed.is_resident() {
@@ -228,7 +241,7 @@ impl Pass {
                 let per_shard = self.feed.steps_per_shard();
                 let mut done = 0;
                 while done < steps {
-                    self.feed.write_shard(session, done / per_shard, &shards.next(check)?)?;
+                    self.feed.write_shard(session, order, done / per_shard, &shards.next(check)?)?;
                     let end = (done + per_shard).min(steps);
                     done = self.steps(session, done, end, watch)?;
                     if done < end {

@@ -115,6 +115,7 @@ impl Training<'_> {
             rates.iter_mut().for_each(|rate| *rate = plateau.rate(*rate));
         }
         watch.progress.start(model.epochs + 1);
+        pass.epoch = model.epochs as u32;
         let check = |samples: &[Tensor]| model.definition.check_samples(samples);
         let outcome = match pass.run(&mut model.session, &self.train, &order, &rates, &check, watch) {
             Ok(outcome) => outcome,

@@ -11,12 +11,15 @@ fn allowed(module: &str) -> Vec<&'static str> {
     let more: &[&str] = match module {
         "error" | "shape" | "tensor" | "file" => return GROUND[..4].to_vec(),
         "contract" | "ops" | "graph" | "cpu" | "gpu" => &[],
+        "augment" => &["augment"],
         "engine" => &["cpu", "gpu"],
         "nn" | "optim" => &["nn", "optim"],
         "data" | "interop" => &["engine", "nn", "optim", "data", "interop"],
         "metrics" => &["metrics"],
         "plot" => &["metrics", "plot"],
-        "train" | "explain" => &["engine", "nn", "optim", "data", "interop", "metrics", "plot", "train", "explain"],
+        "train" | "explain" => {
+            &["augment", "engine", "nn", "optim", "data", "interop", "metrics", "plot", "train", "explain"]
+        }
         "report" => &["metrics", "plot", "train", "report"],
         other => panic!("src/{other} is new: say here what it may use"),
     };
