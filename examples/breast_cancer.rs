@@ -43,7 +43,7 @@ fn run() -> Result<()> {
         },
     )?;
     let table = match &study.options.data {
-        Some(path) => csv::read(path).with_context(|| format!("--data {}", path.display()))?,
+        Some(path) => csv::Csv::new().read(path).with_context(|| format!("--data {}", path.display()))?,
         None => csv::Csv::new().parse(include_bytes!("data/wdbc.csv"), "wdbc.csv")?,
     };
     let (truth, names) = table.classes(TARGET)?;
@@ -97,7 +97,7 @@ fn train(
         .with(Dense::new(classes).activation(Softmax).kernel_regularizer(Penalty::l2(1e-3)));
     let mut model =
         network.compile_on(&study.setup(), Adam::default(), CategoricalCrossEntropy::new(), &[Metric::Accuracy])?;
-    model.attach("preparation", &preparation)?;
+    // model.attach("preparation", &preparation)?;
     let data = Dataset::new(x.clone(), ndarray::Array1::from(truth.to_vec()))?.select(&fold.train)?;
     model.fit(&data, &fit)?;
     Ok((model, x))

@@ -9,7 +9,6 @@ use crate::engine::Executable;
 use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::metrics::ConfusionTable;
-use crate::metrics::ConfusionTable;
 use crate::nn::{self, BuildCtx, Mode};
 use crate::shape::Shape;
 use crate::tensor::{Tensor, class_of};

@@ -1,4 +1,4 @@
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::graph::Var;
 use crate::shape::{DType, TensorSpec};
 
