@@ -18,6 +18,7 @@ use anyhow::{Context, Result};
 use common::Defaults;
 use galen::Tensor;
 use galen::augment::{Augment, Fill};
+use galen::contract::Threefry;
 use galen::data::balance::{balanced_weights, class_counts};
 use galen::data::formats::npz::Npz;
 use galen::nn::models::ResNet18;
@@ -105,7 +106,7 @@ fn medmnist(path: &Path) -> Result<[Dataset; 3]> {
 /// `n` drawn tumours.
 fn drawn(n: usize, part: u32) -> Dataset {
     const SIZE: usize = 28;
-    let mut random = study::random(part);
+    let mut random = Threefry::new(28, part);
     let mut images = Array4::<u8>::zeros((n, 1, SIZE, SIZE));
     let mut labels = Vec::with_capacity(n);
     for i in 0..n {

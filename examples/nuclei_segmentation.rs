@@ -16,6 +16,7 @@ mod study;
 use anyhow::{Context, Result};
 use common::Defaults;
 use galen::augment::{Augment, Fill};
+use galen::contract::Threefry;
 use galen::data::formats::images::{ImageOptions, Masks, image_mask_folders};
 use galen::data::{RowMut, Rows, Source};
 use galen::nn::DiceCrossEntropy;
@@ -121,7 +122,7 @@ impl<R: Rows> Rows for DarkGround<R> {
 fn drawn() -> Result<Dataset> {
     const IMAGES: usize = 60;
     const SIZE: usize = 64;
-    let mut random = study::random(11);
+    let mut random = Threefry::new(64, 0);
     let mut images = Array4::<u8>::zeros((IMAGES, 1, SIZE, SIZE));
     let mut masks = Array4::<f32>::zeros((IMAGES, 1, SIZE, SIZE));
     for i in 0..IMAGES {

@@ -4,11 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::{Result, ensure};
+use galen::contract::Threefry;
 use galen::data::formats::npz::Npz;
 use galen::prelude::*;
 use ndarray::{Array1, Array2, Axis, Ix1, Ix2};
-
-use super::study;
 
 /// The classes, as the AAMI's recommendation EC57 calls them.
 pub const CLASSES: [&str; 3] = ["N", "S", "V"];
@@ -49,7 +48,8 @@ pub fn read(path: &Path) -> Result<Beats> {
     };
     let whole = |values: Array1<f32>| -> Vec<u32> { values.iter().map(|v| *v as u32).collect() };
     let (y, record) = (whole(column("y")?), whole(column("record")?));
-    Ok(relative(x, &y, &record, [column("rr_prev_s")?, column("rr_next_s")?]))
+    let seconds = [column("rr_prev_s")?, column("rr_next_s")?];
+    Ok(relative(x, &y, &record, seconds))
 }
 
 /// Amplitudes and intervals relative to the patient's own: electrodes lie differently on everyone, and what is early for one heart is
@@ -90,7 +90,7 @@ pub fn drawn() -> Beats {
     const PATIENTS: u32 = 16;
     const EACH: usize = 150;
     const SAMPLES: usize = 128;
-    let mut random = study::random(7);
+    let mut random = Threefry::new(7, 0);
     let (mut x, mut y, mut record) = (Array2::zeros((0, SAMPLES)), Vec::new(), Vec::new());
     let mut seconds = [Vec::new(), Vec::new()];
     for patient in 0..PATIENTS {

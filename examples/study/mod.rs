@@ -1,7 +1,6 @@
-//! What the clinical programs share: the beginning, the end, and a source of random numbers for what they synthesise.
+//! What the clinical programs share: the beginning and the end.
 
 use anyhow::{Context, Result};
-use galen::contract::Threefry;
 use galen::prelude::*;
 use galen::report::Report;
 
@@ -52,9 +51,4 @@ impl Study {
         }
         Ok(())
     }
-}
-
-/// Random numbers for a synthesised set: the same in every run.
-pub fn random(what: u32) -> Threefry {
-    Threefry::new(0x6761_6c65_6e00, what)
 }
