@@ -28,7 +28,8 @@ pub fn calibration(title: &str, curves: &[(&str, &ReliabilityCurve)]) -> Result<
     }
     let below = if curves.len() == 1 { "bars: 95 % interval of the observed share" } else { "" };
     let title = Title::new(title, below, WIDTH);
-    let marks = curves.iter().enumerate().map(|(index, (label, _))| (Mark::Line(Style::of(index)), (*label).to_owned()));
+    let marks =
+        curves.iter().enumerate().map(|(index, (label, _))| (Mark::Line(Style::of(index)), (*label).to_owned()));
     let legend = Legend::new(marks.chain([(Mark::Guide, "perfect calibration".to_owned())]).collect(), WIDTH);
 
     let left = (WIDTH - SIDE) / 2.0 + 16.0;
@@ -51,8 +52,7 @@ pub fn calibration(title: &str, curves: &[(&str, &ReliabilityCurve)]) -> Result<
         if curves.len() == 1 {
             intervals(&mut canvas, &square, curve, style)?;
         }
-        let points: Vec<Point> =
-            curve.predicted.iter().zip(&curve.observed).map(|(&x, &y)| square.map(x, y)).collect();
+        let points: Vec<Point> = curve.predicted.iter().zip(&curve.observed).map(|(&x, &y)| square.map(x, y)).collect();
         style.line(&mut canvas, &points);
         canvas.dots(&points, 4.0, style.colour, 1.0);
         count(&mut canvas, &bars, curve, style, (index, curves.len()));
@@ -118,7 +118,8 @@ mod tests {
     fn the_picture_says_what_it_shows() {
         let draw = || calibration("t", &[("malignant", &curve())]).unwrap().svg();
         let svg = draw();
-        for text in [">malignant<", ">perfect calibration<", ">observed share<", ">predicted probability<", ">samples<"] {
+        for text in [">malignant<", ">perfect calibration<", ">observed share<", ">predicted probability<", ">samples<"]
+        {
             assert!(svg.contains(text), "{text} is missing in {svg}");
         }
         assert_eq!(svg.matches("<circle").count(), 4);

@@ -67,12 +67,9 @@ impl Canvas {
 
     pub fn frame(&mut self, at: Point, size: (f64, f64), stroke: Colour) {
         let (right, low) = (at.0 + size.0, at.1 + size.1);
-        for (from, to) in [
-            (at, (right, at.1)),
-            ((right, at.1), (right, low)),
-            ((right, low), (at.0, low)),
-            ((at.0, low), at),
-        ] {
+        for (from, to) in
+            [(at, (right, at.1)), ((right, at.1), (right, low)), ((right, low), (at.0, low)), ((at.0, low), at)]
+        {
             self.line(from, to, stroke, 1.0);
         }
     }

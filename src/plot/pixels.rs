@@ -136,6 +136,9 @@ mod tests {
         let mut page = Pixels::from_fn(7, 7, |_, _| [9; 3]);
         page.paste(&image, 4, 5);
         let at = |row: usize, column: usize| page.bytes[3 * (row * 7 + column)..][..3].to_vec();
-        assert_eq!((at(4, 4), at(5, 3), at(5, 4), at(6, 6)), (vec![9; 3], vec![9; 3], vec![0, 0, 200], vec![1, 2, 200]));
+        assert_eq!(
+            (at(4, 4), at(5, 3), at(5, 4), at(6, 6)),
+            (vec![9; 3], vec![9; 3], vec![0, 0, 200], vec![1, 2, 200])
+        );
     }
 }

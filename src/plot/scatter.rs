@@ -106,7 +106,14 @@ mod tests {
     fn the_picture_says_what_it_shows() {
         let draw = || agreement("t", &[1.0, 2.0, 4.0], &[1.5, 1.5, 4.5], "mmHg").unwrap().svg();
         let svg = draw();
-        for text in [">95 % limits of agreement<", ">mean difference<", ">true (mmHg)<", ">predicted (mmHg)<", ">mean of both (mmHg)<", ">samples, n = 3<"] {
+        for text in [
+            ">95 % limits of agreement<",
+            ">mean difference<",
+            ">true (mmHg)<",
+            ">predicted (mmHg)<",
+            ">mean of both (mmHg)<",
+            ">samples, n = 3<",
+        ] {
             assert!(svg.contains(text), "{text} is missing in {svg}");
         }
         assert_eq!(svg.matches("<circle").count(), 3 + 3 + 1, "each sample twice, and the legend");

@@ -19,11 +19,7 @@ pub struct Multilabel {
 
 impl Report {
     /// A report of samples that have several labels each, or none: `truth` and `scores` `[samples, labels]`.
-    pub fn multilabel(
-        name: impl Into<String>,
-        truth: ArrayView2<bool>,
-        scores: ArrayView2<f32>,
-    ) -> Draft<Multilabel> {
+    pub fn multilabel(name: impl Into<String>, truth: ArrayView2<bool>, scores: ArrayView2<f32>) -> Draft<Multilabel> {
         let (truth, scores) = (truth.to_owned(), scores.mapv(f64::from));
         Draft::new(name, Multilabel { truth, scores, names: None, threshold: 0.5 })
     }
@@ -83,7 +79,7 @@ impl Draft<Multilabel> {
             average_precision_multilabel(truth.view(), scores.view(), Average::Macro)
         });
         let exact = |row: usize| labels.iter().all(|label| label.truth[row] == label.called[row]);
-        rows.share("exact_match", |_| true, exact);
+        rows.share("exact_match", ("sample", |_| true), exact);
         for label in &labels {
             rows.of(Some(&label.name));
             label.add_ranking(&mut rows);

@@ -4,9 +4,7 @@ use super::draft::Settings;
 use super::label::Label;
 use super::rows::Rows;
 use crate::error::Result;
-use crate::metrics::{
-    Band, ConfusionTable, Interval, PrecisionRecallCurve, ReliabilityCurve, RocCurve,
-};
+use crate::metrics::{Band, ConfusionTable, Interval, PrecisionRecallCurve, ReliabilityCurve, RocCurve};
 use crate::plot::{self, Example, Picture, Trace};
 
 /// How many columns of images there are.
@@ -106,9 +104,10 @@ impl<'a, 'b> Album<'a, 'b> {
     fn bands(&mut self, label: &Label) -> [Option<Band>; 2] {
         let bootstrap = self.settings.bootstrap(label.truth.len());
         let mut band = |key: &str, of: fn(&[bool], &[f64], &crate::metrics::Bootstrap) -> Result<Band>| {
-            let made = bootstrap.as_ref().map_err(ToString::to_string).and_then(|bootstrap| {
-                of(&label.truth, &label.scores, bootstrap).map_err(|reason| reason.to_string())
-            });
+            let made = bootstrap
+                .as_ref()
+                .map_err(ToString::to_string)
+                .and_then(|bootstrap| of(&label.truth, &label.scores, bootstrap).map_err(|reason| reason.to_string()));
             made.map_err(|reason| self.rows.lacks(format!("{key} band"), reason)).ok()
         };
         [band("roc", RocCurve::band), band("precision_recall", PrecisionRecallCurve::band)]

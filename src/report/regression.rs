@@ -2,9 +2,7 @@ use super::Report;
 use super::draft::{Draft, Findings, finish};
 use super::rows::{Rows, pick};
 use crate::error::{Error, Result};
-use crate::metrics::{
-    mean_absolute_error, pearson, r_squared, root_mean_squared_error, spearman,
-};
+use crate::metrics::{mean_absolute_error, pearson, r_squared, root_mean_squared_error, spearman};
 
 /// True and predicted values: see [`Report::regression`].
 #[derive(Clone, Debug)]

@@ -61,7 +61,9 @@ impl Report {
             (Some(class), Some(threshold)) => {
                 write!(f, "\npositive: {0}, called from a score of {threshold} on", one_line(class))
             }
-            (Some(class), None) => write!(f, "\npositive: {}; the class with the larger score is called", one_line(class)),
+            (Some(class), None) => {
+                write!(f, "\npositive: {}; the class with the larger score is called", one_line(class))
+            }
             (None, Some(threshold)) => write!(f, "\na label is given from a score of {threshold} on"),
             (None, None) => write!(f, "\nthe class with the largest score is called"),
         }
@@ -152,7 +154,8 @@ fn counted(n: usize, what: &str) -> String {
 
 /// What a key is called.
 fn label(key: &str) -> String {
-    let (metric, rest) = key.split_once(' ').map_or((key, String::new()), |(metric, rest)| (metric, format!(" {rest}")));
+    let (metric, rest) =
+        key.split_once(' ').map_or((key, String::new()), |(metric, rest)| (metric, format!(" {rest}")));
     let name = match metric {
         "auc" => "AUC",
         "auc_macro" => "AUC, mean of classes",
