@@ -2,6 +2,7 @@ use ndarray::ArrayView2;
 use rayon::prelude::*;
 use serde::Serialize;
 
+use super::binary::BinaryCounts;
 use super::check;
 use crate::error::{Error, Result};
 
@@ -14,6 +15,30 @@ pub enum Average {
     Micro,
     /// The mean over classes, each counting as often as it truly occurs.
     Weighted,
+}
+
+impl Average {
+    /// A share of each class or label, as one number. One that is not defined counts with 0, as with scikit-learn's
+    /// `zero_division=0`. Of nothing it is 0.
+    ///
+    /// ```
+    /// use galen::metrics::{Average, BinaryCounts};
+    ///
+    /// // Two labels of three patients.
+    /// let cough = BinaryCounts::new(&[true, true, false], &[true, false, false])?;
+    /// let fever = BinaryCounts::new(&[false, true, true], &[false, true, true])?;
+    /// assert_eq!(Average::Macro.over(&[cough, fever], BinaryCounts::recall), 0.75);
+    /// # Ok::<(), galen::Error>(())
+    /// ```
+    pub fn over(self, counts: &[BinaryCounts], share: impl Fn(&BinaryCounts) -> Option<f64>) -> f64 {
+        if self == Average::Micro {
+            return share(&counts.iter().sum()).unwrap_or(0.0);
+        }
+        let weight = |c: &BinaryCounts| if self == Average::Macro { 1.0 } else { c.positives() as f64 };
+        let all: f64 = counts.iter().map(weight).sum();
+        let sum: f64 = counts.iter().map(|c| weight(c) * share(c).unwrap_or(0.0)).sum();
+        if all == 0.0 { 0.0 } else { sum / all }
+    }
 }
 
 /// A metric of one label, which says the first text where the truth is at fault.

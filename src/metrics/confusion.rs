@@ -133,16 +133,10 @@ impl ConfusionTable {
         recalls.iter().sum::<f64>() / recalls.len().max(1) as f64
     }
 
-    /// A share of each class, as one number.
+    /// A share of each class that occurs in the truth or the predictions, as one number.
     pub fn average(&self, average: Average, share: impl Fn(&BinaryCounts) -> Option<f64>) -> f64 {
         let classes: Vec<BinaryCounts> = self.per_class().into_iter().filter(BinaryCounts::occurs).collect();
-        if average == Average::Micro {
-            return share(&classes.iter().sum()).unwrap_or(0.0);
-        }
-        let weight = |c: &BinaryCounts| if average == Average::Macro { 1.0 } else { c.positives() as f64 };
-        let all: f64 = classes.iter().map(weight).sum();
-        let sum: f64 = classes.iter().map(|c| weight(c) * share(c).unwrap_or(0.0)).sum();
-        if all == 0.0 { 0.0 } else { sum / all }
+        average.over(&classes, share)
     }
 
     /// Of those given a class, the share that is of it. Source: scikit-learn, `precision_score`.

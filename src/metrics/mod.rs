@@ -40,6 +40,7 @@ mod ranked;
 mod regression;
 mod roc;
 mod surface;
+mod top_k;
 
 pub use average::Average;
 pub use bands::Band;
@@ -60,5 +61,6 @@ pub use probability::{
     log_loss, log_loss_multiclass,
 };
 pub use regression::{mean_absolute_error, mean_squared_error, pearson, r_squared, root_mean_squared_error, spearman};
-pub use roc::{RocCurve, roc_auc, roc_auc_multilabel, roc_auc_one_vs_rest, roc_auc_per_label, top_k_accuracy};
+pub use roc::{RocCurve, roc_auc, roc_auc_multilabel, roc_auc_one_vs_rest, roc_auc_per_label};
 pub use surface::SurfaceDistances;
+pub use top_k::top_k_accuracy;

@@ -1,7 +1,8 @@
 use serde::Serialize;
 
 use super::binary::BinaryCounts;
-use super::roc::RocCurve;
+use super::check;
+use super::ranked::{Ranked, Step};
 use crate::error::{Error, Result};
 
 /// A threshold, chosen on samples that the model did not train on and kept for others: the thresholds that there are and their
@@ -32,28 +33,34 @@ impl OperatingPoint {
     /// The highest threshold with at least this sensitivity: of those that have it, the most specific.
     ///
     /// # Errors
-    /// As [`RocCurve::new`]; [`Error::Parameter`] where the wish is not in 0..1.
+    /// As [`RocCurve::new`](super::RocCurve::new); [`Error::Parameter`] where the wish is not in 0..1.
     pub fn at_sensitivity(truth: &[bool], scores: &[f64], wished: f64) -> Result<Self> {
         in_unit("sensitivity", wished)?;
-        Self::best(truth, scores, |p| (p.sensitivity >= wished).then_some(p.specificity))
+        Self::best(truth, scores, |[tp, tn, positives, _]| {
+            (tp as f64 / positives as f64 >= wished).then_some(tn as u128)
+        })
     }
 
     /// The threshold with at least this specificity that is the most sensitive, and of those the highest.
     ///
     /// # Errors
-    /// As [`RocCurve::new`]; [`Error::Parameter`] where the wish is not in 0..1.
+    /// As [`RocCurve::new`](super::RocCurve::new); [`Error::Parameter`] where the wish is not in 0..1.
     pub fn at_specificity(truth: &[bool], scores: &[f64], wished: f64) -> Result<Self> {
         in_unit("specificity", wished)?;
-        Self::best(truth, scores, |p| (p.specificity >= wished).then_some(p.sensitivity))
+        Self::best(truth, scores, |[tp, tn, _, negatives]| {
+            (tn as f64 / negatives as f64 >= wished).then_some(tp as u128)
+        })
     }
 
     /// The highest threshold with the largest sum of sensitivity and specificity. Source: W. Youden, "Index for rating diagnostic
     /// tests" (1950).
     ///
     /// # Errors
-    /// As [`RocCurve::new`].
+    /// As [`RocCurve::new`](super::RocCurve::new).
     pub fn youden(truth: &[bool], scores: &[f64]) -> Result<Self> {
-        Self::best(truth, scores, |p| Some(p.sensitivity + p.specificity))
+        Self::best(truth, scores, |[tp, tn, positives, negatives]| {
+            Some(tp as u128 * negatives as u128 + tn as u128 * positives as u128)
+        })
     }
 
     /// What a threshold that somebody else chose does.
@@ -63,7 +70,7 @@ impl OperatingPoint {
     /// [`Error::Parameter`] where the threshold is NaN.
     pub fn at_threshold(truth: &[bool], scores: &[f64], threshold: f64) -> Result<Self> {
         let counts = BinaryCounts::at_threshold(truth, scores, threshold)?;
-        super::check::both_classes("truth", "an operating point", truth)?;
+        check::both_classes("truth", "an operating point", truth)?;
         let share = |s: Option<f64>| s.unwrap_or(0.0);
         Ok(OperatingPoint {
             threshold,
@@ -72,28 +79,26 @@ impl OperatingPoint {
         })
     }
 
-    /// The point with the largest worth; of the same worth the first, which has the highest threshold.
-    fn best(truth: &[bool], scores: &[f64], worth: impl Fn(&Self) -> Option<f64>) -> Result<Self> {
-        let curve = RocCurve::new(truth, scores)?;
-        // From counts and not as 1 − rate, which for a rate of 0.1 is a little less than 0.9.
-        let negatives = truth.iter().filter(|t| !**t).count() as f64;
-        let points = curve.thresholds.iter().zip(&curve.true_positive_rate).zip(&curve.false_positive_rate);
-        let mut best: Option<(f64, Self)> = None;
-        for ((threshold, sensitivity), rate) in points {
-            let called_negative = negatives - (rate * negatives).round();
-            let point = OperatingPoint {
-                threshold: *threshold,
-                sensitivity: *sensitivity,
-                specificity: called_negative / negatives,
-            };
-            if let Some(worth) = worth(&point)
+    /// The point with the largest worth, of the same worth the one with the highest threshold. Points are offered with their right
+    /// decisions, true positives and true negatives, and with all positives and negatives: whole numbers, so that ties are ties.
+    fn best(truth: &[bool], scores: &[f64], worth: impl Fn([usize; 4]) -> Option<u128>) -> Result<Self> {
+        check::scored(truth, scores)?;
+        let (positives, negatives) = check::both_classes("truth", "an operating point", truth)?;
+        let ranked = Ranked::new(truth, scores);
+        let nobody = Step { threshold: f64::INFINITY, positives: 0, negatives: 0 };
+        let mut best: Option<(u128, Self)> = None;
+        for step in std::iter::once(nobody).chain(ranked.steps()) {
+            let called_negative = negatives - step.negatives;
+            if let Some(worth) = worth([step.positives, called_negative, positives, negatives])
                 && best.is_none_or(|(other, _)| worth > other)
             {
-                best = Some((worth, point));
+                let sensitivity = step.positives as f64 / positives as f64;
+                let specificity = called_negative as f64 / negatives as f64;
+                best = Some((worth, OperatingPoint { threshold: step.threshold, sensitivity, specificity }));
             }
         }
-        best.map(|(_, point)| point)
-            .ok_or_else(|| Error::usage("operating point", "no threshold reaches what was wished"))
+        let found = best.map(|(_, point)| point);
+        found.ok_or_else(|| Error::usage("operating point", "no threshold reaches what was wished"))
     }
 
     /// The counts that this threshold gives on other samples.
