@@ -143,7 +143,7 @@ mod tests {
             Legend::new((0..n).map(|i| (Mark::Line(Style::of(i)), label.to_owned())).collect(), 400.0)
         };
         assert_eq!((legend(2, "training").columns, legend(1, "x").columns), (2, 1));
-        assert_eq!(legend(12, "class").columns, 4);
+        assert_eq!(legend(12, "class").columns, 5);
         let long = legend(3, &"long ".repeat(40));
         assert_eq!((long.columns, long.height()), (1, 14.0 + 3.0 * ENTRY_LINE));
         assert!(long.entries[0].1.ends_with('…'));

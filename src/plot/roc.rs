@@ -40,7 +40,8 @@ mod tests {
         let band = Band { x: vec![0.0, 1.0], low: vec![0.2, 1.0], high: vec![0.8, 1.0] };
         let draw = || roc("t", &[Trace::new("malignant", &curve).area(area).band(&band).operating_point(0.5, 1.0)]);
         let svg = draw().unwrap().svg();
-        for text in [">malignant 0.875 (0.700–1.000)<", ">chance<", "95 % interval", "band: ", "dot: chosen threshold<"]
+        for text in
+            [">malignant 0.875 (0.700–1.000)<", ">chance<", ">AUC (95 % interval) · band: pointwise · dot: threshold<"]
         {
             assert!(svg.contains(text), "{text} is missing in {svg}");
         }

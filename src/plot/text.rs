@@ -86,7 +86,7 @@ mod tests {
     fn a_long_text_is_cut_to_its_room() {
         assert_eq!(fit("a\nb\u{0}", 10.0, 100.0), "a b ");
         assert_eq!(fit("1234567890", 10.0, 64.0), "1234567890");
-        assert_eq!(fit("12345678901", 10.0, 64.0), "12345…");
+        assert_eq!(fit("12345678901", 10.0, 64.0), "12345678…");
         for text in ["mmmmmmmmmmmm", "iiiiiiiiiiiiiiiiiiiiiiiiiiii", "ÄÖÜäöüßÄÖÜäöüß", "腫瘍腫瘍腫瘍腫瘍"]
         {
             let short = fit(text, 12.0, 60.0);
@@ -99,7 +99,7 @@ mod tests {
     fn words_go_to_the_next_line() {
         assert_eq!(wrap("one two three", 10.0, 60.0, 3), ["one two", "three"]);
         assert_eq!(wrap("one two three four five six", 10.0, 60.0, 2), ["one two", "three four…"]);
-        assert_eq!(wrap("unbreakable", 10.0, 40.0, 2), ["unb…"]);
+        assert_eq!(wrap("unbreakable", 10.0, 40.0, 2), ["unbre…"]);
         assert_eq!(wrap("one two", 10.0, 100.0, 1), ["one two"]);
         assert!(wrap("", 10.0, 60.0, 2).is_empty());
     }

@@ -129,14 +129,15 @@ impl Square<'_> {
         let mut parts = Vec::new();
         if let Some(area) = traces.iter().find_map(|trace| trace.area) {
             let bounds = area.low.is_finite() && area.high.is_finite();
-            let interval = if bounds { format!(" ({} % interval)", 100.0 * area.level) } else { String::new() };
+            let interval =
+                if bounds { format!(" ({} % interval)", (1e6 * area.level).round() / 1e4) } else { String::new() };
             parts.push(format!("{}{interval}", self.area));
         }
         if traces.iter().any(|trace| trace.band.is_some()) {
-            parts.push("band: the same, point by point".to_owned());
+            parts.push("band: pointwise".to_owned());
         }
         if traces.iter().any(|trace| trace.point.is_some()) {
-            parts.push("dot: chosen threshold".to_owned());
+            parts.push("dot: threshold".to_owned());
         }
         parts.join(" · ")
     }

@@ -202,7 +202,7 @@ impl Task {
     fn add_kappa(&self, rows: &mut Rows) {
         rows.resampled("kappa", self.truth.len(), |rows| {
             let kappa = self.table(rows)?.kappa(KappaWeights::None);
-            kappa.ok_or_else(|| Error::usage("Cohen's kappa", "all samples are of one class and were called so"))
+            kappa.ok_or_else(|| Error::usage("truth", "all samples are of one class and were called so"))
         });
     }
 
@@ -210,7 +210,7 @@ impl Task {
     fn add_overall(&self, rows: &mut Rows) {
         let n = self.truth.len();
         let scores = |rows: &[usize]| self.scores.select(Axis(0), rows);
-        rows.share("accuracy", |_| true, |row| self.truth[row] == self.called[row]);
+        rows.share("accuracy", ("sample", |_| true), |row| self.truth[row] == self.called[row]);
         rows.resampled("balanced_accuracy", n, |rows| Ok(self.table(rows)?.balanced_accuracy()));
         rows.resampled("f1_macro", n, |rows| Ok(self.table(rows)?.f1(Average::Macro)));
         rows.resampled("auc_macro", n, |rows| {
@@ -221,8 +221,7 @@ impl Task {
         });
         rows.resampled("matthews", n, |rows| {
             let matthews = self.table(rows)?.matthews();
-            matthews
-                .ok_or_else(|| Error::usage("Matthews correlation", "all samples are of one class, or were called one"))
+            matthews.ok_or_else(|| Error::usage("truth", "all samples are of one class, or were called one"))
         });
         self.add_kappa(rows);
     }

@@ -24,14 +24,14 @@ impl Label {
     }
 
     /// A number of counts that may not be defined.
-    fn count(&self, rows: &[usize], what: &str, of: fn(&BinaryCounts) -> Option<f64>) -> Result<f64> {
-        of(&self.counts(rows)?).ok_or_else(|| Error::usage(what, "it is not defined: a share of no samples"))
+    fn count(&self, rows: &[usize], of: fn(&BinaryCounts) -> Option<f64>) -> Result<f64> {
+        of(&self.counts(rows)?).ok_or_else(|| Error::usage("truth", "a class has no samples, or none was called"))
     }
 
     /// How well the scores order the samples.
     pub fn add_ranking(&self, rows: &mut Rows) {
         let n = self.truth.len();
-        rows.share("prevalence", |_| true, |row| self.truth[row]);
+        rows.share("prevalence", ("sample", |_| true), |row| self.truth[row]);
         let area = roc_auc(&self.truth, &self.scores);
         let delong = |level| Delong::new(&self.truth, &self.scores)?.interval(level);
         rows.formula("auc", n, area, ("DeLong", delong), |bootstrap| bootstrap.roc_auc(&self.truth, &self.scores));
@@ -43,21 +43,19 @@ impl Label {
     /// What was called positive, and how much of it is.
     pub fn add_calls(&self, rows: &mut Rows) {
         let (truth, called) = (&self.truth, &self.called);
-        rows.share("sensitivity", |row| truth[row], |row| called[row]);
-        rows.share("specificity", |row| !truth[row], |row| !called[row]);
-        rows.share("positive_predictive_value", |row| called[row], |row| truth[row]);
-        rows.share("negative_predictive_value", |row| !called[row], |row| !truth[row]);
-        rows.resampled("f1", truth.len(), |rows| self.count(rows, "F1", BinaryCounts::f1));
+        rows.share("sensitivity", ("positive sample", |row| truth[row]), |row| called[row]);
+        rows.share("specificity", ("negative sample", |row| !truth[row]), |row| !called[row]);
+        rows.share("positive_predictive_value", ("sample called positive", |row| called[row]), |row| truth[row]);
+        rows.share("negative_predictive_value", ("sample called negative", |row| !called[row]), |row| !truth[row]);
+        rows.resampled("f1", truth.len(), |rows| self.count(rows, BinaryCounts::f1));
     }
 
     /// What is known of both classes together.
     pub fn add_agreement(&self, rows: &mut Rows) {
         let n = self.truth.len();
-        rows.share("accuracy", |_| true, |row| self.truth[row] == self.called[row]);
-        rows.resampled("balanced_accuracy", n, |rows| {
-            self.count(rows, "balanced accuracy", BinaryCounts::balanced_accuracy)
-        });
-        rows.resampled("matthews", n, |rows| self.count(rows, "Matthews correlation", BinaryCounts::matthews));
+        rows.share("accuracy", ("sample", |_| true), |row| self.truth[row] == self.called[row]);
+        rows.resampled("balanced_accuracy", n, |rows| self.count(rows, BinaryCounts::balanced_accuracy));
+        rows.resampled("matthews", n, |rows| self.count(rows, BinaryCounts::matthews));
     }
 
     /// The curves, where both classes are there.

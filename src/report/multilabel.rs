@@ -79,7 +79,7 @@ impl Draft<Multilabel> {
             average_precision_multilabel(truth.view(), scores.view(), Average::Macro)
         });
         let exact = |row: usize| labels.iter().all(|label| label.truth[row] == label.called[row]);
-        rows.share("exact_match", |_| true, exact);
+        rows.share("exact_match", ("sample", |_| true), exact);
         for label in &labels {
             rows.of(Some(&label.name));
             label.add_ranking(&mut rows);

@@ -4,6 +4,9 @@ use super::rows::{Rows, pick};
 use crate::error::{Error, Result};
 use crate::metrics::{mean_absolute_error, pearson, r_squared, root_mean_squared_error, spearman};
 
+/// A number of true and predicted values.
+type Metric = fn(&[f64], &[f64]) -> Result<f64>;
+
 /// True and predicted values: see [`Report::regression`].
 #[derive(Clone, Debug)]
 pub struct Regression {
@@ -46,7 +49,7 @@ impl Draft<Regression> {
             return Err(Error::data("report, values", "finite numbers", actual));
         }
         let mut rows = Rows::new(&settings, n);
-        let metrics: [(&str, fn(&[f64], &[f64]) -> Result<f64>); 7] = [
+        let metrics: [(&str, Metric); 7] = [
             ("mean_absolute_error", mean_absolute_error),
             ("root_mean_squared_error", root_mean_squared_error),
             ("r_squared", r_squared),

@@ -90,11 +90,11 @@ impl<'a> Rows<'a> {
         self.with_interval(key, n, value, self.settings.method(), interval);
     }
 
-    /// The share of samples that are `part` among those that are `whole`.
+    /// The share of samples that are `part` among those that are `whole`; `what` are those, in the singular.
     pub fn share(
         &mut self,
         key: &'static str,
-        whole: impl Fn(usize) -> bool + Sync,
+        (what, whole): (&str, impl Fn(usize) -> bool + Sync),
         part: impl Fn(usize) -> bool + Sync,
     ) {
         let count = |rows: &[usize]| {
@@ -104,11 +104,11 @@ impl<'a> Rows<'a> {
         let all: Vec<usize> = (0..self.samples).collect();
         let (hits, n) = count(&all);
         if n == 0 {
-            return self.lacks(key, "no sample counts for it");
+            return self.lacks(key, format!("there is no {what}"));
         }
         let by_group = |bootstrap: &Bootstrap| {
             bootstrap.interval(|rows| match count(rows) {
-                (_, 0) => Err(Error::data(key, "at least one sample that counts", "none")),
+                (_, 0) => Err(Error::data(key, format!("at least one {what}"), "none")),
                 (hits, n) => Ok(hits as f64 / n as f64),
             })
         };
@@ -134,6 +134,11 @@ impl<'a> Rows<'a> {
             other => return self.value(key, n, other),
         };
         match interval {
+            // Samples that are too few, or a value at its limit: such an interval would claim to be sure.
+            Ok(interval) if interval.low >= interval.high => {
+                self.push(key, value, None, "", n);
+                self.lacks(format!("{key} interval"), format!("{method} gives one without width"));
+            }
             Ok(interval) => self.push(key, value, Some(interval), method, n),
             Err(reason) => {
                 self.push(key, value, None, "", n);

@@ -15,6 +15,9 @@ pub struct Segmentation {
     examples: Vec<crate::plot::Example>,
 }
 
+/// A number of one image, where it has it.
+type Of = fn(&Measured) -> Option<f64>;
+
 /// What is measured of one image.
 #[derive(Clone, Debug)]
 struct Measured {
@@ -79,7 +82,7 @@ impl Draft<Segmentation> {
         let images = &kind.images;
         settings.check(images.len())?;
         let mut rows = Rows::new(&settings, images.len());
-        let metrics: [(&str, fn(&Measured) -> Option<f64>); 4] = [
+        let metrics: [(&str, Of); 4] = [
             ("dice", |image| Some(image.dice)),
             ("iou", |image| Some(image.iou)),
             ("hausdorff_95", |image| image.distances.map(|d| d.0)),

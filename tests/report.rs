@@ -1,0 +1,268 @@
+//! Reports: what they say is what the metrics say, and what cannot be said is named.
+
+use galen::Error;
+use galen::metrics::{
+    Average, Bootstrap, ConfusionTable, Delong, average_precision, brier, dice, log_loss, mean_absolute_error, roc_auc,
+    roc_auc_one_vs_rest, wilson,
+};
+use galen::report::Report;
+use ndarray::{Array2, array};
+use serde_json::Value;
+
+const N: usize = 60;
+
+/// Classes and probabilities of class 1, of two samples for each patient.
+fn two_classes() -> (Vec<u32>, Array2<f32>, Vec<String>) {
+    let truth: Vec<u32> = (0..N as u32).map(|i| u32::from(i * i % 7 < 2)).collect();
+    let score = |i: usize| 0.1 + 0.3 * truth[i] as f32 + 0.5 * ((i * 37) % 60) as f32 / 60.0;
+    let scores = Array2::from_shape_fn((N, 2), |(i, c)| if c == 1 { score(i) } else { 1.0 - score(i) });
+    (truth.clone(), scores, (0..N).map(|i| format!("Meier{}", i / 2)).collect())
+}
+
+fn metric<'a>(json: &'a Value, key: &str, class: Option<&str>) -> &'a Value {
+    let is = |m: &&Value| m["key"] == key && m["class"].as_str() == class;
+    json["metrics"].as_array().unwrap().iter().find(is).unwrap_or_else(|| panic!("no {key} in {json:#}"))
+}
+
+#[test]
+fn a_binary_report_says_what_the_metrics_say() {
+    let (truth, scores, _) = two_classes();
+    let report = Report::classification("test", &truth, scores.view())
+        .classes(["benign", "malignant"])
+        .positive("malignant")
+        .threshold(0.5)
+        .resamples(200)
+        .seed(3)
+        .build()
+        .unwrap();
+    let json = report.to_json();
+    let yes: Vec<bool> = truth.iter().map(|t| *t == 1).collect();
+    let p: Vec<f64> = scores.column(1).iter().map(|p| f64::from(*p)).collect();
+    let is = |key: &str, value: f64| assert_eq!(metric(&json, key, None)["value"], value, "{key}");
+    is("auc", roc_auc(&yes, &p).unwrap());
+    is("average_precision", average_precision(&yes, &p).unwrap());
+    is("log_loss", log_loss(&yes, &p).unwrap());
+    is("brier", brier(&yes, &p).unwrap());
+    let delong = Delong::new(&yes, &p).unwrap().interval(0.95).unwrap();
+    let auc = metric(&json, "auc", None);
+    assert_eq!(
+        (&auc["low"], &auc["high"], &auc["method"]),
+        (&delong.low.into(), &delong.high.into(), &"DeLong".into())
+    );
+
+    let positives = yes.iter().filter(|y| **y).count();
+    let found = yes.iter().zip(&p).filter(|(y, p)| **y && **p >= 0.5).count();
+    let (sensitivity, share) = (metric(&json, "sensitivity", None), wilson(found, positives, 0.95).unwrap());
+    assert_eq!((&sensitivity["value"], &sensitivity["n"]), (&share.value.into(), &positives.into()));
+    assert_eq!((&sensitivity["low"], &sensitivity["high"]), (&share.low.into(), &share.high.into()));
+    assert_eq!(json["operating_point"]["threshold"], 0.5);
+    assert_eq!(json["classes"][1]["samples"], positives);
+    assert_eq!(json["confusion"][1][1], found);
+    assert_eq!(json["not_computed"].as_array().unwrap().len(), 0, "{:#}", json["not_computed"]);
+
+    let text = report.to_string();
+    for part in ["test: binary classification, 60 samples", "positive: malignant, called from a score of 0.5 on"] {
+        assert!(text.contains(part), "{part} is missing in\n{text}");
+    }
+    let line = text.lines().find(|line| line.starts_with("AUC")).unwrap();
+    let expected = format!("{:.3}  {:.3} to {:.3}", delong.value, delong.low, delong.high);
+    assert!(line.contains(&expected) && line.ends_with("DeLong"), "{line}");
+}
+
+#[test]
+fn samples_of_a_patient_are_drawn_together() {
+    let (truth, scores, patients) = two_classes();
+    let draft = || Report::classification("test", &truth, scores.view()).resamples(200).seed(3);
+    let report = draft().groups(&patients).build().unwrap();
+    let yes: Vec<bool> = truth.iter().map(|t| *t == 1).collect();
+    let p: Vec<f64> = scores.column(1).iter().map(|p| f64::from(*p)).collect();
+    let expected = Bootstrap::by_group(&patients).unwrap().resamples(200).seed(3).roc_auc(&yes, &p).unwrap();
+    let row = report.row("auc", None).unwrap();
+    assert_eq!((row.interval, row.method), (Some(expected), "bootstrap by group"));
+    assert_eq!(report.to_json()["groups"], 30);
+    assert!(report.to_string().contains("60 samples in 30 groups"));
+    assert_eq!(
+        report.to_json(),
+        draft().groups(&patients).build().unwrap().to_json(),
+        "the same seed, the same report"
+    );
+    assert!(matches!(draft().groups(&patients[1..]).build(), Err(Error::Data { .. })));
+}
+
+#[test]
+fn one_column_is_the_probability_of_class_1() {
+    let (truth, scores, _) = two_classes();
+    let column = scores.slice(ndarray::s![.., 1..]).to_owned();
+    let build =
+        |scores: &Array2<f32>| Report::classification("t", &truth, scores.view()).resamples(50).build().unwrap();
+    let (one, two) = (build(&column), build(&scores));
+    assert_eq!(one.confusion(), two.confusion());
+    assert_eq!(one.value("auc"), two.value("auc"));
+    assert!((one.value("brier").unwrap() - two.value("brier").unwrap()).abs() < 1e-7);
+}
+
+#[test]
+fn each_of_several_classes_has_its_rows() {
+    let truth: Vec<u32> = (0..90).map(|i| (i * 7 + i / 4) % 3).collect();
+    let scores = Array2::from_shape_fn((90, 3), |(i, c)| {
+        let given = if (i + c) % 4 == 0 { 0.5 } else { 0.1 };
+        given + if truth[i] as usize == c { 0.4 } else { 0.0 } + (i * 3 + c) as f32 / 1e4
+    });
+    let report = Report::classification("beats", &truth, scores.view()).classes(["N", "S", "V"]).resamples(100);
+    let report = report.build().unwrap();
+    let called: Vec<u32> = report_calls(&scores);
+    let table = ConfusionTable::new(&truth, &called).unwrap();
+    assert_eq!(report.confusion(), Some(&table));
+    assert_eq!(report.value("accuracy"), Some(table.accuracy()));
+    assert_eq!(report.value("f1_macro"), Some(table.f1(Average::Macro)));
+    let auc = roc_auc_one_vs_rest(&truth, scores.mapv(f64::from).view(), Average::Macro).unwrap();
+    assert_eq!(report.value("auc_macro"), Some(auc));
+    for (class, name) in ["N", "S", "V"].into_iter().enumerate() {
+        let counts = table.class(class).unwrap();
+        let row = |key| report.row(key, Some(name)).map(|row| row.value);
+        assert_eq!(row("sensitivity"), counts.sensitivity());
+        assert_eq!(row("positive_predictive_value"), counts.precision());
+        assert!(row("auc").is_some());
+    }
+    // These scores have no sum of 1: what needs probabilities is missing, and said to be.
+    let missing: Vec<&str> =
+        report.missing().iter().map(|m| m.key.as_str()).filter(|k| !k.contains("picture")).collect();
+    assert_eq!(missing, ["log_loss", "brier", "expected_calibration_error"]);
+    assert!(report.missing()[0].reason.contains("no probabilities"));
+}
+
+fn report_calls(scores: &Array2<f32>) -> Vec<u32> {
+    let best = |row: ndarray::ArrayView1<f32>| (0..3).fold(0, |best, c| if row[c] > row[best] { c } else { best });
+    scores.rows().into_iter().map(|row| best(row) as u32).collect()
+}
+
+#[test]
+fn what_is_not_defined_is_said_and_the_rest_stands() {
+    let scores = array![[0.1, 0.9], [0.2, 0.8], [0.6, 0.4_f32]];
+    let report = Report::classification("t", &[1, 1, 1], scores.view()).resamples(100).build().unwrap();
+    assert_eq!(report.value("auc"), None);
+    assert_eq!(report.value("sensitivity"), Some(2.0 / 3.0));
+    let reason = |key: &str| report.missing().iter().find(|m| m.key == key).map(|m| m.reason.as_str());
+    assert!(reason("auc").is_some_and(|r| r.contains("3 positive and 0 negative")), "{report}");
+    assert_eq!(reason("specificity"), Some("there is no negative sample"));
+    assert!(report.to_string().contains("AUC: truth"), "{report}");
+
+    let one = Report::classification("t", &[0], array![[0.7, 0.3_f32]].view()).build().unwrap();
+    assert_eq!(one.value("accuracy"), Some(1.0));
+    assert!(one.row("log_loss", None).is_some_and(|row| row.interval.is_none()), "one sample has no bootstrap");
+
+    // An interval without width would claim to be sure.
+    let sure = array![[0.9, 0.1], [0.8, 0.2], [0.2, 0.8], [0.1, 0.9_f32]];
+    let sure = Report::classification("t", &[0, 0, 1, 1], sure.view()).resamples(100).build().unwrap();
+    assert!(sure.row("auc", None).is_some_and(|row| row.value == 1.0 && row.interval.is_none()));
+    assert!(sure.missing().iter().any(|m| m.key == "auc interval"));
+}
+
+#[test]
+fn what_makes_no_sense_is_an_error() {
+    let scores = array![[0.1, 0.9], [0.8, 0.2_f32]];
+    let draft = || Report::classification("t", &[1, 0], scores.view());
+    let three = array![[0.1, 0.8, 0.1], [0.8, 0.1, 0.1_f32]];
+    let nan = array![[0.1, f32::NAN], [0.8, 0.2]];
+    let results = [
+        Report::classification("t", &[], Array2::zeros((0, 2)).view()).build(),
+        Report::classification("t", &[1], scores.view()).build(),
+        Report::classification("t", &[2, 0], scores.view()).build(),
+        Report::classification("t", &[1, 0], nan.view()).build(),
+        draft().classes(["a"]).build(),
+        draft().classes(["a", "a"]).build(),
+        draft().classes(["a", "b"]).positive("c").build(),
+        draft().threshold(f64::NAN).build(),
+        draft().level(1.0).build(),
+        draft().resamples(0).build(),
+        draft().groups(&[1]).build(),
+        Report::classification("t", &[1, 0], three.view()).threshold(0.5).build(),
+        Report::classification("t", &[1, 0], Array2::zeros((2, 0)).view()).build(),
+        Report::regression("t", &[1.0], &[]).build(),
+        Report::regression("t", &[1.0], &[f32::INFINITY]).build(),
+        Report::multilabel("t", Array2::from_elem((2, 3), true).view(), scores.view()).build(),
+        Report::segmentation("t", &[1.0, 1.0]).build(),
+    ];
+    for (index, result) in results.into_iter().enumerate() {
+        let error = result.map(|report| report.to_string()).expect_err(&format!("case {index}"));
+        assert!(matches!(error, Error::Data { .. } | Error::Parameter { .. }), "case {index}: {error}");
+    }
+}
+
+#[test]
+fn numbers_and_labels_have_reports_too() {
+    let (truth, given) = ([1.0, 2.0, 3.0, 4.0_f32], [1.5, 2.0, 2.0, 4.5_f32]);
+    let report = Report::regression("t", &truth, &given).unit("mm").resamples(100).build().unwrap();
+    let double = |v: &[f32]| v.iter().map(|v| f64::from(*v)).collect::<Vec<f64>>();
+    assert_eq!(report.value("mean_absolute_error"), mean_absolute_error(&double(&truth), &double(&given)).ok());
+    assert_eq!(report.value("mean_difference"), Some(0.0));
+    let constant = Report::regression("t", &[1.0; 4], &given).resamples(100).build().unwrap();
+    assert!(constant.missing().iter().any(|m| m.key == "pearson") && constant.value("mean_absolute_error").is_some());
+
+    let truth = Array2::from_shape_fn((40, 2), |(i, c)| (i * (c + 2)) % 5 < 2);
+    let scores = Array2::from_shape_fn((40, 2), |(i, c)| if (i * (c + 2)) % 5 < 2 { 0.7 } else { 0.01 * i as f32 });
+    let report = Report::multilabel("t", truth.view(), scores.view()).labels(["edema", "nodule"]).resamples(50);
+    let report = report.build().unwrap();
+    let exact = truth.rows().into_iter().zip(scores.mapv(|s| s >= 0.5).rows()).filter(|(t, c)| t == c).count();
+    assert_eq!(report.value("exact_match"), Some(exact as f64 / 40.0));
+    assert_eq!(report.row("sensitivity", Some("nodule")).map(|row| row.value), Some(1.0));
+}
+
+#[test]
+fn masks_are_measured_image_by_image() {
+    let square = |left: usize, side: usize| {
+        Array2::from_shape_fn((12, 12), move |(i, j)| (2..2 + side).contains(&i) && (left..left + side).contains(&j))
+    };
+    let pairs = [(square(2, 4), square(3, 4)), (square(1, 6), square(1, 6)), (square(0, 0), square(2, 3))];
+    let mut draft = Report::segmentation("t", &[1.0, 0.5]).resamples(100);
+    for (truth, predicted) in &pairs {
+        draft = draft.image(truth.view(), predicted.view()).unwrap();
+    }
+    let report = draft.build().unwrap();
+    let mean = pairs.iter().map(|(t, p)| dice(t.view(), p.view()).unwrap()).sum::<f64>() / 3.0;
+    assert_eq!(report.value("dice"), Some(mean));
+    let row = report.row("hausdorff_95", None).unwrap();
+    assert_eq!((row.value, row.n), (0.25, 2), "half a millimetre in one of two images that have both masks");
+    assert!(report.to_string().contains("1 of 3 images are left out: a mask is empty"), "{report}");
+    let draft = Report::segmentation("t", &[1.0]);
+    assert!(matches!(draft.image(pairs[0].0.view(), pairs[0].1.view()), Err(Error::Parameter { .. })));
+}
+
+#[cfg(feature = "plot")]
+#[test]
+fn a_folder_gets_everything_and_no_names_of_patients() {
+    let (truth, scores, patients) = two_classes();
+    let report =
+        Report::classification("test", &truth, scores.view()).groups(&patients).resamples(100).build().unwrap();
+    let folder = std::env::temp_dir().join(format!("galen-report-{}", std::process::id()));
+    let files = report.write(folder.join("deeper")).unwrap();
+    let mut names: Vec<String> =
+        files.iter().map(|path| path.file_name().unwrap().to_string_lossy().into_owned()).collect();
+    names.retain(|name| !name.ends_with(".png"));
+    let expected = ["report.txt", "report.json", "roc.svg", "precision_recall.svg", "confusion.svg", "calibration.svg"];
+    assert_eq!(names, expected);
+    for path in &files {
+        let text = String::from_utf8_lossy(&std::fs::read(path).unwrap()).into_owned();
+        for word in ["Meier", "galen-report-", "/tmp", "NaN"] {
+            assert!(!text.contains(word), "{} says {word}", path.display());
+        }
+    }
+    let json: Value = serde_json::from_slice(&std::fs::read(&files[1]).unwrap()).unwrap();
+    assert_eq!(json, report.to_json());
+    let again = report.write(folder.join("deeper")).unwrap();
+    assert_eq!((again, std::fs::read_dir(folder.join("deeper")).unwrap().count()), (files.clone(), files.len()));
+    std::fs::write(folder.join("file"), "in the way").unwrap();
+    assert!(matches!(report.write(folder.join("file")), Err(Error::Io { .. })));
+
+    #[cfg(feature = "png")]
+    for (name, picture) in report.pictures() {
+        let bytes = std::fs::read(folder.join("deeper").join(format!("{name}.png"))).unwrap();
+        let mut reader = png::Decoder::new(std::io::Cursor::new(bytes)).read_info().unwrap();
+        let (width, height) = picture.size();
+        assert_eq!((reader.info().width, reader.info().height), (2 * width as u32, 2 * height as u32));
+        let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
+        reader.next_frame(&mut pixels).unwrap();
+        assert!(pixels.iter().any(|byte| *byte < 50), "{name} is not empty");
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
+}
