@@ -23,7 +23,7 @@ fn data() -> Dataset {
 
 /// Mean and biased variance of each feature.
 fn moments(data: &Dataset) -> [Vec<f64>; 2] {
-    let x = data.features().clone().into_f32().expect("floats").mapv(f64::from);
+    let x = data.features().to_tensor().and_then(galen::Tensor::into_f32).expect("floats").mapv(f64::from);
     [x.mean_axis(Axis(0)).expect("samples"), x.var_axis(Axis(0), 0.0)].map(|x| x.into_iter().collect())
 }
 
@@ -96,7 +96,7 @@ fn a_layer_whose_parameters_are_frozen_keeps_its_statistics() {
 
 #[test]
 fn a_step_that_goes_bad_leaves_the_statistics_alone() {
-    let x = data().features().clone();
+    let x = data().features().to_tensor().expect("in memory");
     let bad = Dataset::new(x, Array2::<f32>::from_elem((40, 1), 1e30)).expect("finite data");
     for device in devices() {
         let mut model = model(&device, BatchNorm::new(), Sgd::new(0.05));

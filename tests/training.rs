@@ -316,7 +316,7 @@ fn fit_goes_on_where_it_stopped() {
 #[test]
 fn logits_and_softmax_labels_and_one_hot_rows_are_the_same_training() {
     let data = bars(64);
-    let Tensor::U32(labels) = data.targets() else { panic!("class indices") };
+    let Some(Tensor::U32(labels)) = data.targets().tensor() else { panic!("class indices") };
     let one_hot = ndarray::Array2::from_shape_fn((64, 4), |(i, c)| f32::from(u8::from(labels[i] as usize == c)));
     let hot = Dataset::new(data.features().clone(), one_hot).expect("good data");
     let train = |softmax: bool, data: &Dataset| {

@@ -1,14 +1,15 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::source::{Source, all_finite};
 use crate::error::{Error, Result};
 use crate::shape::{DType, Shape};
-use crate::tensor::{Elements, Tensor, class_of};
+use crate::tensor::{Tensor, class_of};
 
-/// One tensor of a dataset: `[n, ..]`, and how its bytes become numbers.
+/// One input of a dataset: `[n, ..]`, and how its bytes become numbers.
 #[derive(Clone, Debug)]
 pub(crate) struct Column {
-    pub(crate) tensor: Tensor,
+    pub(crate) source: Source,
     pub(crate) scale: f32,
     pub(crate) shift: f32,
 }
@@ -16,6 +17,8 @@ pub(crate) struct Column {
 /// Features and targets of the same samples, in order. Cloning is cheap and shares the data.
 ///
 /// Bytes stay bytes, on the host and on the device, and become `x · scale + shift` when a batch is gathered.
+///
+/// What does not fit in memory is given as a [`Source`] of [`Rows`](super::Rows), which are made when a batch wants them.
 ///
 /// A model with several inputs or outputs takes a dataset with as many, in the model's order:
 ///
@@ -37,7 +40,7 @@ pub struct Dataset {
 struct Inner {
     id: u64,
     inputs: Vec<Column>,
-    targets: Vec<Tensor>,
+    targets: Vec<Source>,
     weights: Option<Tensor>,
 }
 
@@ -56,7 +59,7 @@ impl Dataset {
     ///
     /// # Errors
     /// [`Error::Data`] where there are no samples, the counts differ, a type does not fit, or a float is NaN or infinite.
-    pub fn new(features: impl Into<Tensor>, targets: impl Into<Tensor>) -> Result<Dataset> {
+    pub fn new(features: impl Into<Source>, targets: impl Into<Source>) -> Result<Dataset> {
         Dataset::scaled(features, targets, 1.0 / 255.0, 0.0)
     }
 
@@ -64,16 +67,16 @@ impl Dataset {
     ///
     /// # Errors
     /// See [`Dataset::new`].
-    pub fn scaled(features: impl Into<Tensor>, targets: impl Into<Tensor>, scale: f32, shift: f32) -> Result<Dataset> {
+    pub fn scaled(features: impl Into<Source>, targets: impl Into<Source>, scale: f32, shift: f32) -> Result<Dataset> {
         let (features, targets) = (features.into(), targets.into());
-        features.expect_rows("features")?;
-        let n = features.shape().first().copied().unwrap_or(0);
-        if n == 0 || features.elements().is_empty() {
-            return Err(Error::data("features", "at least one sample", format!("shape {:?}", features.shape())));
+        expect_rows("features", &features)?;
+        let n = features.len();
+        if n == 0 || features.spec().shape.elements() == 0 {
+            return Err(Error::data("features", "at least one sample", format!("shape {}", features.spec().shape)));
         }
         all_finite("features", &features)?;
         check_targets(n, &targets)?;
-        let inputs = vec![Column { tensor: features, scale, shift }];
+        let inputs = vec![Column { source: features, scale, shift }];
         Ok(Inner { id: 0, inputs, targets: vec![targets], weights: None }.into_dataset())
     }
 
@@ -81,7 +84,7 @@ impl Dataset {
     ///
     /// # Errors
     /// [`Error::Data`] where there are not as many samples, or a float is NaN or infinite.
-    pub fn with_input(self, features: impl Into<Tensor>) -> Result<Dataset> {
+    pub fn with_input(self, features: impl Into<Source>) -> Result<Dataset> {
         self.with_scaled_input(features, 1.0 / 255.0, 0.0)
     }
 
@@ -89,13 +92,13 @@ impl Dataset {
     ///
     /// # Errors
     /// See there.
-    pub fn with_scaled_input(self, features: impl Into<Tensor>, scale: f32, shift: f32) -> Result<Dataset> {
-        let tensor = features.into();
-        tensor.expect_rows("features")?;
-        check_count("features", self.len(), &tensor)?;
-        all_finite("features", &tensor)?;
+    pub fn with_scaled_input(self, features: impl Into<Source>, scale: f32, shift: f32) -> Result<Dataset> {
+        let source = features.into();
+        expect_rows("features", &source)?;
+        check_count("features", self.len(), source.len())?;
+        all_finite("features", &source)?;
         let mut inner = (*self.inner).clone();
-        inner.inputs.push(Column { tensor, scale, shift });
+        inner.inputs.push(Column { source, scale, shift });
         Ok(inner.into_dataset())
     }
 
@@ -103,7 +106,7 @@ impl Dataset {
     ///
     /// # Errors
     /// [`Error::Data`] where there are not as many, the type does not fit, or a float is NaN or infinite.
-    pub fn with_target(self, targets: impl Into<Tensor>) -> Result<Dataset> {
+    pub fn with_target(self, targets: impl Into<Source>) -> Result<Dataset> {
         let targets = targets.into();
         check_targets(self.len(), &targets)?;
         let mut inner = (*self.inner).clone();
@@ -119,14 +122,14 @@ impl Dataset {
         if let Some(i) = weights.iter().position(|w| !w.is_finite() || *w < 0.0) {
             return Err(Error::data("sample weights", "numbers not below 0", format!("{} in sample {i}", weights[i])));
         }
+        check_count("sample weights", self.len(), weights.len())?;
         let weights = Tensor::from(ndarray::Array1::from(weights));
-        check_count("sample weights", self.len(), &weights)?;
         Ok(Inner { weights: Some(weights), ..(*self.inner).clone() }.into_dataset())
     }
 
     /// How many samples there are.
     pub fn len(&self) -> usize {
-        self.inner.inputs[0].tensor.shape()[0]
+        self.inner.inputs[0].source.len()
     }
 
     /// Never true: a dataset has at least one sample.
@@ -135,22 +138,22 @@ impl Dataset {
     }
 
     /// The features, `[n, ..]`; of several inputs the first.
-    pub fn features(&self) -> &Tensor {
-        &self.inner.inputs[0].tensor
+    pub fn features(&self) -> &Source {
+        &self.inner.inputs[0].source
     }
 
     /// The targets, `[n, ..]`; of several outputs the first.
-    pub fn targets(&self) -> &Tensor {
+    pub fn targets(&self) -> &Source {
         &self.inner.targets[0]
     }
 
     /// All inputs, each `[n, ..]`.
-    pub fn inputs(&self) -> impl ExactSizeIterator<Item = &Tensor> {
-        self.inner.inputs.iter().map(|column| &column.tensor)
+    pub fn inputs(&self) -> impl ExactSizeIterator<Item = &Source> {
+        self.inner.inputs.iter().map(|column| &column.source)
     }
 
     /// The targets of all outputs, each `[n, ..]`.
-    pub fn outputs(&self) -> impl ExactSizeIterator<Item = &Tensor> {
+    pub fn outputs(&self) -> impl ExactSizeIterator<Item = &Source> {
         self.inner.targets.iter()
     }
 
@@ -170,7 +173,7 @@ impl Dataset {
 
     /// The shape of one sample; of several inputs the first's.
     pub fn sample_shape(&self) -> Shape {
-        Shape::from(&self.features().shape()[1..])
+        self.features().sample().shape
     }
 
     /// The samples before `at`, and those from `at` on.
@@ -204,21 +207,21 @@ impl Dataset {
                 bad.to_string(),
             ));
         }
-        let pick = |t: &Tensor| t.select(samples);
-        let column = |c: &Column| Column { tensor: pick(&c.tensor), ..*c };
+        let pick = |source: &Source| source.select(samples);
+        let column = |c: &Column| Column { source: pick(&c.source), ..*c };
         Ok(Inner {
             id: 0,
             inputs: self.inner.inputs.iter().map(column).collect(),
             targets: self.inner.targets.iter().map(pick).collect(),
-            weights: self.inner.weights.as_ref().map(pick),
+            weights: self.inner.weights.as_ref().map(|weights| weights.select(samples)),
         }
         .into_dataset())
     }
 
     /// The class of every sample: the targets themselves, or the largest entry of every one-hot row; of a row with one entry, whether
-    /// it is above one half.
+    /// it is above one half. None where the targets are something else, or not in memory.
     pub fn classes(&self) -> Option<Vec<u32>> {
-        match self.targets() {
+        match self.targets().tensor()? {
             Tensor::U32(x) => Some(x.iter().copied().collect()),
             Tensor::F32(x) if x.ndim() == 2 => {
                 Some(x.rows().into_iter().map(|row| class_of(row.iter().copied())).collect())
@@ -236,33 +239,26 @@ impl Dataset {
 impl Column {
     /// Factor and addend of bytes; other types are left as they are.
     pub(crate) fn scaling(&self) -> (f32, f32) {
-        if self.tensor.spec().dtype == DType::U8 { (self.scale, self.shift) } else { (1.0, 0.0) }
+        if self.source.spec().dtype == DType::U8 { (self.scale, self.shift) } else { (1.0, 0.0) }
     }
 }
 
-fn check_targets(samples: usize, targets: &Tensor) -> Result<()> {
-    targets.expect_rows("targets")?;
-    check_count("targets", samples, targets)?;
+fn check_targets(samples: usize, targets: &Source) -> Result<()> {
+    expect_rows("targets", targets)?;
+    check_count("targets", samples, targets.len())?;
     if targets.spec().dtype == DType::U8 {
         return Err(Error::data("targets", "class indices in u32, or f32", "u8"));
     }
     all_finite("targets", targets)
 }
 
-fn check_count(what: &str, samples: usize, tensor: &Tensor) -> Result<()> {
-    match tensor.shape().first().copied().unwrap_or(0) {
-        n if n == samples => Ok(()),
-        n => Err(Error::data(what, format!("{samples} of them, one for each sample"), n.to_string())),
-    }
+fn expect_rows(what: &str, source: &Source) -> Result<()> {
+    source.tensor().map_or(Ok(()), |tensor| tensor.expect_rows(what))
 }
 
-fn all_finite(what: &str, tensor: &Tensor) -> Result<()> {
-    let Elements::F32(x) = tensor.elements() else { return Ok(()) };
-    match x.iter().position(|v| !v.is_finite()) {
-        Some(i) => {
-            let sample = i / (x.len() / tensor.shape()[0]);
-            Err(Error::data(what, "finite numbers", format!("{} in sample {sample}", x[i])))
-        }
-        None => Ok(()),
+fn check_count(what: &str, samples: usize, given: usize) -> Result<()> {
+    if given == samples {
+        return Ok(());
     }
+    Err(Error::data(what, format!("{samples} of them, one for each sample"), given.to_string()))
 }

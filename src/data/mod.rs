@@ -1,9 +1,17 @@
-//! Data to train on: features with targets, splits, and the readers of file formats.
+//! Data to train on: features with targets, tables, splits, preparation, and the readers of file formats.
 
+pub mod balance;
 mod dataset;
 pub mod formats;
+pub mod prepare;
 mod rows;
+mod source;
+mod split;
+mod table;
 
 pub(crate) use dataset::Column;
 pub use dataset::Dataset;
 pub use rows::{RowMut, Rows};
+pub use source::{Lazy, Source};
+pub use split::{Composition, Fold, Split, check_groups};
+pub use table::{Categorical, Classes, ColumnSummary, Content, Description, Table, Values};

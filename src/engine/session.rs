@@ -375,6 +375,29 @@ impl Session {
         }
     }
 
+    /// The content of all slots of these pieces of state, by name and in their order, in one readback.
+    ///
+    /// # Errors
+    /// Where there is no such state or the device fails.
+    pub fn slots_of(&mut self, arenas: &[ArenaSpec]) -> Result<Vec<(String, Tensor)>> {
+        let whole: Vec<_> = arenas.iter().map(|a| (a.name.clone(), TensorSpec::new([a.len], a.dtype))).collect();
+        let read = self.read_states(&whole)?;
+        let mut slots = Vec::new();
+        for (arena, tensor) in arenas.iter().zip(&read) {
+            for SlotSpec { name, spec, offset, .. } in &arena.slots {
+                let range = *offset..offset + spec.shape.elements();
+                let shape = spec.shape.clone();
+                let slot = match tensor.elements() {
+                    Elements::F32(x) => Tensor::f32(shape, x[range].to_vec())?,
+                    Elements::U32(x) => Tensor::u32(shape, x[range].to_vec())?,
+                    Elements::U8(x) => Tensor::u8(shape, x[range].to_vec())?,
+                };
+                slots.push((name.clone(), slot));
+            }
+        }
+        Ok(slots)
+    }
+
     /// Replaces the content of one slot of state.
     ///
     /// # Errors

@@ -1,13 +1,130 @@
 //! Named tensors in a safetensors file: <https://github.com/huggingface/safetensors>.
 
-use std::collections::HashMap;
-use std::path::Path;
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
 
+use flate2::Crc;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use crate::error::{Error, Result};
 use crate::file;
+use crate::shape::TensorSpec;
 use crate::tensor::{Elements, Tensor};
+
+/// The word under which a file keeps the checksum (CRC-32) of its tensors' bytes, in the order of their names. Files of other programs
+/// have none.
+const CHECKSUM: &str = "checksum";
+
+/// A safetensors file, read whole and checked.
+#[derive(Clone, Debug)]
+pub struct Archive {
+    path: PathBuf,
+    about: HashMap<String, String>,
+    tensors: BTreeMap<String, Tensor>,
+}
+
+impl Archive {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where it cannot be read; those of [`Archive::from_bytes`].
+    pub fn open(path: &Path) -> Result<Archive> {
+        let bytes = std::fs::read(path).map_err(|reason| Error::Io { path: path.to_owned(), reason })?;
+        Archive::from_bytes(path, &bytes)
+    }
+
+    /// Reads the content of a file; errors call it `path`.
+    ///
+    /// # Errors
+    /// [`Error::Format`] where it is damaged, or a tensor's elements are not `f32`, `u32` or bytes.
+    pub fn from_bytes(path: &Path, bytes: &[u8]) -> Result<Archive> {
+        let wrong = |expected: String, actual: String| Error::Format { path: path.to_owned(), expected, actual };
+        let broken = |e: safetensors::SafeTensorError| wrong("a whole safetensors file".into(), e.to_string());
+        let file = SafeTensors::deserialize(bytes).map_err(broken)?;
+        let about = SafeTensors::read_metadata(bytes).map_err(broken)?.1.metadata().clone().unwrap_or_default();
+        let mut tensors = BTreeMap::new();
+        for (name, view) in file.iter() {
+            let words = || view.data().chunks_exact(4).map(|b| [b[0], b[1], b[2], b[3]]);
+            let shape = view.shape().to_vec();
+            let tensor = match view.dtype() {
+                Dtype::F32 => Tensor::f32(shape, words().map(f32::from_le_bytes).collect())?,
+                Dtype::U32 => Tensor::u32(shape, words().map(u32::from_le_bytes).collect())?,
+                Dtype::U8 => Tensor::u8(shape, view.data().to_vec())?,
+                other => return Err(wrong(format!("\"{name}\" of f32, u32 or u8"), format!("{other:?}"))),
+            };
+            tensors.insert(name.to_owned(), tensor);
+        }
+        if let Some(expected) = about.get(CHECKSUM) {
+            let actual = checksum(tensors.values());
+            if *expected != actual {
+                return Err(wrong(format!("tensors with checksum {expected}"), actual));
+            }
+        }
+        Ok(Archive { path: path.to_owned(), about, tensors })
+    }
+
+    /// What the file says about itself under `key`.
+    pub fn about(&self, key: &str) -> Option<&str> {
+        self.about.get(key).map(String::as_str)
+    }
+
+    /// The tensors by name, in the order of the names.
+    pub fn tensors(&self) -> impl ExactSizeIterator<Item = (&str, &Tensor)> {
+        self.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor))
+    }
+
+    /// The tensor of this name, where there is one.
+    pub fn tensor(&self, name: &str) -> Option<&Tensor> {
+        self.tensors.get(name)
+    }
+
+    /// The tensors that `wanted` names, each with its type and shape.
+    ///
+    /// # Errors
+    /// [`Error::Format`], naming every tensor that is missing, has another type or shape, or holds a NaN or an infinity.
+    pub fn wanted(&self, wanted: &[(String, TensorSpec)]) -> Result<Vec<Tensor>> {
+        let (mut found, mut bad) = (Vec::with_capacity(wanted.len()), Vec::new());
+        for (name, spec) in wanted {
+            match self.tensors.get(name) {
+                None => bad.push((format!("\"{name}\" as {spec}"), "none".to_owned())),
+                Some(tensor) if tensor.spec() != *spec => {
+                    bad.push((format!("\"{name}\" as {spec}"), tensor.spec().to_string()));
+                }
+                Some(tensor) if !is_finite(tensor) => {
+                    bad.push((format!("finite numbers in \"{name}\""), "NaN or infinity".to_owned()));
+                }
+                Some(tensor) => found.push(tensor.clone()),
+            }
+        }
+        if bad.is_empty() {
+            return Ok(found);
+        }
+        Err(self.wrong(listed(bad.iter().map(|(expected, _)| expected)), listed(bad.iter().map(|(_, actual)| actual))))
+    }
+
+    /// The file is not what it should be.
+    pub(crate) fn wrong(&self, expected: impl Into<String>, actual: impl Into<String>) -> Error {
+        Error::Format { path: self.path.clone(), expected: expected.into(), actual: actual.into() }
+    }
+}
+
+/// The first few of them, and how many more there are.
+fn listed<'a>(items: impl ExactSizeIterator<Item = &'a String>) -> String {
+    const SHOWN: usize = 4;
+    let more = items.len().saturating_sub(SHOWN);
+    let shown: Vec<&str> = items.take(SHOWN).map(String::as_str).collect();
+    if more == 0 { shown.join(", ") } else { format!("{} and {more} more", shown.join(", ")) }
+}
+
+fn is_finite(tensor: &Tensor) -> bool {
+    if let Elements::F32(x) = tensor.elements() { x.iter().all(|v| v.is_finite()) } else { true }
+}
+
+fn checksum<'a>(tensors: impl Iterator<Item = &'a Tensor>) -> String {
+    let mut crc = Crc::new();
+    tensors.for_each(|tensor| crc.update(tensor.elements().bytes()));
+    format!("{:08x}", crc.sum())
+}
 
 /// Writes named tensors and a few words about them. A file of that name is replaced only when the new one is whole and on disk.
 ///
@@ -25,7 +142,9 @@ pub fn write(path: &Path, tensors: &[(String, Tensor)], about: &[(&str, &str)]) 
         let view = TensorView::new(dtype, tensor.shape().to_vec(), tensor.elements().bytes()).map_err(refused)?;
         views.push((name.as_str(), view));
     }
-    let about: HashMap<String, String> = about.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    let by_name: BTreeMap<&str, &Tensor> = tensors.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
+    let mut about: HashMap<String, String> = about.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    about.insert(CHECKSUM.to_owned(), checksum(by_name.into_values()));
     let bytes = safetensors::serialize(views, Some(about)).map_err(refused)?;
     file::replace(path, &bytes)
 }
@@ -33,31 +152,48 @@ pub fn write(path: &Path, tensors: &[(String, Tensor)], about: &[(&str, &str)]) 
 /// Reads the tensors that `wanted` names, each with its type and shape.
 ///
 /// # Errors
-/// [`Error::Io`] where the file cannot be read; [`Error::Format`] where it is damaged, a tensor is missing, or one has another
-/// type or shape.
-pub fn read(path: &Path, wanted: &[(String, crate::TensorSpec)]) -> Result<Vec<Tensor>> {
-    let bytes = std::fs::read(path).map_err(|reason| Error::Io { path: path.to_owned(), reason })?;
-    let wrong = |expected: String, actual: String| Error::Format { path: path.into(), expected, actual };
-    let file = SafeTensors::deserialize(&bytes).map_err(|e| wrong("a whole safetensors file".into(), e.to_string()))?;
-    let one = |(name, spec): &(String, crate::TensorSpec)| {
-        let view = file.tensor(name).map_err(|e| wrong(format!("a tensor \"{name}\""), e.to_string()))?;
-        let words = || view.data().chunks_exact(4).map(|b| [b[0], b[1], b[2], b[3]]);
-        let shape = view.shape().to_vec();
-        let tensor = match view.dtype() {
-            Dtype::F32 => Tensor::f32(shape, words().map(f32::from_le_bytes).collect())?,
-            Dtype::U32 => Tensor::u32(shape, words().map(u32::from_le_bytes).collect())?,
-            Dtype::U8 => Tensor::u8(shape, view.data().to_vec())?,
-            other => return Err(wrong(format!("\"{name}\" as {spec}"), format!("{other:?}"))),
-        };
-        if tensor.spec() != *spec {
-            return Err(wrong(format!("\"{name}\" as {spec}"), tensor.spec().to_string()));
+/// Those of [`Archive::open`] and [`Archive::wanted`].
+pub fn read(path: &Path, wanted: &[(String, TensorSpec)]) -> Result<Vec<Tensor>> {
+    Archive::open(path)?.wanted(wanted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flipped_bit_is_found() {
+        let folder = std::env::temp_dir().join(format!("galen-safetensors-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("t.safetensors");
+        let tensors = [
+            ("b".to_owned(), Tensor::f32([2], vec![1.0, 2.0]).unwrap()),
+            ("a".to_owned(), Tensor::u8([3], vec![1, 2, 3]).unwrap()),
+        ];
+        write(&path, &tensors, &[("format", "test")]).unwrap();
+        let archive = Archive::open(&path).unwrap();
+        assert_eq!(archive.about("format"), Some("test"));
+        assert_eq!(archive.tensors().map(|(name, _)| name).collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(archive.tensor("b"), Some(&tensors[0].1));
+        let whole = std::fs::read(&path).unwrap();
+        let data = whole.len() - 11;
+        for at in data..whole.len() {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 1;
+            assert!(matches!(Archive::from_bytes(&path, &bytes), Err(Error::Format { .. })), "byte {at}");
         }
-        match tensor.elements() {
-            Elements::F32(x) if x.iter().any(|v| !v.is_finite()) => {
-                Err(wrong(format!("finite numbers in \"{name}\""), "NaN or infinity".into()))
-            }
-            _ => Ok(tensor),
+        for end in 0..whole.len() {
+            assert!(matches!(Archive::from_bytes(&path, &whole[..end]), Err(Error::Format { .. })), "{end} bytes");
         }
-    };
-    wanted.iter().map(one).collect()
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn every_tensor_that_differs_is_named() {
+        let tensors = BTreeMap::from([("a".to_owned(), Tensor::f32([1], vec![1.0]).unwrap())]);
+        let archive = Archive { path: "x".into(), about: HashMap::new(), tensors };
+        let wanted = ["a", "b", "c"].map(|name| (name.to_owned(), TensorSpec::f32([2])));
+        let message = archive.wanted(&wanted).unwrap_err().to_string();
+        assert_eq!(message, "x: expected \"a\" as f32[2], \"b\" as f32[2], \"c\" as f32[2], got f32[1], none, none");
+    }
 }

@@ -1,3 +1,5 @@
+use serde::{Deserialize, Serialize};
+
 use crate::error::{Error, Result};
 
 /// Lowers the learning rate when a watched number no longer gets better. Source: Keras 3, `ReduceLROnPlateau`.
@@ -10,7 +12,7 @@ use crate::error::{Error, Result};
 /// assert_eq!(factors, [1.0, 1.0, 1.0, 0.5, 0.5]);
 /// assert_eq!(plateau.rate(0.01), 0.005);
 /// ```
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plateau {
     factor: f64,
     patience: usize,

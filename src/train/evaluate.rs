@@ -2,11 +2,10 @@ use std::collections::VecDeque;
 
 use ndarray::{ArrayD, Axis};
 
-use super::feed::Feed;
 use super::metrics::ConfusionTable;
 use super::model::Model;
 use super::program::{Pass, Unwatched, Watch};
-use crate::data::{Column, Dataset};
+use crate::data::{Column, Dataset, Source};
 use crate::engine::Executable;
 use crate::error::{Error, Result};
 use crate::graph::Graph;
@@ -25,7 +24,7 @@ pub struct Evaluation {
     /// The mean loss.
     pub loss: f64,
     /// Name and value of every metric.
-    pub metrics: Vec<(&'static str, f64)>,
+    pub metrics: Vec<(String, f64)>,
 }
 
 impl Evaluation {
@@ -65,22 +64,21 @@ impl Model {
         batch: usize,
         watch: &mut dyn Watch,
     ) -> Result<Option<Evaluation>> {
-        self.check_data(data)?;
+        self.definition.check(data)?;
         let mut pass = self.evaluation_pass(data, batch)?;
         let order: Vec<u32> = (0..data.len() as u32).collect();
         let rates = vec![0.0; pass.feed.steps()];
-        let outcome = pass.run(&mut self.session, data, &order, &rates, watch)?;
+        let check = |samples: &[Tensor]| self.definition.check_samples(samples);
+        let outcome = pass.run(&mut self.session, data, &order, &rates, &check, watch)?;
         let (loss, metrics) = pass.feed.means(outcome.steps, &outcome.records);
         let whole = outcome.steps == pass.feed.steps();
         self.evaluations.0.push_back(pass);
-        let names = self.definition.metrics.iter().map(|m| m.name());
-        Ok(whole.then(|| Evaluation { loss, metrics: names.zip(metrics).collect() }))
+        Ok(whole.then_some(Evaluation { loss, metrics }))
     }
 
     fn evaluation_pass(&mut self, data: &Dataset, batch: usize) -> Result<Pass> {
-        let spec = |t: &Tensor| t.spec().to_string();
-        let name = format!("evaluate {} {} by {batch}", spec(data.features()), spec(data.targets()));
-        let feed = Feed::new(&name, data, batch, self.definition.columns());
+        let name = format!("evaluate {} {} by {batch}", data.features().spec(), data.targets().spec());
+        let feed = self.definition.feed(&name, data, batch);
         if let Some(at) = self.evaluations.0.iter().position(|p| p.serves(&feed, &[]))
             && let Some(pass) = self.evaluations.0.remove(at)
         {
@@ -113,11 +111,16 @@ impl Model {
     /// # Errors
     /// See [`Model::predict`]; also where the inputs differ in their number of samples.
     pub fn predict_many(&mut self, inputs: &[Tensor]) -> Result<Vec<ArrayD<f32>>> {
-        let scaled = |t: &Tensor| match t {
-            Tensor::U8(x) => x.mapv(|v| f32::from(v) / 255.0).into(),
-            other => other.clone(),
-        };
-        self.predict_tensors(&inputs.iter().map(scaled).collect::<Vec<_>>())
+        self.definition.check_specs(&inputs.iter().map(Tensor::spec).collect::<Vec<_>>())?;
+        let n = inputs[0].shape()[0];
+        if n == 0 || inputs.iter().any(|t| t.shape()[0] != n) {
+            let counts: Vec<usize> = inputs.iter().map(|t| t.shape()[0]).collect();
+            return Err(Error::data("features", "at least one sample, as many in every input", format!("{counts:?}")));
+        }
+        inputs.iter().try_for_each(|t| t.expect_rows("features"))?;
+        self.predict_batches(n, |samples| {
+            Ok(inputs.iter().map(|t| floats(t.select(samples), (1.0 / 255.0, 0.0))).collect())
+        })
     }
 
     /// The network's outputs for the features of a dataset, scaled as the dataset says.
@@ -133,14 +136,9 @@ impl Model {
     /// # Errors
     /// See [`Model::predict`].
     pub fn predict_dataset_many(&mut self, data: &Dataset) -> Result<Vec<ArrayD<f32>>> {
-        let scaled = |column: &Column| {
-            let (scale, shift) = column.scaling();
-            match &column.tensor {
-                Tensor::U8(x) => x.mapv(|v| f32::from(v) * scale + shift).into(),
-                other => other.clone(),
-            }
-        };
-        self.predict_tensors(&data.columns().iter().map(scaled).collect::<Vec<_>>())
+        self.definition.check_specs(&data.inputs().map(Source::spec).collect::<Vec<_>>())?;
+        let read = |column: &Column, samples: &[usize]| Ok(floats(column.source.read(samples)?, column.scaling()));
+        self.predict_batches(data.len(), |samples| data.columns().iter().map(|column| read(column, samples)).collect())
     }
 
     /// How often each class of `data` was taken for each other.
@@ -159,20 +157,18 @@ impl Model {
         ConfusionTable::new(&truth, &classes)
     }
 
-    fn predict_tensors(&mut self, inputs: &[Tensor]) -> Result<Vec<ArrayD<f32>>> {
-        let expected = self.definition.network.inputs();
-        self.check_inputs(&inputs.iter().collect::<Vec<_>>(), &expected)?;
-        let n = inputs[0].shape()[0];
-        if n == 0 || inputs.iter().any(|t| t.shape()[0] != n) {
-            let counts: Vec<usize> = inputs.iter().map(|t| t.shape()[0]).collect();
-            return Err(Error::data("features", "at least one sample, as many in every input", format!("{counts:?}")));
-        }
-        inputs.iter().try_for_each(|t| t.expect_rows("features"))?;
-        let mut outputs: Vec<Vec<ArrayD<f32>>> = vec![Vec::new(); self.outputs.len()];
+    /// The outputs for `n` samples, whose inputs `batch` gives.
+    fn predict_batches(
+        &mut self,
+        n: usize,
+        batch: impl Fn(&[usize]) -> Result<Vec<Tensor>>,
+    ) -> Result<Vec<ArrayD<f32>>> {
+        let mut outputs: Vec<Vec<ArrayD<f32>>> = vec![Vec::new(); self.definition.outputs.len()];
         for start in (0..n).step_by(BATCH) {
-            let rows: Vec<usize> = (start..n.min(start + BATCH)).collect();
-            let batch: Vec<Tensor> = inputs.iter().map(|t| t.select(&rows)).collect();
-            for (all, part) in outputs.iter_mut().zip(self.predict_batch(&batch)?) {
+            let samples: Vec<usize> = (start..n.min(start + BATCH)).collect();
+            let inputs = batch(&samples)?;
+            self.definition.check_inputs(inputs.iter().map(Some))?;
+            for (all, part) in outputs.iter_mut().zip(self.predict_batch(&inputs)?) {
                 all.push(part.into_f32()?);
             }
         }
@@ -207,6 +203,14 @@ impl Model {
         let given: Vec<(&str, &Tensor)> =
             names.iter().zip(inputs).filter(|(name, _)| used(name)).map(|(name, t)| (name.as_str(), t)).collect();
         self.session.run(&self.predictor.0[at].1, &given)
+    }
+}
+
+/// Bytes as `x · scale + shift`; other types as they are.
+fn floats(tensor: Tensor, (scale, shift): (f32, f32)) -> Tensor {
+    match tensor {
+        Tensor::U8(x) => x.mapv(|v| f32::from(v) * scale + shift).into(),
+        other => other,
     }
 }
 

@@ -1,13 +1,18 @@
 //! How samples reach the device: all at once where they fit, else shard by shard, in the same order either way.
 
+use super::metrics::{Measures, Metric};
 use crate::contract::clock;
 use crate::data::Dataset;
 use crate::engine::Session;
 use crate::error::Result;
 use crate::graph::{Graph, Init, SLOT_ALIGN, Var};
 use crate::ops::gather_batch::GatherBatch;
-use crate::shape::{DType, Shape, TensorSpec};
-use crate::tensor::{Elements, Tensor};
+use crate::shape::{DType, TensorSpec};
+use crate::tensor::Elements;
+
+/// Bytes of a shard, at most. While the device works on one, the host reads the next, and at the start of a pass the device waits for
+/// the first.
+const SHARD: u64 = 32 << 20;
 
 /// What a tensor of the data is to a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,11 +44,6 @@ impl Stream {
     }
 }
 
-/// The tensors of a dataset, in the order of the streams.
-fn tensors(data: &Dataset) -> impl Iterator<Item = &Tensor> {
-    data.inputs().chain(data.outputs()).chain(data.weights())
-}
-
 /// One pass over a dataset: where its samples, their order, the learning rates and the records of its steps lie on the device.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Feed {
@@ -56,8 +56,8 @@ pub(super) struct Feed {
     /// Samples that lie on the device: all of them, or two shards.
     pub(super) rows: usize,
     streams: Vec<Stream>,
-    /// Words per step in the records: the loss, then one per metric.
-    pub(super) columns: usize,
+    /// What its records mean.
+    measures: Measures,
 }
 
 /// A batch in the graph, and the state that its step works with.
@@ -73,32 +73,37 @@ pub(super) struct Batch {
 }
 
 impl Feed {
-    pub(super) fn new(name: &str, data: &Dataset, batch: usize, columns: usize) -> Feed {
-        let stream = |role, what: String, t: &Tensor, (scale, shift): (f32, f32)| Stream {
+    pub(super) fn new(name: &str, data: &Dataset, batch: usize, metrics: &[Metric], output: &[usize]) -> Feed {
+        let stream = |role, what: String, sample: TensorSpec, (scale, shift): (f32, f32)| Stream {
             role,
             what,
-            sample: TensorSpec::new(&t.shape()[1..], t.spec().dtype),
+            sample,
             scaling: (scale.to_bits(), shift.to_bits()),
         };
         let inputs = data.columns().iter().enumerate();
-        let inputs = inputs.map(|(i, c)| stream(Role::Input, format!("x{i}"), &c.tensor, c.scaling()));
+        let inputs = inputs.map(|(i, c)| stream(Role::Input, format!("x{i}"), c.source.sample(), c.scaling()));
         let targets = data.outputs().enumerate();
-        let targets = targets.map(|(i, t)| stream(Role::Target, format!("y{i}"), t, (1.0, 0.0)));
-        let weights = data.weights().map(|t| stream(Role::Weight, "w".into(), t, (1.0, 0.0)));
+        let targets = targets.map(|(i, t)| stream(Role::Target, format!("y{i}"), t.sample(), (1.0, 0.0)));
+        let weights = data.weights().map(|_| stream(Role::Weight, "w".into(), TensorSpec::f32([]), (1.0, 0.0)));
         Feed {
             name: name.to_owned(),
             samples: data.len(),
             batch: batch.min(data.len()),
             rows: data.len(),
             streams: inputs.chain(targets).chain(weights).collect(),
-            columns,
+            measures: Measures::new(metrics, output, &data.targets().sample()),
         }
+    }
+
+    /// Words per step in the records.
+    pub(super) fn columns(&self) -> usize {
+        self.measures.columns()
     }
 
     /// The same pass, whose steps know their samples' numbers and the epoch's.
     pub(super) fn keyed(mut self) -> Feed {
-        let sample = TensorSpec::u32(Shape::default());
-        let scaling = (1f32.to_bits(), 0f32.to_bits());
+        let (sample, scaling) = (TensorSpec::u32([]), (1f32.to_bits(), 0f32.to_bits()));
+        // The last stream: those before it are the dataset's own.
         self.streams.push(Stream { role: Role::Sample, what: "samples".into(), sample, scaling });
         self
     }
@@ -133,7 +138,7 @@ impl Feed {
     }
 
     /// Samples of a shard; all of them where they are resident.
-    fn shard(&self) -> usize {
+    pub(super) fn shard(&self) -> usize {
         if self.is_resident() { self.samples } else { self.rows / 2 }
     }
 
@@ -150,6 +155,7 @@ impl Feed {
     /// The same pass with its samples streamed: two shards on the device that take at most `bytes` bytes together (but hold a batch
     /// each), and no state larger than `largest`.
     pub(super) fn streamed(&self, bytes: u64, largest: u64) -> Feed {
+        let bytes = bytes.min(2 * SHARD);
         // Each tensor is padded to 256 bytes.
         let rows = bytes.saturating_sub(256 * self.streams.len() as u64) / self.bytes_per_row().max(1);
         let row = self.streams.iter().map(|s| s.sample.bytes()).max().unwrap_or(1).max(1);
@@ -181,7 +187,7 @@ impl Feed {
         let feed = self.arena("feed");
         let schedule = graph.state(&feed, "schedule", TensorSpec::u32([clock::RATES + self.steps()]), zero.clone())?;
         let order = graph.state(&feed, "order", TensorSpec::u32([self.samples]), zero.clone())?;
-        let records = TensorSpec::u32([self.steps() * self.columns]);
+        let records = TensorSpec::u32([self.steps() * self.columns()]);
         let ring = graph.state(&self.arena("records"), "records", records, zero.clone())?;
         let epoch = match self.is_keyed() {
             true => Some(graph.state(&feed, "epoch", TensorSpec::u32([1]), zero.clone())?),
@@ -228,66 +234,31 @@ impl Feed {
         session.write(&self.arena("feed"), 0, Elements::U32(&words))
     }
 
-    /// Writes all samples, in the dataset's own order.
-    pub(super) fn load(&self, session: &mut Session, data: &Dataset) -> Result<()> {
-        let mut pairs = self.streams.iter().zip(tensors(data));
-        pairs.try_for_each(|(stream, tensor)| session.write(&self.arena(&stream.what), 0, tensor.elements()))?;
-        self.name_samples(session, 0, &(0..self.samples as u32).collect::<Vec<_>>())
-    }
-
     /// Writes what the samples from place `first` on are called, where steps ask for it.
-    fn name_samples(&self, session: &mut Session, first: usize, ids: &[u32]) -> Result<()> {
+    pub(super) fn name_samples(&self, session: &mut Session, first: usize, ids: &[u32]) -> Result<()> {
         match self.streams.iter().find(|stream| stream.role == Role::Sample) {
             Some(stream) => session.write(&self.arena(&stream.what), first, Elements::U32(ids)),
             None => Ok(()),
         }
     }
 
-    /// Writes the samples of shard `shard` of the pass's order.
-    pub(super) fn load_shard(&self, session: &mut Session, data: &Dataset, order: &[u32], shard: usize) -> Result<()> {
-        let start = shard * self.shard();
-        let ids = &order[start..(start + self.shard()).min(order.len())];
-        let first = start % self.rows;
-        for (stream, tensor) in self.streams.iter().zip(tensors(data)) {
-            let width = stream.sample.shape.elements();
-            let arena = self.arena(&stream.what);
-            match tensor.elements() {
-                Elements::F32(x) => session.write(&arena, first * width, Elements::F32(&pick(x, width, ids)))?,
-                Elements::U32(x) => session.write(&arena, first * width, Elements::U32(&pick(x, width, ids)))?,
-                Elements::U8(x) => session.write(&arena, first * width, Elements::U8(&pick(x, width, ids)))?,
-            }
-        }
-        self.name_samples(session, first, ids)
+    /// The state in which stream `stream` lies, and the elements of one of its samples.
+    pub(super) fn place(&self, stream: usize) -> (String, usize) {
+        let stream = &self.streams[stream];
+        (self.arena(&stream.what), stream.sample.shape.elements())
     }
 
-    /// The mean loss and metrics of the first `steps` steps, from their records: means of batches weighted by their size, added in
-    /// double precision.
-    pub(super) fn means(&self, steps: usize, records: &[u32]) -> (f64, Vec<f64>) {
-        let (mut samples, mut loss, mut counts) = (0, 0.0, vec![0u64; self.columns - 1]);
-        for (step, record) in records.chunks_exact(self.columns).take(steps).enumerate() {
-            let batch = self.batch_of(step);
-            samples += batch;
-            loss += f64::from(f32::from_bits(record[0])) * batch as f64;
-            counts.iter_mut().zip(&record[1..]).for_each(|(sum, count)| *sum += u64::from(*count));
-        }
-        let n = samples.max(1) as f64;
-        (loss / n, counts.into_iter().map(|c| c as f64 / n).collect())
+    /// The mean loss and the metrics of the first `steps` steps, from their records.
+    pub(super) fn means(&self, steps: usize, records: &[u32]) -> (f64, Vec<(String, f64)>) {
+        self.measures.means((0..steps).map(|step| self.batch_of(step)), records)
     }
 
     /// The state that holds the records, and where its words lie.
     pub(super) fn records(&self, steps: usize) -> (String, TensorSpec) {
-        (self.arena("records"), TensorSpec::u32([steps * self.columns]))
+        (self.arena("records"), TensorSpec::u32([steps * self.columns()]))
     }
 
     pub(super) fn clock_arena(&self) -> String {
         self.arena("clock")
     }
-}
-
-fn pick<T: Copy>(x: &[T], width: usize, ids: &[u32]) -> Vec<T> {
-    let mut rows = Vec::with_capacity(ids.len() * width);
-    for id in ids {
-        rows.extend_from_slice(&x[*id as usize * width..][..width]);
-    }
-    rows
 }

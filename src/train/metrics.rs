@@ -2,30 +2,237 @@ use std::fmt;
 
 use crate::error::{Error, Result};
 use crate::graph::Var;
+use crate::shape::{DType, TensorSpec};
 
-/// What is counted on the device while a model trains or is evaluated.
+/// What is measured on the device while a model trains or is evaluated, over all samples of the pass. Where a network has several
+/// outputs, the first is measured.
+///
+/// Precision, recall, specificity, F1, Dice and IoU are about *positives*: outputs `[batch, 1, ..]` above the loss's
+/// [threshold](crate::nn::Loss::threshold), class 1 of outputs with two classes `[batch, 2, ..]`, or every element of outputs that have
+/// the shape of their targets. A share of nothing is 0, as in scikit-learn; Dice and IoU of nothing are 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Metric {
     /// The share of samples whose largest output is the target's class.
     Accuracy,
+    /// The share of samples whose class is among the so many largest of the outputs `[batch, classes]`.
+    TopK(usize),
+    /// The share of those taken for positive that are: TP / (TP + FP).
+    Precision,
+    /// The share of the positive that are found, also called sensitivity: TP / (TP + FN).
+    Recall,
+    /// The share of the negative that are left alone: TN / (TN + FP).
+    Specificity,
+    /// The harmonic mean of precision and recall.
+    F1,
+    /// 2 TP / (2 TP + FP + FN) over all elements of all samples.
+    Dice,
+    /// TP / (TP + FP + FN) over all elements of all samples, also called Jaccard index.
+    Iou,
+    /// The mean of `(y − t)²`.
+    MeanSquaredError,
+    /// The mean of `|y − t|`.
+    MeanAbsoluteError,
 }
 
 impl Metric {
     /// Its name, as it stands in logs.
-    pub fn name(self) -> &'static str {
+    pub fn name(self) -> String {
         match self {
-            Metric::Accuracy => "accuracy",
+            Metric::Accuracy => "accuracy".into(),
+            Metric::TopK(k) => format!("top_{k}_accuracy"),
+            Metric::Precision => "precision".into(),
+            Metric::Recall => "recall".into(),
+            Metric::Specificity => "specificity".into(),
+            Metric::F1 => "f1".into(),
+            Metric::Dice => "dice".into(),
+            Metric::Iou => "iou".into(),
+            Metric::MeanSquaredError => "mse".into(),
+            Metric::MeanAbsoluteError => "mae".into(),
         }
     }
 
-    /// Pushes the node that counts a batch's hits: `u32[1]`.
+    /// Words that it records per step.
+    pub(super) fn columns(self) -> usize {
+        match self {
+            Metric::Accuracy | Metric::TopK(_) | Metric::MeanSquaredError | Metric::MeanAbsoluteError => 1,
+            _ => 3,
+        }
+    }
+
+    /// Pushes the nodes that measure a batch: as many numbers as there are columns, each a sum over the batch.
     ///
     /// # Errors
-    /// Where predictions and targets do not fit each other.
-    pub(super) fn build(self, y: &Var, targets: &Var) -> Result<Var> {
-        match self {
-            Metric::Accuracy => y.correct_count(targets),
+    /// Where predictions and targets do not fit each other or the metric.
+    pub(super) fn build(self, y: &Var, targets: &Var, threshold: f32) -> Result<Vec<Var>> {
+        let batch = y.shape().first().copied().unwrap_or(1) as f32;
+        let error = || match y.shape() == targets.shape() && targets.dtype() == DType::F32 {
+            true => y.sub(targets),
+            false => Err(self.unfit("targets of the outputs' shape", y, targets)),
+        };
+        Ok(match self {
+            Metric::Accuracy => vec![self.right(y, targets, threshold)?],
+            Metric::TopK(k) => vec![self.among_largest(y, targets, k)?],
+            Metric::MeanSquaredError => vec![error()?.square()?.mean_all()?.scale(batch)?],
+            Metric::MeanAbsoluteError => vec![error()?.abs()?.mean_all()?.scale(batch)?],
+            _ => {
+                let (predicted, truth) = self.positives(y, targets, threshold)?;
+                // What the fourth entry of the table would be follows from the number of elements.
+                vec![predicted.mul(&truth)?.sum_all()?, predicted.sum_all()?, truth.sum_all()?]
+            }
+        })
+    }
+
+    /// The metric of a pass over `samples` samples, from the sums of its columns; `elements` are judged per sample.
+    pub(super) fn value(self, sums: &[f64], samples: usize, elements: usize) -> f64 {
+        let share = |part: f64, whole: f64, nothing: f64| if whole > 0.0 { part / whole } else { nothing };
+        let all = (samples * elements) as f64;
+        match (self, sums) {
+            (Metric::Precision, [hits, predicted, _]) => share(*hits, *predicted, 0.0),
+            (Metric::Recall, [hits, _, truth]) => share(*hits, *truth, 0.0),
+            (Metric::Specificity, [hits, predicted, truth]) => share(all - predicted - truth + hits, all - truth, 0.0),
+            (Metric::F1, [hits, predicted, truth]) => share(2.0 * hits, predicted + truth, 0.0),
+            (Metric::Dice, [hits, predicted, truth]) => share(2.0 * hits, predicted + truth, 1.0),
+            (Metric::Iou, [hits, predicted, truth]) => share(*hits, predicted + truth - hits, 1.0),
+            (_, sums) => share(sums.iter().sum(), all, 0.0),
         }
+    }
+
+    /// How many elements of a sample are judged, for outputs and targets of these shapes per sample.
+    pub(super) fn elements(self, output: &[usize], target: &TensorSpec) -> usize {
+        let (all, is_index) = (output.iter().product(), target.dtype == DType::U32);
+        match (self, output) {
+            (Metric::TopK(_) | Metric::MeanSquaredError | Metric::MeanAbsoluteError, _) => 1,
+            (Metric::Accuracy, _) if is_index => target.shape.elements(),
+            (Metric::Accuracy, [1, _, ..]) => all,
+            (Metric::Accuracy, [rows @ .., _]) => rows.iter().product(),
+            (_, [2, rest @ ..]) => rest.iter().product(),
+            _ => all,
+        }
+    }
+
+    /// The number of elements whose predicted class is right, `u32[1]` or `f32[1]`.
+    fn right(self, y: &Var, targets: &Var, threshold: f32) -> Result<Var> {
+        let shape = y.shape();
+        let rank = shape.len();
+        if shape.get(1) == Some(&1) && rank > 2 {
+            let (predicted, truth) = self.positives(y, targets, threshold)?;
+            return predicted.equal(&truth)?.sum_all();
+        }
+        let last_left: Vec<usize> = shape.iter().copied().take(rank.saturating_sub(1)).collect();
+        if targets.dtype() == DType::U32 && rank > 2 && *targets.shape() != *last_left {
+            // Channels first, as convolutions leave them; the op wants the classes last.
+            let axes: Vec<usize> = std::iter::once(0).chain(2..rank).chain([1]).collect();
+            return y.transpose(&axes)?.correct_count(targets);
+        }
+        let is_binary = rank == 2 && shape[1] == 1;
+        if is_binary && threshold != 0.5 {
+            return y.add(&y.graph().fill([1], 0.5 - threshold)?)?.correct_count(targets);
+        }
+        y.correct_count(targets)
+    }
+
+    /// Which elements are taken for positive, and which are: 1 or 0.
+    fn positives(self, y: &Var, targets: &Var, threshold: f32) -> Result<(Var, Var)> {
+        let (have, graph) = (y.shape(), y.graph());
+        let level = |value| graph.fill([1], value);
+        let per_element = |targets: &Var| Ok((y.greater(&level(threshold)?)?, targets.greater(&level(0.5)?)?));
+        let is_index = targets.dtype() == DType::U32;
+        match have.get(1) {
+            Some(2) => {
+                let channel = |x: &Var, index| x.slice(&[(0, have[0]), (index, index + 1)]);
+                let predicted = channel(y, 1)?.greater(&channel(y, 0)?)?;
+                let truth = if is_index && targets.shape().elements() == predicted.shape().elements() {
+                    targets.to_f32()?.reshape(predicted.shape())?.greater(&level(0.5)?)?
+                } else if !is_index && targets.shape() == have {
+                    channel(targets, 1)?.greater(&channel(targets, 0)?)?
+                } else {
+                    return Err(self.unfit("one class or one row of two per element", y, targets));
+                };
+                Ok((predicted, truth))
+            }
+            _ if !is_index && targets.shape() == have => per_element(targets),
+            Some(1) if targets.shape().elements() == have.elements() => {
+                let targets = if is_index { targets.to_f32()? } else { targets.clone() };
+                per_element(&targets.reshape(have)?)
+            }
+            _ => Err(self.unfit("outputs of one channel, of two classes, or of the targets' shape", y, targets)),
+        }
+    }
+
+    /// How many rows have fewer than `k` outputs above that of the target's class.
+    fn among_largest(self, y: &Var, targets: &Var, k: usize) -> Result<Var> {
+        let shape = y.shape();
+        let [_, classes] = *shape else { return Err(self.unfit("outputs [batch, classes]", y, targets)) };
+        if k == 0 || k > classes {
+            return Err(Error::parameter(self.name(), "k", format!("in 1..={classes} (the classes)"), k));
+        }
+        let hot = if targets.dtype() == DType::U32 { targets.one_hot(classes)? } else { targets.clone() };
+        if hot.shape() != shape {
+            return Err(self.unfit("classes [batch] or one-hot rows [batch, classes]", y, targets));
+        }
+        let own = y.mul(&hot)?.sum(&[1], true)?;
+        let above = y.greater(&own)?.sum(&[1], false)?;
+        y.graph().fill([1], k as f32)?.greater(&above)?.sum_all()
+    }
+
+    fn unfit(self, expected: &str, y: &Var, targets: &Var) -> Error {
+        Error::shape(
+            format!("metric {}", self.name()),
+            expected,
+            format!("outputs {} and targets {}", y.spec(), targets.spec()),
+        )
+    }
+}
+
+/// The metrics of a pass: what the columns of its records mean.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Measures(Vec<Measure>);
+
+#[derive(Clone, Debug, PartialEq)]
+struct Measure {
+    metric: Metric,
+    /// How many elements of a sample are judged.
+    elements: usize,
+    /// Whether its column holds counts, `u32`, and not `f32`.
+    counts: bool,
+}
+
+impl Measures {
+    /// These metrics, for outputs and targets of these shapes per sample.
+    pub(super) fn new(metrics: &[Metric], output: &[usize], target: &TensorSpec) -> Measures {
+        let measure = |metric: &Metric| Measure {
+            metric: *metric,
+            elements: metric.elements(output, target),
+            counts: *metric == Metric::Accuracy && !matches!(output, [1, _, ..]),
+        };
+        Measures(metrics.iter().map(measure).collect())
+    }
+
+    /// Words per step in the records: the loss, then those of each metric.
+    pub(super) fn columns(&self) -> usize {
+        1 + self.0.iter().map(|measure| measure.metric.columns()).sum::<usize>()
+    }
+
+    /// The mean loss and the metrics of steps over so many samples each, from their records; added in double precision.
+    pub(super) fn means(&self, batches: impl Iterator<Item = usize>, records: &[u32]) -> (f64, Vec<(String, f64)>) {
+        let (mut samples, mut loss, mut sums) = (0, 0.0, vec![0.0; self.columns() - 1]);
+        let counts: Vec<bool> = self.0.iter().flat_map(|m| std::iter::repeat_n(m.counts, m.metric.columns())).collect();
+        for (batch, record) in batches.zip(records.chunks_exact(self.columns())) {
+            samples += batch;
+            loss += f64::from(f32::from_bits(record[0])) * batch as f64;
+            for ((sum, word), counts) in sums.iter_mut().zip(&record[1..]).zip(&counts) {
+                *sum += if *counts { f64::from(*word) } else { f64::from(f32::from_bits(*word)) };
+            }
+        }
+        let mut rest = &sums[..];
+        let mut value = |measure: &Measure| {
+            let (own, others) = rest.split_at(measure.metric.columns());
+            rest = others;
+            (measure.metric.name(), measure.metric.value(own, samples, measure.elements))
+        };
+        let values = self.0.iter().map(&mut value).collect();
+        (loss / samples.max(1) as f64, values)
     }
 }
 

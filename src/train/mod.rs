@@ -1,21 +1,34 @@
 //! Training: compile, fit, evaluate, predict, and what one reads afterwards.
 
+mod callback;
+mod check;
+mod checkpoint;
 #[cfg(feature = "plot")]
 pub mod curve;
+mod early_stopping;
+mod epoch_log;
 mod evaluate;
 mod feed;
 mod fit;
 mod history;
 mod interrupt;
 mod keep;
+mod load;
 mod metrics;
 mod model;
+mod monitor;
+mod options;
 mod program;
 mod progress;
+mod training;
 
+pub use callback::{Callback, Epoch, Memory};
+pub use checkpoint::Checkpoints;
+pub use early_stopping::EarlyStopping;
+pub use epoch_log::EpochLog;
 pub use evaluate::Evaluation;
-pub use fit::Fit;
 pub use history::{EpochRecord, History};
 pub use interrupt::Interrupt;
 pub use metrics::{ConfusionTable, Metric};
 pub use model::{Compile, Model, Setup};
+pub use options::Fit;

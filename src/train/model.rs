@@ -1,10 +1,12 @@
 use super::evaluate::Evaluations;
+use super::feed::Feed;
 use super::history::History;
 use super::program::Pass;
 use super::{Metric, program::Recipe};
+use crate::data::Dataset;
 use crate::engine::{Device, Session};
 use crate::error::{Error, Result};
-use crate::graph::{Graph, PARAMETERS, SlotSpec};
+use crate::graph::{ArenaSpec, Graph, PARAMETERS, SlotSpec};
 use crate::nn::{self, BuildCtx, Drawing, Losses, Mode, Network, STATISTICS, Summary};
 use crate::optim::{EMA, Tuned};
 use crate::shape::Shape;
@@ -81,6 +83,8 @@ pub(super) struct Definition {
     pub(super) optimizer: Tuned,
     pub(super) losses: Losses,
     pub(super) metrics: Vec<Metric>,
+    /// The shapes of the network's outputs for one sample.
+    pub(super) outputs: Vec<Shape>,
 }
 
 impl Definition {
@@ -89,9 +93,9 @@ impl Definition {
         Recipe { network, losses, metrics, tuned: &self.optimizer, augment: &[], mode }
     }
 
-    /// Words per step in the records: the loss and the metrics.
-    pub(super) fn columns(&self) -> usize {
-        1 + self.metrics.len()
+    /// A pass over `data`.
+    pub(super) fn feed(&self, name: &str, data: &Dataset, batch: usize) -> Feed {
+        Feed::new(name, data, batch, &self.metrics, &self.outputs[0])
     }
 }
 
@@ -108,8 +112,6 @@ pub struct Model {
     pub(super) history: History,
     pub(super) evaluations: Evaluations,
     pub(super) predictor: super::evaluate::Predictor,
-    /// The shapes of the network's outputs for one sample.
-    pub(super) outputs: Vec<Shape>,
 }
 
 impl Model {
@@ -135,7 +137,7 @@ impl Model {
         session.compile(&graph, &outputs)?;
         let outputs = outputs.iter().map(|y| Shape::from(&y.shape()[1..])).collect();
         Ok(Model {
-            definition: Definition { network, optimizer, losses, metrics: metrics.to_vec() },
+            definition: Definition { network, optimizer, losses, metrics: metrics.to_vec(), outputs },
             session,
             seed: setup.seed,
             steps: 0,
@@ -144,7 +146,6 @@ impl Model {
             history: History::default(),
             evaluations: Evaluations::default(),
             predictor: Default::default(),
-            outputs,
         })
     }
 
@@ -202,6 +203,13 @@ impl Model {
     /// Where there is none of this name, its shape differs, or the device fails.
     pub fn set_parameter(&mut self, name: &str, value: &Tensor) -> Result<()> {
         self.session.set_state(self.arena_of(name), name, value)
+    }
+
+    /// All parameters and statistics, read from the device.
+    pub(super) fn weights(&mut self) -> Result<Vec<(String, Tensor)>> {
+        let arenas: Vec<ArenaSpec> =
+            [PARAMETERS, STATISTICS].iter().filter_map(|name| self.session.layout(name).ok().cloned()).collect();
+        self.session.slots_of(&arenas)
     }
 
     /// Puts the moving average of the parameters ([`Tuned::ema`]) in their place: usually once, after the last training.

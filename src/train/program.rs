@@ -1,8 +1,11 @@
 //! The programs of a model: training steps and evaluation steps over a [`Feed`], and the loop that runs them.
 
 use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
 use super::feed::{Batch, Feed};
+use super::load::{Check, Shards};
 use super::metrics::Metric;
 use crate::augment::{self, AugmentCtx, Augmentation};
 use crate::contract::clock;
@@ -53,15 +56,16 @@ impl Recipe<'_> {
             None => loss.clone(),
         };
         let mut records = vec![shown];
+        let threshold = self.losses.iter().next().map_or(0.5, |(loss, _)| loss.threshold());
         for metric in self.metrics {
-            records.push(metric.build(&outputs[0], &targets[0])?);
+            records.extend(metric.build(&outputs[0], &targets[0], threshold)?);
         }
         let gradients = match self.mode {
             Mode::Train => Some(self.tuned.gradients(&graph, &loss, &clock)?),
             Mode::Infer => None,
         };
         for (column, value) in records.iter().enumerate() {
-            value.record(&ring, column, feed.columns, &clock, &schedule)?;
+            value.record(&ring, column, feed.columns(), &clock, &schedule)?;
         }
         if let Some(gradients) = gradients {
             self.tuned.build(&graph, &gradients, &collected.holds, &clock, &schedule)?;
@@ -150,6 +154,8 @@ pub(super) struct Outcome {
     pub(super) records: Vec<u32>,
     /// The step that went bad, if one did.
     pub(super) fault: Option<usize>,
+    /// How long the device waited for samples.
+    pub(super) waited: Duration,
 }
 
 impl Pass {
@@ -201,37 +207,61 @@ impl Pass {
         session.write(&self.feed.clock_arena(), 0, crate::tensor::Elements::U32(&words))
     }
 
-    /// Runs over `data` once, in the given order.
+    /// Reads how many steps the clock has counted.
+    pub(super) fn read_clock(&mut self, session: &mut Session) -> Result<()> {
+        if let Tensor::U32(words) = session.read_state(&self.feed.clock_arena(), 0, TensorSpec::u32([clock::LEN]))? {
+            self.clock = words[clock::STEP];
+        }
+        Ok(())
+    }
+
+    /// Runs over `data` once, in the given order. `check` sees samples that were made only now.
     pub(super) fn run(
         &mut self,
         session: &mut Session,
         data: &Dataset,
         order: &[u32],
         rates: &[f32],
+        check: Check<'_>,
         watch: &mut dyn Watch,
     ) -> Result<Outcome> {
+        let mut waited = Duration::ZERO;
         if self.feed.is_resident() && self.loaded != Some(data.id()) {
-            self.feed.load(session, data)?;
+            waited = self.feed.load(session, data, check)?;
             self.loaded = Some(data.id());
         }
         self.feed.begin(session, self.clock, self.epoch, rates, order)?;
         self.asked = 0;
-        let (steps, per_shard) = (self.feed.steps(), self.feed.steps_per_shard());
-        let mut done = 0;
-        'pass: while done < steps {
-            if !self.feed.is_resident() {
-                self.feed.load_shard(session, data, order, done / per_shard)?;
-            }
-            let end = (done / per_shard + 1) * per_shard;
-            while done < end.min(steps) {
-                if watch.wants_to_stop() {
-                    break 'pass;
+        let steps = self.feed.steps();
+        let done = if self.feed.is_resident() {
+            self.steps(session, 0, steps, watch)?
+        } else {
+            thread::scope(|scope| {
+                let mut shards = Shards::ahead(scope, &self.feed, data, order);
+                let per_shard = self.feed.steps_per_shard();
+                let mut done = 0;
+                while done < steps {
+                    self.feed.write_shard(session, order, done / per_shard, &shards.next(check)?)?;
+                    let end = (done + per_shard).min(steps);
+                    done = self.steps(session, done, end, watch)?;
+                    if done < end {
+                        break;
+                    }
                 }
-                done += self.some_steps(session, done, end.min(steps), watch)?;
-                self.show(session, done, watch);
-            }
+                waited = shards.waited;
+                Result::Ok(done)
+            })?
+        };
+        self.finish(session, done, waited)
+    }
+
+    /// Runs the steps from `done` to `end`, unless somebody wishes to stop, and tells how many of the pass are done then.
+    fn steps(&mut self, session: &mut Session, mut done: usize, end: usize, watch: &mut dyn Watch) -> Result<usize> {
+        while done < end && !watch.wants_to_stop() {
+            done += self.some_steps(session, done, end, watch)?;
+            self.show(session, done, watch);
         }
-        self.finish(session, done)
+        Ok(done)
     }
 
     /// Runs some steps from `done` on, none after `end`.
@@ -261,7 +291,7 @@ impl Pass {
     }
 
     /// The one readback that is waited for: clock and records.
-    fn finish(&mut self, session: &mut Session, done: usize) -> Result<Outcome> {
+    fn finish(&mut self, session: &mut Session, done: usize, waited: Duration) -> Result<Outcome> {
         let (arena, records) = self.feed.records(done.max(1));
         let clock_words = TensorSpec::u32([clock::LEN]);
         let wanted = [(self.feed.clock_arena(), clock_words), (arena, records)];
@@ -270,7 +300,7 @@ impl Pass {
         let (now, records): (Vec<u32>, Vec<u32>) = (words(&read[0]), words(&read[1]));
         let fault = now[clock::FAULT].checked_sub(1).map(|bad| (bad - self.clock) as usize);
         self.clock = now[clock::STEP];
-        Ok(Outcome { steps: done, records, fault })
+        Ok(Outcome { steps: done, records, fault, waited })
     }
 
     /// Runs step `step` of the pass once more, op by op, and names the first op whose result is not finite.

@@ -8,13 +8,12 @@ pub(super) struct Progress {
     verbose: bool,
     epochs: usize,
     feed: Feed,
-    names: Vec<&'static str>,
     bar: Option<Bar>,
 }
 
 impl Progress {
-    pub(super) fn new(verbose: bool, epochs: usize, feed: Feed, names: Vec<&'static str>) -> Self {
-        Progress { verbose, epochs, feed, names, bar: None }
+    pub(super) fn new(verbose: bool, epochs: usize, feed: Feed) -> Self {
+        Progress { verbose, epochs, feed, bar: None }
     }
 
     pub(super) fn start(&mut self, epoch: usize) {
@@ -32,7 +31,7 @@ impl Progress {
     pub(super) fn steps(&mut self, done: usize, records: Option<(usize, &[u32])>) {
         let numbers = records.filter(|(steps, _)| *steps > 0).map(|(steps, records)| {
             let (loss, metrics) = self.feed.means(steps, records);
-            self.numbers("", loss, &metrics)
+            numbers("", loss, &metrics)
         });
         if let Some(bar) = &mut self.bar {
             bar.show(done, numbers);
@@ -44,24 +43,23 @@ impl Progress {
         if !self.verbose {
             return;
         }
-        let values = |m: &[(&str, f64)]| m.iter().map(|(_, v)| *v).collect::<Vec<_>>();
-        let mut line = self.numbers("", record.loss, &values(&record.metrics));
+        let mut line = numbers("", record.loss, &record.metrics);
         if let Some(loss) = record.val_loss {
             line += "  ";
-            line += &self.numbers("val_", loss, &values(&record.val_metrics));
+            line += &numbers("val_", loss, &record.val_metrics);
         }
         let width = self.epochs.to_string().len();
         // Standard error keeps standard output free for results; in a terminal both are seen.
         eprintln!("epoch {:>width$}/{}  {:6.1} s  {line}", record.epoch, self.epochs, record.seconds);
     }
+}
 
-    fn numbers(&self, prefix: &str, loss: f64, metrics: &[f64]) -> String {
-        let mut text = format!("{prefix}loss {loss:.4}");
-        for (name, value) in self.names.iter().zip(metrics) {
-            text += &format!("  {prefix}{name} {value:.4}");
-        }
-        text
+fn numbers(prefix: &str, loss: f64, metrics: &[(String, f64)]) -> String {
+    let mut text = format!("{prefix}loss {loss:.4}");
+    for (name, value) in metrics {
+        text += &format!("  {prefix}{name} {value:.4}");
     }
+    text
 }
 
 #[cfg(feature = "cli")]

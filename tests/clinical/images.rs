@@ -28,7 +28,7 @@ fn u_net_finds_the_borders_of_nuclei() -> Result<()> {
     let mut model = network.compile_on(&super::setup(0)?, Adam::new(rate), loss, &[])?;
     model.fit(&train, &Fit::new().epochs(14).batch_size(4))?;
     let predicted = model.predict_dataset(&test)?;
-    let Tensor::F32(truth) = test.targets() else { anyhow::bail!("masks are floats") };
+    let Some(Tensor::F32(truth)) = test.targets().tensor() else { anyhow::bail!("masks are floats") };
     let pairs = predicted.axis_iter(Axis(0)).zip(truth.axis_iter(Axis(0)));
     let scores: Vec<f64> = pairs.map(|(p, t)| super::dice(p.iter().copied(), t.iter().copied(), 0.0)).collect();
     super::clears("nuclei, mean Dice", scores.iter().sum::<f64>() / scores.len() as f64, 0.80, start);
@@ -37,7 +37,9 @@ fn u_net_finds_the_borders_of_nuclei() -> Result<()> {
 
 /// Every image and its mirror image: a breast has no left and right.
 fn with_mirror_images(data: &Dataset) -> Result<Dataset> {
-    let (Tensor::U8(x), Tensor::U32(y)) = (data.features(), data.targets()) else { anyhow::bail!("bytes and classes") };
+    let (Some(Tensor::U8(x)), Some(Tensor::U32(y))) = (data.features().tensor(), data.targets().tensor()) else {
+        anyhow::bail!("bytes and classes")
+    };
     let mut mirrored: ArrayD<u8> = x.clone();
     mirrored.invert_axis(Axis(3));
     let x = ndarray::concatenate(Axis(0), &[x.view(), mirrored.view()])?;

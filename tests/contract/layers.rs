@@ -149,7 +149,11 @@ fn crates_are_named_where_they_belong() {
         ("ctrlc", "train"),
         ("kuva", "train"),
         ("libm", "contract"),
-        ("flate2", "data"),
+        ("flate2", "data interop plot"),
+        ("csv", "data"),
+        ("image", "data"),
+        ("zip", "data"),
+        ("serde_json", "interop nn plot report train"),
         ("safetensors", "interop"),
     ];
     for (file, text) in sources() {
@@ -157,7 +161,10 @@ fn crates_are_named_where_they_belong() {
             // A module of the same name as its crate is not the crate.
             let named = names(&text, &format!("{name}::")) || text.contains(&format!("use {name}"));
             let named = named || (name == "wgpu" && names(&text, name));
-            assert!(!named || module_of(&file) == home, "src/{file} names {name}, which belongs under src/{home}");
+            assert!(
+                !named || home.split(' ').any(|home| module_of(&file) == home),
+                "src/{file} names {name}, which belongs under src/{home}"
+            );
         }
     }
 }

@@ -1,4 +1,10 @@
-//! Readers for the files that data comes in, one module per format. Each gives host arrays in the layout of the file, and
+//! Readers for the files that data comes in, one module per format. Each gives host arrays in the layout of the file, or a table, and
 //! treats what it reads as hostile: a header's claim allocates nothing, a broken file is an [`crate::Error::Format`].
 
+#[cfg(feature = "tables")]
+pub mod arff;
+#[cfg(feature = "tables")]
+pub mod csv;
 pub mod idx;
+#[cfg(feature = "tables")]
+mod text;

@@ -68,6 +68,10 @@ impl Loss for BinaryCrossEntropy {
         NAME
     }
 
+    fn threshold(&self) -> f32 {
+        if self.from_logits { 0.0 } else { 0.5 }
+    }
+
     fn values(&self, y: &Var, targets: &Var) -> Result<Var> {
         check_smoothing(NAME, self.smoothing)?;
         check_positive(NAME, "positive weight", self.positive)?;

@@ -80,6 +80,10 @@ impl Loss for DiceCrossEntropy {
         NAME
     }
 
+    fn threshold(&self) -> f32 {
+        if self.overlap.from_logits { 0.0 } else { 0.5 }
+    }
+
     fn values(&self, y: &Var, targets: &Var) -> Result<Var> {
         check_not_negative(NAME, "Dice's part", self.dice)?;
         check_not_negative(NAME, "cross-entropy's part", self.cross_entropy)?;

@@ -65,6 +65,10 @@ impl Loss for BinaryFocal {
         "binary_focal_crossentropy"
     }
 
+    fn threshold(&self) -> f32 {
+        if self.from_logits { 0.0 } else { 0.5 }
+    }
+
     fn values(&self, y: &Var, targets: &Var) -> Result<Var> {
         check_not_negative(self.name(), "gamma", self.gamma)?;
         check_smoothing(self.name(), self.smoothing)?;

@@ -32,6 +32,10 @@ impl Loss for Hinge {
         if self.squared { "squared_hinge" } else { "hinge" }
     }
 
+    fn threshold(&self) -> f32 {
+        0.0
+    }
+
     fn values(&self, y: &Var, targets: &Var) -> Result<Var> {
         let t = match targets.dtype() {
             DType::F32 => targets.clone(),

@@ -92,6 +92,11 @@ pub trait Loss: fmt::Debug + Send + Sync {
         Reduction::Mean
     }
 
+    /// The output above which a prediction of one number counts as positive: one half for probabilities, 0 for logits.
+    fn threshold(&self) -> f32 {
+        0.5
+    }
+
     /// The same loss with another reduction.
     fn reduced(self, reduction: Reduction) -> Reduced<Self>
     where
@@ -131,6 +136,10 @@ impl<L: Loss> Loss for Reduced<L> {
 
     fn reduction(&self) -> Reduction {
         self.reduction
+    }
+
+    fn threshold(&self) -> f32 {
+        self.loss.threshold()
     }
 
     fn check(&self, targets: &Tensor, output: &Shape) -> Result<()> {

@@ -176,6 +176,10 @@ macro_rules! losses {
                 self.overlap.name
             }
 
+            fn threshold(&self) -> f32 {
+                if self.overlap.from_logits { 0.0 } else { 0.5 }
+            }
+
             fn values(&self, y: &Var, targets: &Var) -> Result<Var> {
                 self.overlap.values(y, targets)
             }

@@ -1,0 +1,78 @@
+//! What text formats share: bytes, gzipped or not, become text; places in it become line numbers.
+
+use std::borrow::Cow;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use flate2::bufread::MultiGzDecoder;
+
+use crate::error::{Error, Result};
+
+/// The content of a file.
+pub(super) fn read(path: &Path) -> Result<Vec<u8>> {
+    let io = |reason| Error::Io { path: path.to_owned(), reason };
+    let mut bytes = Vec::new();
+    File::open(path).map_err(io)?.read_to_end(&mut bytes).map_err(io)?;
+    Ok(bytes)
+}
+
+/// The bytes themselves, or, where they are a gzip stream (told by its first bytes), what it holds.
+pub(super) fn unpack<'a>(bytes: &'a [u8], name: &Path) -> Result<Cow<'a, [u8]>> {
+    if !bytes.starts_with(&[0x1f, 0x8b]) {
+        return Ok(Cow::Borrowed(bytes));
+    }
+    let mut content = Vec::new();
+    match MultiGzDecoder::new(bytes).read_to_end(&mut content) {
+        Ok(_) => Ok(Cow::Owned(content)),
+        Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => {
+            Err(format(name, "a whole gzip stream", "one that ends before its checksum"))
+        }
+        Err(e) => Err(format(name, "a whole gzip stream", format!("a damaged one ({e})"))),
+    }
+}
+
+/// Bytes as text, without a byte order mark (one of UTF-8 says that it is not Latin-1).
+pub(super) fn decode<'a>(bytes: &'a [u8], latin1: bool, name: &Path) -> Result<Cow<'a, str>> {
+    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+        return Err(format(name, "text in UTF-8 or Latin-1", "UTF-16 (save the file as UTF-8)"));
+    }
+    let bytes = match bytes.strip_prefix(b"\xef\xbb\xbf") {
+        Some(rest) => rest,
+        None if latin1 => return Ok(Cow::Owned(bytes.iter().map(|b| char::from(*b)).collect())),
+        None => bytes,
+    };
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Ok(Cow::Borrowed(text)),
+        Err(e) => {
+            let at = e.valid_up_to();
+            let byte = bytes.get(at).copied().unwrap_or_default();
+            Err(format(name, "text in UTF-8", format!("byte {byte:#04x} in line {}", line_at(bytes, at))))
+        }
+    }
+}
+
+/// The line, counted from 1, in which the byte at `at` stands; lines end with LF, CRLF or CR.
+pub(super) fn line_at(bytes: &[u8], at: usize) -> usize {
+    let before = &bytes[..at.min(bytes.len())];
+    let ends = before.iter().enumerate().filter(|(i, b)| match b {
+        b'\n' => true,
+        b'\r' => bytes.get(i + 1) != Some(&b'\n'),
+        _ => false,
+    });
+    1 + ends.count()
+}
+
+/// An [`Error::Format`].
+pub(super) fn format(name: &Path, expected: impl Into<String>, actual: impl Into<String>) -> Error {
+    Error::Format { path: name.to_owned(), expected: expected.into(), actual: actual.into() }
+}
+
+/// A text of a file as an error shows it: not more than a few words of it.
+pub(super) fn shown(text: &str) -> String {
+    const MOST: usize = 40;
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{:?}...", &text[..end]),
+        None => format!("{text:?}"),
+    }
+}

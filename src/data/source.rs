@@ -1,0 +1,197 @@
+use std::fmt;
+use std::sync::Arc;
+use std::thread;
+
+use super::rows::{RowMut, Rows};
+use crate::error::{Error, Result};
+use crate::shape::{DType, Shape, TensorSpec};
+use crate::tensor::{Elements, Tensor};
+
+/// One tensor of a dataset, `[n, ..]`: in memory, or made sample by sample when a batch wants it.
+#[derive(Clone)]
+pub enum Source {
+    /// In memory.
+    Memory(Tensor),
+    /// Made when they are wanted.
+    Lazy(Lazy),
+}
+
+/// Samples that are made when they are wanted, and which of them are meant.
+#[derive(Clone)]
+pub struct Lazy {
+    rows: Arc<dyn Rows>,
+    /// The numbers of the samples; all of them, in order, where it is missing.
+    picked: Option<Arc<[usize]>>,
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let place = if self.tensor().is_some() { "in memory" } else { "made when wanted" };
+        write!(f, "{} {place}", self.spec())
+    }
+}
+
+impl fmt::Debug for Lazy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {:?}", self.len(), self.rows)
+    }
+}
+
+impl Lazy {
+    fn len(&self) -> usize {
+        self.picked.as_ref().map_or(self.rows.len(), |picked| picked.len())
+    }
+
+    fn number(&self, i: usize) -> usize {
+        self.picked.as_ref().map_or(i, |picked| picked[i])
+    }
+}
+
+impl<T: Into<Tensor>> From<T> for Source {
+    fn from(tensor: T) -> Source {
+        Source::Memory(tensor.into())
+    }
+}
+
+impl Source {
+    /// Samples that are made when they are wanted.
+    pub fn rows(rows: impl Rows + 'static) -> Source {
+        Source::Lazy(Lazy { rows: Arc::new(rows), picked: None })
+    }
+
+    /// How many samples there are.
+    pub fn len(&self) -> usize {
+        match self {
+            Source::Memory(tensor) => tensor.shape().first().copied().unwrap_or(0),
+            Source::Lazy(lazy) => lazy.len(),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Shape and type of all samples together, `[n, ..]`.
+    pub fn spec(&self) -> TensorSpec {
+        match self {
+            Source::Memory(tensor) => tensor.spec(),
+            Source::Lazy(lazy) => {
+                let sample = lazy.rows.sample();
+                let shape: Vec<usize> = std::iter::once(lazy.len()).chain(sample.shape.iter().copied()).collect();
+                TensorSpec::new(shape, sample.dtype)
+            }
+        }
+    }
+
+    /// Shape and type of one sample.
+    pub fn sample(&self) -> TensorSpec {
+        let spec = self.spec();
+        TensorSpec::new(Shape::from(spec.shape.get(1..).unwrap_or_default()), spec.dtype)
+    }
+
+    /// The tensor, where it is in memory.
+    pub fn tensor(&self) -> Option<&Tensor> {
+        match self {
+            Source::Memory(tensor) => Some(tensor),
+            Source::Lazy(_) => None,
+        }
+    }
+
+    /// All samples as one tensor.
+    ///
+    /// # Errors
+    /// Those of [`Source::read`].
+    pub fn to_tensor(&self) -> Result<Tensor> {
+        match self {
+            Source::Memory(tensor) => Ok(tensor.clone()),
+            Source::Lazy(_) => self.read(&(0..self.len()).collect::<Vec<_>>()),
+        }
+    }
+
+    /// The samples of these numbers, in this order, as one tensor `[samples, ..]`. Samples that have to be made are made by several
+    /// threads.
+    ///
+    /// # Errors
+    /// [`Error::Data`] where a sample does not exist, or one that had to be made holds a NaN or an infinity; what the maker says.
+    pub fn read(&self, samples: &[usize]) -> Result<Tensor> {
+        if let Some(bad) = samples.iter().find(|i| **i >= self.len()) {
+            return Err(Error::data("samples", format!("numbers below {}", self.len()), bad.to_string()));
+        }
+        match self {
+            Source::Memory(tensor) => Ok(tensor.select(samples)),
+            Source::Lazy(lazy) => lazy.read(samples),
+        }
+    }
+
+    /// The samples of these numbers, in this order, as a source of their own.
+    pub(crate) fn select(&self, samples: &[usize]) -> Source {
+        match self {
+            Source::Memory(tensor) => Source::Memory(tensor.select(samples)),
+            Source::Lazy(lazy) => {
+                let picked = samples.iter().map(|i| lazy.number(*i)).collect();
+                Source::Lazy(Lazy { picked: Some(picked), ..lazy.clone() })
+            }
+        }
+    }
+}
+
+impl Lazy {
+    fn read(&self, samples: &[usize]) -> Result<Tensor> {
+        let sample = self.rows.sample();
+        let width = sample.shape.elements();
+        let shape: Vec<usize> = std::iter::once(samples.len()).chain(sample.shape.iter().copied()).collect();
+        let ids: Vec<usize> = samples.iter().map(|i| self.number(*i)).collect();
+        match sample.dtype {
+            DType::F32 => {
+                let x = self.fill(&ids, width, |x| RowMut::F32(x))?;
+                if let Some(i) = x.iter().position(|v| !v.is_finite()) {
+                    return Err(not_finite("samples", x[i], ids[i / width]));
+                }
+                Tensor::f32(shape, x)
+            }
+            DType::U32 => Tensor::u32(shape, self.fill(&ids, width, |x| RowMut::U32(x))?),
+            DType::U8 => Tensor::u8(shape, self.fill(&ids, width, |x| RowMut::U8(x))?),
+        }
+    }
+
+    /// The elements of the samples `ids`. Threads of their own make them, not those that compute on the processor: those are busy.
+    fn fill<T: Clone + Default + Send>(
+        &self,
+        ids: &[usize],
+        width: usize,
+        row: fn(&mut [T]) -> RowMut<'_>,
+    ) -> Result<Vec<T>> {
+        let mut all = vec![T::default(); ids.len() * width];
+        let cores = thread::available_parallelism().map_or(1, |n| n.get());
+        let each = ids.len().div_ceil(cores).max(1);
+        let rows = &self.rows;
+        let some = |ids: &[usize], part: &mut [T]| {
+            let mut pairs = ids.iter().zip(part.chunks_mut(width.max(1)));
+            pairs.try_for_each(|(id, x)| rows.read(*id, row(x)))
+        };
+        let parts = all.chunks_mut((each * width).max(1)).zip(ids.chunks(each));
+        thread::scope(|scope| {
+            let threads: Vec<_> = parts.map(|(part, ids)| scope.spawn(move || some(ids, part))).collect();
+            // The first error in the order of the samples, whichever thread met one first.
+            threads.into_iter().try_for_each(|thread| match thread.join() {
+                Ok(result) => result,
+                Err(_) => Err(Error::usage("samples that are made when they are wanted", "their maker panicked")),
+            })
+        })?;
+        Ok(all)
+    }
+}
+
+/// Refuses floats that are NaN or infinite, naming the sample; samples that are yet to be made are checked when they are.
+pub(super) fn all_finite(what: &str, source: &Source) -> Result<()> {
+    let Some(Elements::F32(x)) = source.tensor().map(Tensor::elements) else { return Ok(()) };
+    match x.iter().position(|v| !v.is_finite()) {
+        Some(i) => Err(not_finite(what, x[i], i / (x.len() / source.len().max(1)).max(1))),
+        None => Ok(()),
+    }
+}
+
+fn not_finite(what: &str, value: f32, sample: usize) -> Error {
+    Error::data(what, "finite numbers", format!("{value} in sample {sample}"))
+}

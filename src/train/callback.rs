@@ -1,0 +1,101 @@
+use std::fmt;
+
+use super::history::EpochRecord;
+use super::model::Model;
+use crate::error::{Error, Result};
+use crate::tensor::Tensor;
+
+/// What a callback sees at the end of an epoch.
+#[derive(Debug)]
+pub struct Epoch<'a> {
+    /// All epochs of this training so far, those before it was resumed included; the last is the one that ended.
+    pub epochs: &'a [EpochRecord],
+    /// The model, with the parameters after the epoch.
+    pub model: &'a mut Model,
+}
+
+impl Epoch<'_> {
+    /// The value called `name` in the epoch that ended: see [`EpochRecord::value`].
+    ///
+    /// # Errors
+    /// Where the epoch has no such value; the error lists those that it has.
+    pub fn value(&self, name: &str) -> Result<f64> {
+        let Some(record) = self.epochs.last() else { return Err(Error::usage("a callback", "no epoch has ended yet")) };
+        let known = || record.names().join(", ");
+        record
+            .value(name)
+            .ok_or_else(|| Error::parameter("fit", "monitored value", format!("one of {}", known()), name))
+    }
+}
+
+/// What a callback must remember when a training is stopped and resumed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Memory {
+    /// Numbers and words.
+    pub values: serde_json::Value,
+    /// Tensors, by name.
+    pub tensors: Vec<(String, Tensor)>,
+}
+
+/// What is done after every epoch of a training. Write your own by implementing this:
+///
+/// ```
+/// use galen::train::{Callback, Epoch};
+/// use galen::{Result, prelude::*};
+///
+/// /// Stops when the training loss is small enough.
+/// #[derive(Debug)]
+/// struct GoodEnough(f64);
+///
+/// impl Callback for GoodEnough {
+///     fn name(&self) -> &str {
+///         "good_enough"
+///     }
+///
+///     fn epoch_end(&mut self, epoch: Epoch<'_>) -> Result<Option<String>> {
+///         let loss = epoch.value("loss")?;
+///         Ok((loss < self.0).then(|| format!("a loss of {loss} is good enough")))
+///     }
+/// }
+///
+/// let options = Fit::new().epochs(100).callback(GoodEnough(0.1));
+/// ```
+pub trait Callback: fmt::Debug + Send {
+    /// Its name, under which checkpoints keep its memory.
+    fn name(&self) -> &str;
+
+    /// A training begins: whatever an earlier one left is forgotten. `model` has the parameters from which it begins.
+    ///
+    /// # Errors
+    /// Settings that make no sense; then nothing is trained.
+    fn begin(&mut self, _model: &mut Model) -> Result<()> {
+        Ok(())
+    }
+
+    /// An epoch has ended. Gives the reason, where the training should stop now.
+    ///
+    /// # Errors
+    /// Whatever should end the training with an error.
+    fn epoch_end(&mut self, epoch: Epoch<'_>) -> Result<Option<String>>;
+
+    /// The training has ended, by itself or because it was stopped.
+    ///
+    /// # Errors
+    /// Whatever the caller of `fit` should know.
+    fn end(&mut self, _model: &mut Model) -> Result<()> {
+        Ok(())
+    }
+
+    /// What a checkpoint must keep of it.
+    fn memory(&self) -> Memory {
+        Memory::default()
+    }
+
+    /// Takes back what a checkpoint kept, after [`Callback::begin`].
+    ///
+    /// # Errors
+    /// Where it is not what [`Callback::memory`] gave.
+    fn remember(&mut self, _memory: Memory) -> Result<()> {
+        Ok(())
+    }
+}

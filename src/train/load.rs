@@ -1,0 +1,135 @@
+//! Samples on their way to the device: read ahead of it, by a thread of their own.
+
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::thread::Scope;
+use std::time::{Duration, Instant};
+
+use super::feed::Feed;
+use crate::data::Dataset;
+use crate::engine::Session;
+use crate::error::{Error, Result};
+use crate::tensor::{Elements, Tensor};
+
+/// About how many bytes of samples that are made when they are wanted are made at once, where all of them will stay on the device.
+const CHUNK: u64 = 16 << 20;
+
+/// Looks at samples before they go to the device: one tensor per input, target and weight, in this order.
+pub(super) type Check<'a> = &'a dyn Fn(&[Tensor]) -> Result<()>;
+
+/// The samples `ids` of every input, target and weight, in this order.
+fn read(data: &Dataset, ids: &[u32]) -> Result<Vec<Tensor>> {
+    let ids: Vec<usize> = ids.iter().map(|id| *id as usize).collect();
+    let weights = data.weights().map(|weights| Ok(weights.select(&ids)));
+    data.inputs().chain(data.outputs()).map(|source| source.read(&ids)).chain(weights).collect()
+}
+
+/// Whether the samples still have to be made; then nobody has looked at them yet.
+fn is_lazy(data: &Dataset) -> bool {
+    data.inputs().chain(data.outputs()).any(|source| source.tensor().is_none())
+}
+
+/// The shards of one pass, read by a thread while the device works on those before.
+pub(super) struct Shards {
+    read: Receiver<Result<Vec<Tensor>>>,
+    lazy: bool,
+    /// How long the device waited for them.
+    pub(super) waited: Duration,
+}
+
+impl Shards {
+    /// Begins to read `data` in this order.
+    pub(super) fn ahead<'scope>(
+        scope: &'scope Scope<'scope, '_>,
+        feed: &Feed,
+        data: &'scope Dataset,
+        order: &'scope [u32],
+    ) -> Shards {
+        // The channel holds one shard, the thread works on another.
+        let (send, receive) = sync_channel(1);
+        let rows = feed.shard();
+        scope.spawn(move || {
+            for ids in order.chunks(rows) {
+                let shard = read(data, ids);
+                let failed = shard.is_err();
+                // Nobody listens where the pass was stopped.
+                if send.send(shard).is_err() || failed {
+                    break;
+                }
+            }
+        });
+        Shards { read: receive, lazy: is_lazy(data), waited: Duration::ZERO }
+    }
+
+    /// Waits for the next shard.
+    pub(super) fn next(&mut self, check: Check<'_>) -> Result<Vec<Tensor>> {
+        let start = Instant::now();
+        let shard = self.read.recv();
+        self.waited += start.elapsed();
+        let shard = shard.map_err(|_| Error::usage("reading samples", "the thread that reads them has ended"))??;
+        if self.lazy {
+            check(&shard)?;
+        }
+        Ok(shard)
+    }
+}
+
+impl Feed {
+    /// Writes all samples, in the dataset's own order, and tells how long it took to make them.
+    pub(super) fn load(&self, session: &mut Session, data: &Dataset, check: Check<'_>) -> Result<Duration> {
+        let mut made = Duration::ZERO;
+        let order: Vec<u32> = (0..data.len() as u32).collect();
+        self.name_samples(session, 0, &order)?;
+        if !is_lazy(data) {
+            let tensors = data.inputs().chain(data.outputs()).filter_map(|source| source.tensor());
+            for (stream, tensor) in tensors.chain(data.weights()).enumerate() {
+                self.write(session, stream, 0, tensor)?;
+            }
+            return Ok(made);
+        }
+        // Bytes must start at a whole word: at every fourth sample they do.
+        let rows = (CHUNK / self.bytes_per_row().max(1)).max(1).next_multiple_of(4) as usize;
+        for (chunk, ids) in order.chunks(rows).enumerate() {
+            let start = Instant::now();
+            let samples = read(data, ids)?;
+            made += start.elapsed();
+            check(&samples)?;
+            self.write_all(session, chunk * rows, &samples)?;
+        }
+        Ok(made)
+    }
+
+    /// Writes shard `shard` of the pass's order.
+    pub(super) fn write_shard(
+        &self,
+        session: &mut Session,
+        order: &[u32],
+        shard: usize,
+        samples: &[Tensor],
+    ) -> Result<()> {
+        let first = shard * self.shard() % self.rows;
+        self.name_samples(session, first, self.ids(order, shard))?;
+        self.write_all(session, first, samples)
+    }
+
+    /// The samples of shard `shard` of the pass's order.
+    fn ids<'a>(&self, order: &'a [u32], shard: usize) -> &'a [u32] {
+        let start = shard * self.shard();
+        &order[start..(start + self.shard()).min(order.len())]
+    }
+
+    /// Reads and writes shard `shard` of the pass's order.
+    pub(super) fn load_shard(&self, session: &mut Session, data: &Dataset, order: &[u32], shard: usize) -> Result<()> {
+        self.write_shard(session, order, shard, &read(data, self.ids(order, shard))?)
+    }
+
+    /// Writes one tensor per stream, from sample `first` of the device's on.
+    fn write_all(&self, session: &mut Session, first: usize, samples: &[Tensor]) -> Result<()> {
+        samples.iter().enumerate().try_for_each(|(stream, tensor)| self.write(session, stream, first, tensor))
+    }
+
+    fn write(&self, session: &mut Session, stream: usize, first: usize, tensor: &Tensor) -> Result<()> {
+        let (arena, width) = self.place(stream);
+        let elements: Elements<'_> = tensor.elements();
+        session.write(&arena, first * width, elements)
+    }
+}

@@ -1,0 +1,213 @@
+//! The epochs of a training, and everything that is done between them.
+
+use std::sync::{MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::callback::{Callback, Epoch};
+use super::history::{EpochRecord, History};
+use super::model::Model;
+use super::options::Fit;
+use super::program::{Outcome, Pass, Watch};
+use super::progress::Progress;
+use crate::data::Dataset;
+use crate::error::{Error, Result};
+use crate::optim::Plateau;
+use crate::tensor::Tensor;
+
+/// One call of `fit`.
+pub(super) struct Training<'a> {
+    pub(super) options: &'a Fit,
+    pub(super) train: Dataset,
+    pub(super) validation: Option<Dataset>,
+    pub(super) plateau: Option<Plateau>,
+    /// The number of the epoch that is to be the last.
+    pub(super) last_epoch: usize,
+    pub(super) start: Instant,
+    pub(super) history: History,
+    /// The best value of what the checkpoints watch.
+    pub(super) best: Option<super::monitor::Monitor>,
+}
+
+/// Shows progress, listens for the wish to stop, and takes the time of the first step.
+struct FitWatch<'a> {
+    progress: Progress,
+    options: &'a Fit,
+    start: Instant,
+    first: Option<Duration>,
+}
+
+/// Listens, during validation, for the wish to stop.
+struct ValidationWatch<'a>(&'a Fit, Instant);
+
+/// Why a training should stop in the middle of an epoch.
+fn wish(options: &Fit, start: Instant) -> Option<&'static str> {
+    if options.interrupt.is_wished() {
+        return Some("it was interrupted");
+    }
+    let over = options.time_limit.is_some_and(|limit| start.elapsed() >= limit);
+    over.then_some("its time was over")
+}
+
+impl Watch for ValidationWatch<'_> {
+    fn wants_to_stop(&self) -> bool {
+        wish(self.0, self.1).is_some()
+    }
+}
+
+impl Watch for FitWatch<'_> {
+    fn wants_to_stop(&self) -> bool {
+        wish(self.options, self.start).is_some()
+    }
+
+    fn first_step(&mut self) {
+        self.first.get_or_insert(self.start.elapsed());
+    }
+
+    fn is_due(&self) -> bool {
+        self.progress.is_due()
+    }
+
+    fn show(&mut self, done: usize, records: Option<(usize, &[u32])>) {
+        self.progress.steps(done, records);
+    }
+}
+
+impl Training<'_> {
+    /// Trains until the last epoch, or until something or somebody wants it to stop.
+    pub(super) fn run(&mut self, model: &mut Model, pass: &mut Pass) -> Result<()> {
+        self.each(|callback| callback.begin(model))?;
+        if self.options.checkpoints.is_some() {
+            self.resume(model, pass)?;
+        }
+        let trained = self.epochs(model, pass);
+        // Best parameters are restored after an error too: what was earned is kept.
+        let ended = self.each(|callback| callback.end(model));
+        trained.and(ended)
+    }
+
+    fn epochs(&mut self, model: &mut Model, pass: &mut Pass) -> Result<()> {
+        let progress = Progress::new(self.options.verbose, self.last_epoch, pass.feed.clone());
+        let mut watch = FitWatch { progress, options: self.options, start: self.start, first: None };
+        let mut unwritten = None;
+        while model.epochs < self.last_epoch && self.history.stopped.is_none() {
+            let Some(record) = self.epoch(model, pass, &mut watch)? else { break };
+            watch.progress.end(&record);
+            self.history.epochs.push(record);
+            if !self.history.interrupted {
+                self.between(model)?;
+                unwritten = self.keep(model, pass)?;
+            }
+        }
+        if let (Some(reason), true) = (&self.history.stopped, self.options.verbose) {
+            eprintln!("stopped: {reason}");
+        }
+        // A checkpoint that could not be written is only noted while there are more to come.
+        unwritten.map_or(Ok(()), Err)
+    }
+
+    /// One epoch with its validation; nothing where it was interrupted before its first step.
+    fn epoch(&mut self, model: &mut Model, pass: &mut Pass, watch: &mut FitWatch<'_>) -> Result<Option<EpochRecord>> {
+        let epoch_start = Instant::now();
+        let order = model.order(self.train.len(), self.options.shuffle);
+        let base = pass.clock as usize;
+        let mut rates = model.definition.optimizer.rates(base, pass.feed.steps())?;
+        if let Some(plateau) = &self.plateau {
+            rates.iter_mut().for_each(|rate| *rate = plateau.rate(*rate));
+        }
+        watch.progress.start(model.epochs + 1);
+        pass.epoch = model.epochs as u32;
+        let check = |samples: &[Tensor]| model.definition.check_samples(samples);
+        let outcome = match pass.run(&mut model.session, &self.train, &order, &rates, &check, watch) {
+            Ok(outcome) => outcome,
+            Err(e) => {
+                // Some steps may have run: the clock on the device is the one that counts.
+                if pass.read_clock(&mut model.session).is_ok() {
+                    model.steps = pass.clock;
+                }
+                return Err(e);
+            }
+        };
+        model.steps = pass.clock;
+        self.history.time_to_first_loss = watch.first.unwrap_or_default();
+        if let Some(step) = outcome.fault {
+            let first_bad = pass.find_fault(&mut model.session, &self.train, &order, step)?;
+            pass.set_clock(&mut model.session, model.steps, model.seed)?;
+            return Err(Error::NotFinite { epoch: model.epochs + 1, step: step + 1, first_bad });
+        }
+        self.history.interrupted = outcome.steps < pass.feed.steps();
+        let mut record = record(model, pass, &outcome);
+        record.learning_rate = rates.last().copied().unwrap_or_default();
+        if outcome.steps > 0 {
+            model.epochs += 1;
+            self.validate(model, &mut record)?;
+        }
+        if self.history.interrupted {
+            self.history.stopped = wish(self.options, self.start).map(str::to_owned);
+        }
+        record.seconds = epoch_start.elapsed().as_secs_f64();
+        Ok((outcome.steps > 0).then_some(record))
+    }
+
+    /// Adds to the record what the model reaches on the validation data.
+    fn validate(&mut self, model: &mut Model, record: &mut EpochRecord) -> Result<()> {
+        let Some(validation) = self.validation.as_ref().filter(|_| !self.history.interrupted) else { return Ok(()) };
+        let mut watch = ValidationWatch(self.options, self.start);
+        match model.evaluate_in(validation, self.options.batch_size, &mut watch)? {
+            Some(e) => (record.val_loss, record.val_metrics) = (Some(e.loss), e.metrics),
+            None => self.history.interrupted = true,
+        }
+        Ok(())
+    }
+
+    /// What is done between two epochs.
+    fn between(&mut self, model: &mut Model) -> Result<()> {
+        if let (Some(plateau), Some(record)) = (&mut self.plateau, self.history.epochs.last()) {
+            plateau.observe(record.val_loss.unwrap_or(record.loss));
+        }
+        let epochs = &self.history.epochs;
+        let mut stopped = None;
+        self.each(|callback| {
+            let reason = callback.epoch_end(Epoch { epochs, model: &mut *model })?;
+            if stopped.is_none() {
+                stopped = reason;
+            }
+            Ok(())
+        })?;
+        self.history.stopped = stopped;
+        Ok(())
+    }
+
+    /// Calls every callback, in their order.
+    pub(super) fn each(&self, mut call: impl FnMut(&mut dyn Callback) -> Result<()>) -> Result<()> {
+        // A callback that panicked elsewhere is still the one that was given.
+        let lock = |callback| -> MutexGuard<'_, dyn Callback> {
+            std::sync::Mutex::lock(callback).unwrap_or_else(PoisonError::into_inner)
+        };
+        self.options.callbacks.iter().try_for_each(|callback| call(&mut *lock(callback)))
+    }
+
+    /// Tells the person in front of it.
+    pub(super) fn note(&mut self, note: String) {
+        log::warn!("{note}");
+        if self.options.verbose {
+            eprintln!("{note}");
+        }
+        self.history.notes.push(note);
+    }
+}
+
+fn record(model: &Model, pass: &Pass, outcome: &Outcome) -> EpochRecord {
+    let (loss, metrics) = pass.feed.means(outcome.steps, &outcome.records);
+    let losses = outcome.records.chunks_exact(pass.feed.columns()).take(outcome.steps);
+    EpochRecord {
+        epoch: model.epochs + 1,
+        loss,
+        metrics,
+        val_loss: None,
+        val_metrics: Vec::new(),
+        step_losses: losses.map(|r| f32::from_bits(r[0])).collect(),
+        learning_rate: 0.0,
+        waited: outcome.waited.as_secs_f64(),
+        seconds: 0.0,
+    }
+}

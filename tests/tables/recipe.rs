@@ -1,0 +1,132 @@
+use galen::Error;
+use galen::data::prepare::{Imputation, Levels, MissingLevel, Numbers, Recipe, Scaling, TablePreparation, Unseen};
+
+use super::*;
+
+/// Six patients; the last two are not trained on.
+fn patients() -> Table {
+    Table::new()
+        .with_numeric("age", vec![40.0, 60.0, f64::NAN, 50.0, f64::NAN, 100.0])
+        .and_then(|t| t.with_texts("sex", &[Some("f"), Some("m"), Some("f"), Some("f"), None, Some("m")]))
+        .and_then(|t| t.with_numeric("pain", vec![1.0, 4.0, 1.0, 2.0, 3.0, 4.0]))
+        .and_then(|t| t.with_texts("grade", &[Some("0"), Some("2"), None, Some("1"), Some("3"), Some("0")]))
+        .and_then(|t| t.with_texts("diagnosis", &[Some("B"), Some("M"), Some("B"), Some("M"), Some("B"), Some("M")]))
+        .expect("a table")
+}
+
+const TRAIN: [usize; 4] = [0, 1, 2, 3];
+
+fn recipe() -> Recipe {
+    Recipe::all_but(["diagnosis"])
+        .numbers(Numbers::new().impute(Imputation::Median).indicator(true))
+        .levels(Levels::new().missing(MissingLevel::MostFrequent))
+        .column("pain", Levels::new().unseen(Unseen::Zeros))
+        .column("grade", Numbers::new().impute(Imputation::Constant(0.0)).scaling(Scaling::MinMax))
+}
+
+#[test]
+fn a_recipe_becomes_features_with_names() {
+    let prepared = recipe().fit(&patients(), &TRAIN).expect("a preparation");
+    assert_eq!(prepared.names(), ["age", "age missing", "sex=f", "sex=m", "pain=1", "pain=2", "pain=4", "grade"]);
+    assert_eq!((prepared.width(), prepared.constant().len()), (8, 0));
+    let x = prepared.apply(&patients()).expect("features");
+    // Ages 40, 60, 50 in place of the missing one, 50: mean 50, standard deviation √50.
+    let z = |age: f64| ((age - 50.0) / 50f64.sqrt()) as f32;
+    let wanted = ndarray::array![
+        [z(40.0), 0.0, 1.0, 0.0, 1.0, 0.0, 0.0, 0.0],
+        [z(60.0), 0.0, 0.0, 1.0, 0.0, 0.0, 1.0, 1.0],
+        [z(50.0), 1.0, 1.0, 0.0, 1.0, 0.0, 0.0, 0.0],
+        [z(50.0), 0.0, 1.0, 0.0, 0.0, 1.0, 0.0, 0.5],
+        // What was learned of the first four, and of nobody else.
+        [z(50.0), 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.5],
+        [z(100.0), 0.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.0],
+    ];
+    assert_eq!(x, wanted);
+    let lines: Vec<String> = prepared.to_string().lines().map(str::to_owned).collect();
+    assert_eq!(lines[0], "age: (x - 50) / 7.0710678118654755, 50 where missing, with an indicator");
+    assert_eq!(lines[1], "sex: one of f, m, f where missing");
+}
+
+#[test]
+fn a_stored_preparation_does_the_same_to_other_tables() {
+    let prepared = recipe().fit(&patients(), &TRAIN).expect("a preparation");
+    let stored: TablePreparation =
+        serde_json::from_str(&serde_json::to_string(&prepared).expect("JSON")).expect("a preparation");
+    assert_eq!(stored, prepared);
+    // Other columns, another order, numbers where there were texts and texts where there were numbers.
+    let others = Table::new()
+        .with_texts("ward", &[Some("3b")])
+        .and_then(|t| t.with_numeric("grade", vec![1.0]))
+        .and_then(|t| t.with_texts("pain", &[Some("4")]))
+        .and_then(|t| t.with_texts("sex", &[Some("m")]))
+        .and_then(|t| t.with_texts("age", &[Some("50.0")]))
+        .expect("a table");
+    let x = stored.apply(&others).expect("features");
+    assert_eq!(x, ndarray::array![[0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.5]]);
+}
+
+#[test]
+fn levels_can_have_a_column_for_missing_ones_or_lose_the_first() {
+    let one = |levels: Levels| Recipe::columns(["sex"]).levels(levels).fit(&patients(), &TRAIN).expect("a preparation");
+    let own = one(Levels::new().missing(MissingLevel::OwnColumn));
+    assert_eq!(own.names(), ["sex=f", "sex=m", "sex missing"]);
+    assert_eq!(own.apply(&patients()).expect("features").row(4).to_vec(), [0.0, 0.0, 1.0]);
+    let less = one(Levels::new().missing(MissingLevel::Level("m".into())).drop_first(true));
+    assert_eq!(less.names(), ["sex=m"]);
+    assert_eq!(less.apply(&patients()).expect("features").column(0).to_vec(), [0.0, 1.0, 0.0, 0.0, 1.0, 1.0]);
+    let both = one(Levels::new().missing(MissingLevel::OwnColumn).drop_first(true));
+    assert_eq!(both.names(), ["sex=m", "sex missing"]);
+    assert_eq!(both.apply(&patients()).expect("features").row(4).to_vec(), [0.0, 1.0]);
+}
+
+#[test]
+fn a_constant_column_is_said() {
+    let table =
+        Table::new().with_numeric("site", vec![3.0; 4]).and_then(|t| t.with_numeric("x", vec![1.0, 2.0, 3.0, 4.0]));
+    let prepared = Recipe::all_but([""; 0]).fit(&table.expect("a table"), &TRAIN).expect("a preparation");
+    assert_eq!(prepared.constant(), ["site"]);
+    assert!(prepared.to_string().contains("site: (x - 3) / 1 (nothing to divide by)"));
+}
+
+#[test]
+fn recipes_that_do_not_fit_the_table_are_refused() {
+    let fit = |recipe: Recipe, rows: &[usize]| recipe.fit(&patients(), rows);
+    says(fit(Recipe::columns(["weight"]), &TRAIN), &["one named \"weight\"", "\"age\""]);
+    says(fit(Recipe::all_but(["Diagnosis"]), &TRAIN), &["one named \"Diagnosis\""]);
+    says(fit(Recipe::columns(["age", "age"]), &TRAIN), &["\"age\" twice"]);
+    says(fit(Recipe::columns([""; 0]), &TRAIN), &["at least one column"]);
+    says(fit(Recipe::columns(["pain"]), &[]), &["rows to fit", "at least one"]);
+    says(fit(Recipe::columns(["pain"]), &[6]), &["numbers below 6", "got 6"]);
+    says(fit(Recipe::columns(["pain"]).column("age", Numbers::new()), &TRAIN), &["among \"pain\"", "\"age\""]);
+    says(fit(Recipe::columns(["age"]), &TRAIN), &["column \"age\"", "nothing may stand in", "row 2"]);
+    says(fit(Recipe::columns(["age"]), &[2, 4]), &["column \"age\"", "only missing ones"]);
+    says(fit(Recipe::columns(["sex"]), &[3, 4]), &["column \"sex\"", "nothing may stand in", "row 4"]);
+    let levels = |levels: Levels| Recipe::columns(["sex"]).levels(levels);
+    says(fit(levels(Levels::new().missing(MissingLevel::OwnColumn)), &[4]), &["column \"sex\"", "only missing ones"]);
+    says(fit(levels(Levels::new().missing(MissingLevel::Level("x".into()))), &TRAIN), &["\"x\"", "f, m"]);
+    says(fit(Recipe::columns(["sex"]).column("sex", Numbers::new()), &TRAIN), &["column \"sex\"", "\"f\" in row 0"]);
+    let ambiguous = fit(levels(Levels::new().drop_first(true).unseen(Unseen::Zeros)), &TRAIN);
+    assert!(matches!(ambiguous, Err(Error::Usage { .. })));
+    let constant = Numbers::new().impute(Imputation::Constant(f64::INFINITY));
+    says(fit(Recipe::columns(["age"]).numbers(constant), &TRAIN), &["constant", "inf"]);
+}
+
+#[test]
+fn tables_that_do_not_fit_the_preparation_are_refused() {
+    let prepared = recipe().fit(&patients(), &TRAIN).expect("a preparation");
+    let without = patients().without(&["age", "grade"]).expect("columns");
+    says(prepared.apply(&without), &["the columns \"age\", \"grade\"", "got \"sex\", \"pain\", \"diagnosis\""]);
+    let with = |name: &str, texts: &[Option<&str>]| {
+        let rest = patients().without(&[name]).and_then(|t| t.select_rows(&[0, 1])).expect("a table");
+        prepared.apply(&rest.with_texts(name, texts).expect("a table"))
+    };
+    says(with("sex", &[Some("f"), Some("d")]), &["column \"sex\"", "(f, m)", "\"d\" in row 1"]);
+    says(with("age", &[Some("40"), Some("4O")]), &["column \"age\"", "numbers", "\"4O\" in row 1"]);
+    says(with("pain", &[Some("1"), None]), &["column \"pain\"", "nothing may stand in", "row 1"]);
+    let strict = Recipe::columns(["pain"]).fit(&patients(), &TRAIN).expect("a preparation");
+    let holes = patients().missing_where("pain", |v| v == 3.0).expect("a table");
+    says(strict.apply(&holes), &["column \"pain\"", "nothing may stand in", "row 4"]);
+    let huge = Table::new().with_numeric("pain", vec![1e300]).expect("a table");
+    says(strict.apply(&huge), &["column \"pain\"", "finite when scaled", "row 0"]);
+    assert_eq!(strict.apply(&huge.select_rows(&[]).expect("no rows")).expect("nothing").shape(), [0, 1]);
+}
