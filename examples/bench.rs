@@ -7,7 +7,7 @@
 //! W1 is the network of `mnist_dense`, W2 that of `mnist_cnn`, both with batches of 32 and Adam. Steps are run in segments of
 //! 50, synchronised at both ends; the median segment counts. The loss is printed so that nobody is fast by not learning.
 
-#[path = "common/digits.rs"]
+#[path = "digits/set.rs"]
 mod digits;
 
 use std::time::Instant;

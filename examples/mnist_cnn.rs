@@ -15,6 +15,7 @@
 //! ```
 
 mod common;
+mod digits;
 
 use galen::prelude::*;
 
@@ -24,11 +25,12 @@ fn main() -> std::process::ExitCode {
 }
 
 fn train() -> anyhow::Result<()> {
-    let options = common::Options::from_args("Trains a convolutional network on handwritten digits.")?;
+    let options =
+        common::Options::from_args(&digits::defaults("Trains a convolutional network on handwritten digits."))?;
     let network = Sequential::new([1, 28, 28])
         .with(Conv2d::new(32, [3, 3]).activation(Relu))
         .with(MaxPool2d::new([2, 2]))
         .with(Flatten)
         .with(Dense::new(10).activation(Softmax));
-    common::run("mnist_cnn", network, true, &options)
+    digits::run("mnist_cnn", network, true, &options)
 }

@@ -14,6 +14,7 @@
 //! ```
 
 mod common;
+mod digits;
 
 use galen::prelude::*;
 
@@ -23,7 +24,7 @@ fn main() -> std::process::ExitCode {
 }
 
 fn train() -> anyhow::Result<()> {
-    let options = common::Options::from_args("Trains a dense network on handwritten digits.")?;
+    let options = common::Options::from_args(&digits::defaults("Trains a dense network on handwritten digits."))?;
     let network = Sequential::new([784]).with(Dense::new(32).activation(Relu)).with(Dense::new(10).activation(Softmax));
-    common::run("mnist_dense", network, false, &options)
+    digits::run("mnist_dense", network, false, &options)
 }

@@ -111,9 +111,13 @@ pub mod file;
 pub mod gpu;
 pub mod graph;
 pub mod interop;
+pub mod metrics;
 pub mod nn;
 pub mod ops;
 pub mod optim;
+#[cfg(feature = "plot")]
+pub mod plot;
+pub mod report;
 pub mod shape;
 pub mod tensor;
 pub mod train;

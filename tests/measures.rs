@@ -145,6 +145,35 @@ fn the_class_may_be_among_the_largest() {
 }
 
 #[test]
+fn the_area_under_the_curve_is_counted_from_all_outputs() {
+    let truth = labels();
+    let classes = Array1::from_iter(truth.iter().map(|t| u32::from(*t)));
+    let data = Dataset::new(features(), classes).expect("good data");
+    for device in devices() {
+        let network = Sequential::new([3]).with(Dense::new(2));
+        let loss = CategoricalCrossEntropy::new().from_logits();
+        let setup = Setup::on(&device).seed(4);
+        let mut model =
+            network.compile_on(&setup, Sgd::new(0.1), loss, &[Metric::Auc, Metric::Accuracy]).expect("a model");
+        let options = Fit::new().batch_size(5).validation(&data).verbose(false);
+        let history = model.fit(&data, &options).expect("an epoch");
+        let y = model.predict_dataset(&data).expect("predictions");
+        let score = |i: usize| y[[i, 1]] - y[[i, 0]];
+        let (mut pairs, mut right) = (0.0, 0.0);
+        for i in (0..SAMPLES).filter(|i| truth[*i]) {
+            for j in (0..SAMPLES).filter(|j| !truth[*j]) {
+                pairs += 1.0;
+                right += if score(i) > score(j) { 1.0 } else { 0.5 * f64::from(score(i) == score(j)) };
+            }
+        }
+        assert!((history.val_metric("auc")[0] - right / pairs).abs() < 1e-12, "{:?}", history.epochs[0]);
+        assert!(history.metric("auc")[0].is_nan() && history.metric("accuracy")[0] > 0.0);
+        let one = data.select(&(0..SAMPLES).filter(|i| truth[*i]).collect::<Vec<_>>()).expect("one class");
+        assert!(model.evaluate(&one).is_err(), "there is no curve of one class");
+    }
+}
+
+#[test]
 fn errors_of_values_are_means() {
     let targets = Array2::from_shape_fn((SAMPLES, 2), |(i, j)| number(70 + 2 * i + j));
     let data = Dataset::new(features(), targets.clone()).expect("good data");

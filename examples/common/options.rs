@@ -1,11 +1,13 @@
-//! The options that both training programs take.
+//! The options that all training programs take.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use galen::prelude::*;
+use galen::train::{Checkpoints, Interrupt};
 use lexopt::prelude::*;
 
-/// See [`HELP`].
+/// See [`Defaults::help`].
 #[derive(Debug)]
 pub struct Options {
     pub data: Option<PathBuf>,
@@ -15,32 +17,57 @@ pub struct Options {
     pub seed: u64,
     pub memory_budget: Option<u64>,
     pub save: Option<PathBuf>,
+    pub checkpoints: Option<PathBuf>,
+    out: Option<PathBuf>,
     pub quiet: bool,
     pub json: bool,
 }
 
-const HELP: &str = "\
-  --data DIR           the four MNIST IDX files, gzipped or not (without it: digits that come with Galen)
+/// What differs from program to program.
+pub struct Defaults {
+    /// What the program does, in a sentence.
+    pub about: &'static str,
+    /// What `--data` is, and what is used without it.
+    pub data: &'static str,
+    pub epochs: usize,
+    pub batch_size: usize,
+}
+
+impl Defaults {
+    fn help(&self) -> String {
+        let Defaults { about, data, epochs, batch_size } = self;
+        format!(
+            "\
+{about}
+
+  --data PATH          {data}
   --device NAME        auto, gpu, cpu, or a part of an adapter's name [auto]
-  --epochs N           [10]
-  --batch-size N       [32]
+  --epochs N           [{epochs}]
+  --batch-size N       [{batch_size}]
   --seed N             [0]
   --memory-budget SIZE bytes that the model and its data may take on the device: 512M, 2G
-  --save FILE          write the trained parameters there (safetensors)
+  --checkpoints DIR    keep checkpoints there; started again, go on from the last one
+  --out DIR            where pictures and reports go [target/the program's name]
+  --save FILE          write the trained model there (safetensors)
   --quiet              print nothing but errors (and the JSON line)
-  --json               the last line is a JSON object with the results";
+  --json               the last line is a JSON object with the results"
+        )
+    }
+}
 
 impl Options {
     /// Reads the command line; `--help` prints and ends the program.
-    pub fn from_args(about: &str) -> Result<Options> {
+    pub fn from_args(defaults: &Defaults) -> Result<Options> {
         let mut options = Options {
             data: None,
             device: "auto".into(),
-            epochs: 10,
-            batch_size: 32,
+            epochs: defaults.epochs,
+            batch_size: defaults.batch_size,
             seed: 0,
             memory_budget: None,
             save: None,
+            checkpoints: None,
+            out: None,
             quiet: false,
             json: false,
         };
@@ -53,17 +80,50 @@ impl Options {
                 Long("batch-size") => options.batch_size = number(&mut parser, "--batch-size", 1)? as usize,
                 Long("seed") => options.seed = number(&mut parser, "--seed", 0)?,
                 Long("memory-budget") => options.memory_budget = Some(size(&parser.value()?.string()?)?),
+                Long("checkpoints") => options.checkpoints = Some(parser.value()?.into()),
+                Long("out") => options.out = Some(parser.value()?.into()),
                 Long("save") => options.save = Some(parser.value()?.into()),
                 Long("quiet") => options.quiet = true,
                 Long("json") => options.json = true,
                 Long("help") | Short('h') => {
-                    println!("{about}\n\n{HELP}");
+                    println!("{}", defaults.help());
                     std::process::exit(0);
                 }
                 other => return Err(other.unexpected().into()),
             }
         }
         Ok(options)
+    }
+
+    /// Finds out before the training, not after it, whether the model can be written.
+    pub fn check(&self) -> Result<()> {
+        self.save.as_ref().map_or(Ok(()), |path| galen::file::check_writable(path)).context("--save")
+    }
+
+    /// The folder for pictures and reports.
+    pub fn out(&self, program: &str) -> Result<PathBuf> {
+        let folder = self.out.clone().unwrap_or_else(|| Path::new("target").join(program));
+        std::fs::create_dir_all(&folder).with_context(|| format!("--out {}", folder.display()))?;
+        Ok(folder)
+    }
+
+    /// Where and with what the model works.
+    pub fn setup(&self, device: &Device) -> Setup {
+        Setup::on(device).seed(self.seed).memory_budget(self.memory_budget)
+    }
+
+    /// How to train; Ctrl-C stops it.
+    pub fn fit(&self) -> Result<Fit> {
+        let fit = Fit::new().epochs(self.epochs).batch_size(self.batch_size).verbose(!self.quiet);
+        Ok(fit.interrupt(&Interrupt::on_ctrl_c()?))
+    }
+
+    /// The same training with checkpoints, where they are wished; `part` tells several of one program apart and may be empty.
+    pub fn keep(&self, fit: Fit, part: &str) -> Fit {
+        match &self.checkpoints {
+            Some(folder) => fit.checkpoints(Checkpoints::new(folder.join(part)).resume()),
+            None => fit,
+        }
     }
 }
 

@@ -2,13 +2,14 @@ use std::collections::VecDeque;
 
 use ndarray::{ArrayD, Axis};
 
-use super::metrics::ConfusionTable;
+use super::metrics::Metric;
 use super::model::Model;
 use super::program::{Pass, Unwatched, Watch};
 use crate::data::{Column, Dataset, Source};
 use crate::engine::Executable;
 use crate::error::{Error, Result};
 use crate::graph::Graph;
+use crate::metrics::ConfusionTable;
 use crate::nn::{self, BuildCtx, Mode};
 use crate::shape::Shape;
 use crate::tensor::{Tensor, class_of};
@@ -70,10 +71,25 @@ impl Model {
         let rates = vec![0.0; pass.feed.steps()];
         let check = |samples: &[Tensor]| self.definition.check_samples(samples);
         let outcome = pass.run(&mut self.session, data, &order, &rates, &check, watch)?;
-        let (loss, metrics) = pass.feed.means(outcome.steps, &outcome.records);
+        let (loss, mut metrics) = pass.feed.means(outcome.steps, &outcome.records);
         let whole = outcome.steps == pass.feed.steps();
         self.evaluations.0.push_back(pass);
-        Ok(whole.then_some(Evaluation { loss, metrics }))
+        if !whole {
+            return Ok(None);
+        }
+        metrics.extend(self.host_metrics(data, batch)?);
+        Ok(Some(Evaluation { loss, metrics }))
+    }
+
+    /// The metrics that the device does not measure, from the outputs for all samples.
+    fn host_metrics(&mut self, data: &Dataset, batch: usize) -> Result<Vec<(String, f64)>> {
+        let metrics: Vec<Metric> = self.definition.metrics.iter().copied().filter(|m| m.columns() == 0).collect();
+        if metrics.is_empty() {
+            return Ok(Vec::new());
+        }
+        let outputs = self.predict_columns(data, batch)?.swap_remove(0);
+        let targets = data.targets().to_tensor()?;
+        metrics.iter().map(|m| Ok((m.name(), m.of_outputs(outputs.view(), &targets)?))).collect()
     }
 
     fn evaluation_pass(&mut self, data: &Dataset, batch: usize) -> Result<Pass> {
@@ -118,7 +134,7 @@ impl Model {
             return Err(Error::data("features", "at least one sample, as many in every input", format!("{counts:?}")));
         }
         inputs.iter().try_for_each(|t| t.expect_rows("features"))?;
-        self.predict_batches(n, |samples| {
+        self.predict_batches(n, BATCH, |samples| {
             Ok(inputs.iter().map(|t| floats(t.select(samples), (1.0 / 255.0, 0.0))).collect())
         })
     }
@@ -136,9 +152,15 @@ impl Model {
     /// # Errors
     /// See [`Model::predict`].
     pub fn predict_dataset_many(&mut self, data: &Dataset) -> Result<Vec<ArrayD<f32>>> {
+        self.predict_columns(data, BATCH)
+    }
+
+    fn predict_columns(&mut self, data: &Dataset, batch: usize) -> Result<Vec<ArrayD<f32>>> {
         self.definition.check_specs(&data.inputs().map(Source::spec).collect::<Vec<_>>())?;
         let read = |column: &Column, samples: &[usize]| Ok(floats(column.source.read(samples)?, column.scaling()));
-        self.predict_batches(data.len(), |samples| data.columns().iter().map(|column| read(column, samples)).collect())
+        self.predict_batches(data.len(), batch, |samples| {
+            data.columns().iter().map(|column| read(column, samples)).collect()
+        })
     }
 
     /// How often each class of `data` was taken for each other.
@@ -157,16 +179,17 @@ impl Model {
         ConfusionTable::new(&truth, &classes)
     }
 
-    /// The outputs for `n` samples, whose inputs `batch` gives.
+    /// The outputs for `n` samples, `batch` at a time; `inputs` gives those of some samples.
     fn predict_batches(
         &mut self,
         n: usize,
-        batch: impl Fn(&[usize]) -> Result<Vec<Tensor>>,
+        batch: usize,
+        inputs: impl Fn(&[usize]) -> Result<Vec<Tensor>>,
     ) -> Result<Vec<ArrayD<f32>>> {
         let mut outputs: Vec<Vec<ArrayD<f32>>> = vec![Vec::new(); self.definition.outputs.len()];
-        for start in (0..n).step_by(BATCH) {
-            let samples: Vec<usize> = (start..n.min(start + BATCH)).collect();
-            let inputs = batch(&samples)?;
+        for start in (0..n).step_by(batch) {
+            let samples: Vec<usize> = (start..n.min(start + batch)).collect();
+            let inputs = inputs(&samples)?;
             self.definition.check_inputs(inputs.iter().map(Some))?;
             for (all, part) in outputs.iter_mut().zip(self.predict_batch(&inputs)?) {
                 all.push(part.into_f32()?);

@@ -7,7 +7,7 @@ use crate::engine::Session;
 use crate::error::Result;
 use crate::graph::{Graph, Init, SLOT_ALIGN, Var};
 use crate::ops::gather_batch::GatherBatch;
-use crate::shape::{DType, TensorSpec};
+use crate::shape::{DType, Shape, TensorSpec};
 use crate::tensor::Elements;
 
 /// Bytes of a shard, at most. While the device works on one, the host reads the next, and at the start of a pass the device waits for
@@ -95,21 +95,21 @@ impl Feed {
         }
     }
 
-    /// Words per step in the records.
-    pub(super) fn columns(&self) -> usize {
-        self.measures.columns()
-    }
-
     /// The same pass, whose steps know their samples' numbers and the epoch's.
     pub(super) fn keyed(mut self) -> Feed {
-        let (sample, scaling) = (TensorSpec::u32([]), (1f32.to_bits(), 0f32.to_bits()));
-        // The last stream: those before it are the dataset's own.
+        let sample = TensorSpec::u32(Shape::default());
+        let scaling = (1f32.to_bits(), 0f32.to_bits());
         self.streams.push(Stream { role: Role::Sample, what: "samples".into(), sample, scaling });
         self
     }
 
-    fn is_keyed(&self) -> bool {
+    pub(super) fn is_keyed(&self) -> bool {
         self.streams.iter().any(|stream| stream.role == Role::Sample)
+    }
+
+    /// Words per step in the records.
+    pub(super) fn columns(&self) -> usize {
+        self.measures.columns()
     }
 
     /// Whether both are passes over the same kind of data, wherever its samples lie.

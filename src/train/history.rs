@@ -163,13 +163,22 @@ impl History {
         self.epochs.iter().map(|e| find(&e.val_metrics, name)).collect()
     }
 
-    /// Writes the curves of loss and metrics as an SVG picture.
+    /// Writes the curves of loss and metrics as a picture: SVG, or PNG with the feature `png`, as the extension of `path` says.
     ///
     /// # Errors
-    /// [`crate::Error::Io`] where the file cannot be written.
+    /// As [`History::curves`] and [`Picture::save`](crate::plot::Picture::save).
     #[cfg(feature = "plot")]
     pub fn write_curve(&self, path: &std::path::Path, title: &str) -> crate::Result<()> {
-        use super::curve::{Curve, Panel};
+        self.curves(title)?.save(path)
+    }
+
+    /// Draws the curves of loss and metrics.
+    ///
+    /// # Errors
+    /// [`crate::Error::Data`] where there was no epoch.
+    #[cfg(feature = "plot")]
+    pub fn curves(&self, title: &str) -> crate::Result<crate::plot::Picture> {
+        use crate::plot::{Curve, Panel};
         let panel = |axis: &str, training: Vec<f64>, validation: Vec<f64>| {
             let mut curves = vec![Curve { label: "training".into(), values: training }];
             if validation.iter().any(|v| !v.is_nan()) {
@@ -181,6 +190,6 @@ impl History {
         for (name, _) in self.epochs.first().map(|e| e.metrics.as_slice()).unwrap_or_default() {
             panels.push(panel(name, self.metric(name), self.val_metric(name)));
         }
-        super::curve::write(path, title, &panels)
+        crate::plot::training_curves(title, &panels)
     }
 }

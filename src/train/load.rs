@@ -77,28 +77,28 @@ impl Feed {
     /// Writes all samples, in the dataset's own order, and tells how long it took to make them.
     pub(super) fn load(&self, session: &mut Session, data: &Dataset, check: Check<'_>) -> Result<Duration> {
         let mut made = Duration::ZERO;
-        let order: Vec<u32> = (0..data.len() as u32).collect();
-        self.name_samples(session, 0, &order)?;
         if !is_lazy(data) {
             let tensors = data.inputs().chain(data.outputs()).filter_map(|source| source.tensor());
             for (stream, tensor) in tensors.chain(data.weights()).enumerate() {
                 self.write(session, stream, 0, tensor)?;
             }
+            self.name_samples(session, 0, &(0..data.len() as u32).collect::<Vec<_>>())?;
             return Ok(made);
         }
         // Bytes must start at a whole word: at every fourth sample they do.
         let rows = (CHUNK / self.bytes_per_row().max(1)).max(1).next_multiple_of(4) as usize;
+        let order: Vec<u32> = (0..data.len() as u32).collect();
         for (chunk, ids) in order.chunks(rows).enumerate() {
             let start = Instant::now();
             let samples = read(data, ids)?;
             made += start.elapsed();
             check(&samples)?;
-            self.write_all(session, chunk * rows, &samples)?;
+            self.write_all(session, chunk * rows, &samples, ids)?;
         }
         Ok(made)
     }
 
-    /// Writes shard `shard` of the pass's order.
+    /// Writes shard `shard` of a pass in this order.
     pub(super) fn write_shard(
         &self,
         session: &mut Session,
@@ -106,15 +106,7 @@ impl Feed {
         shard: usize,
         samples: &[Tensor],
     ) -> Result<()> {
-        let first = shard * self.shard() % self.rows;
-        self.name_samples(session, first, self.ids(order, shard))?;
-        self.write_all(session, first, samples)
-    }
-
-    /// The samples of shard `shard` of the pass's order.
-    fn ids<'a>(&self, order: &'a [u32], shard: usize) -> &'a [u32] {
-        let start = shard * self.shard();
-        &order[start..(start + self.shard()).min(order.len())]
+        self.write_all(session, shard * self.shard() % self.rows, samples, self.ids(order, shard))
     }
 
     /// Reads and writes shard `shard` of the pass's order.
@@ -122,9 +114,16 @@ impl Feed {
         self.write_shard(session, order, shard, &read(data, self.ids(order, shard))?)
     }
 
-    /// Writes one tensor per stream, from sample `first` of the device's on.
-    fn write_all(&self, session: &mut Session, first: usize, samples: &[Tensor]) -> Result<()> {
-        samples.iter().enumerate().try_for_each(|(stream, tensor)| self.write(session, stream, first, tensor))
+    /// The samples of a shard.
+    fn ids<'a>(&self, order: &'a [u32], shard: usize) -> &'a [u32] {
+        let start = shard * self.shard();
+        &order[start..(start + self.shard()).min(order.len())]
+    }
+
+    /// Writes the samples `ids`, one tensor per stream, from sample `first` of the device's on.
+    fn write_all(&self, session: &mut Session, first: usize, samples: &[Tensor], ids: &[u32]) -> Result<()> {
+        samples.iter().enumerate().try_for_each(|(stream, tensor)| self.write(session, stream, first, tensor))?;
+        self.name_samples(session, first, ids)
     }
 
     fn write(&self, session: &mut Session, stream: usize, first: usize, tensor: &Tensor) -> Result<()> {

@@ -1,8 +1,10 @@
-use std::fmt;
+use ndarray::{ArrayView1, ArrayViewD};
 
 use crate::error::{Error, Result};
 use crate::graph::Var;
+use crate::metrics::{Average, roc_auc, roc_auc_multilabel, roc_auc_one_vs_rest};
 use crate::shape::{DType, TensorSpec};
+use crate::tensor::Tensor;
 
 /// What is measured on the device while a model trains or is evaluated, over all samples of the pass. Where a network has several
 /// outputs, the first is measured.
@@ -33,6 +35,10 @@ pub enum Metric {
     MeanSquaredError,
     /// The mean of `|y − t|`.
     MeanAbsoluteError,
+    /// The area under the ROC curve, exactly: the mean over the classes, each against the rest, or over the labels where targets are
+    /// floats in the shape of the outputs. Counted on the host from the outputs for all samples, so that it is there after validation
+    /// and evaluation, not while training.
+    Auc,
 }
 
 impl Metric {
@@ -49,12 +55,14 @@ impl Metric {
             Metric::Iou => "iou".into(),
             Metric::MeanSquaredError => "mse".into(),
             Metric::MeanAbsoluteError => "mae".into(),
+            Metric::Auc => "auc".into(),
         }
     }
 
-    /// Words that it records per step.
+    /// Words that it records per step; none where the device does not measure it.
     pub(super) fn columns(self) -> usize {
         match self {
+            Metric::Auc => 0,
             Metric::Accuracy | Metric::TopK(_) | Metric::MeanSquaredError | Metric::MeanAbsoluteError => 1,
             _ => 3,
         }
@@ -75,6 +83,7 @@ impl Metric {
             Metric::TopK(k) => vec![self.among_largest(y, targets, k)?],
             Metric::MeanSquaredError => vec![error()?.square()?.mean_all()?.scale(batch)?],
             Metric::MeanAbsoluteError => vec![error()?.abs()?.mean_all()?.scale(batch)?],
+            Metric::Auc => Vec::new(),
             _ => {
                 let (predicted, truth) = self.positives(y, targets, threshold)?;
                 // What the fourth entry of the table would be follows from the number of elements.
@@ -95,6 +104,41 @@ impl Metric {
             (Metric::Dice, [hits, predicted, truth]) => share(2.0 * hits, predicted + truth, 1.0),
             (Metric::Iou, [hits, predicted, truth]) => share(*hits, predicted + truth - hits, 1.0),
             (_, sums) => share(sums.iter().sum(), all, 0.0),
+        }
+    }
+
+    /// The metric that the device does not measure, from the outputs `[n, ..]` for all samples.
+    ///
+    /// # Errors
+    /// Where outputs and targets do not fit, or there is one class only.
+    pub(super) fn of_outputs(self, outputs: ArrayViewD<f32>, targets: &Tensor) -> Result<f64> {
+        let n = outputs.shape().first().copied().unwrap_or(0);
+        let unfit = || {
+            let expected = "outputs [n, classes] with classes, or with targets of their shape";
+            Error::shape(
+                "metric auc",
+                expected,
+                format!("outputs {:?} and targets {}", outputs.shape(), targets.spec()),
+            )
+        };
+        let scores =
+            outputs.mapv(f64::from).into_shape_with_order((n, outputs.len() / n.max(1))).map_err(|_| unfit())?;
+        match targets {
+            Tensor::U32(classes) if classes.len() == n && scores.ncols() > 2 => {
+                let classes: Vec<u32> = classes.iter().copied().collect();
+                roc_auc_one_vs_rest(&classes, scores.view(), Average::Macro)
+            }
+            Tensor::U32(classes) if classes.len() == n => {
+                // Of two classes the second's lead over the first; of one output that itself.
+                let lead = |row: ArrayView1<f64>| row[row.len() - 1] - if row.len() == 2 { row[0] } else { 0.0 };
+                let lead: Vec<f64> = scores.rows().into_iter().map(lead).collect();
+                roc_auc(&classes.iter().map(|class| *class > 0).collect::<Vec<_>>(), &lead)
+            }
+            Tensor::F32(truth) if truth.len() == scores.len() => {
+                let truth = truth.mapv(|t| t > 0.5).into_shape_with_order(scores.dim()).map_err(|_| unfit())?;
+                roc_auc_multilabel(truth.view(), scores.view(), Average::Macro)
+            }
+            _ => Err(unfit()),
         }
     }
 
@@ -206,7 +250,7 @@ impl Measures {
             elements: metric.elements(output, target),
             counts: *metric == Metric::Accuracy && !matches!(output, [1, _, ..]),
         };
-        Measures(metrics.iter().map(measure).collect())
+        Measures(metrics.iter().filter(|metric| metric.columns() > 0).map(measure).collect())
     }
 
     /// Words per step in the records: the loss, then those of each metric.
@@ -233,67 +277,5 @@ impl Measures {
         };
         let values = self.0.iter().map(&mut value).collect();
         (loss / samples.max(1) as f64, values)
-    }
-}
-
-/// How often each class was taken for each other: `counts[true class][predicted class]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConfusionTable {
-    /// `counts[true class][predicted class]`
-    pub counts: Vec<Vec<usize>>,
-}
-
-impl ConfusionTable {
-    /// Counts pairs of true and predicted classes.
-    ///
-    /// # Errors
-    /// [`Error::Data`] where the two differ in number.
-    pub fn new(truth: &[u32], predicted: &[u32]) -> Result<Self> {
-        if truth.len() != predicted.len() {
-            return Err(Error::data("predictions", format!("{} of them", truth.len()), predicted.len().to_string()));
-        }
-        let classes = truth.iter().chain(predicted).max().map_or(0, |m| *m as usize + 1);
-        let mut counts = vec![vec![0; classes]; classes];
-        for (t, p) in truth.iter().zip(predicted) {
-            counts[*t as usize][*p as usize] += 1;
-        }
-        Ok(ConfusionTable { counts })
-    }
-
-    /// The share on the diagonal.
-    pub fn accuracy(&self) -> f64 {
-        let hits: usize = (0..self.counts.len()).map(|i| self.counts[i][i]).sum();
-        let all: usize = self.counts.iter().flatten().sum();
-        hits as f64 / all.max(1) as f64
-    }
-}
-
-impl fmt::Display for ConfusionTable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let largest = self.counts.iter().flatten().max().copied().unwrap_or(0).max(self.counts.len());
-        let width = largest.to_string().len().max(3) + 1;
-        write!(f, "{:>12} |", "true \\ given")?;
-        (0..self.counts.len()).try_for_each(|c| write!(f, "{c:>width$}"))?;
-        write!(f, "\n{}+{}", "-".repeat(13), "-".repeat(width * self.counts.len()))?;
-        for (class, row) in self.counts.iter().enumerate() {
-            write!(f, "\n{class:>12} |")?;
-            for count in row {
-                if *count == 0 { write!(f, "{:>width$}", "·")? } else { write!(f, "{count:>width$}")? }
-            }
-        }
-        Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_confusion_table_counts_pairs() {
-        let table = ConfusionTable::new(&[0, 1, 1, 2], &[0, 1, 2, 2]).unwrap();
-        assert_eq!(table.counts, vec![vec![1, 0, 0], vec![0, 1, 1], vec![0, 0, 1]]);
-        assert_eq!(table.accuracy(), 0.75);
-        assert!(ConfusionTable::new(&[0], &[]).is_err());
     }
 }

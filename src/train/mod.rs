@@ -3,8 +3,6 @@
 mod callback;
 mod check;
 mod checkpoint;
-#[cfg(feature = "plot")]
-pub mod curve;
 mod early_stopping;
 mod epoch_log;
 mod evaluate;
@@ -22,6 +20,7 @@ mod program;
 mod progress;
 mod training;
 
+pub use crate::metrics::ConfusionTable;
 pub use callback::{Callback, Epoch, Memory};
 pub use checkpoint::Checkpoints;
 pub use early_stopping::EarlyStopping;
@@ -29,6 +28,6 @@ pub use epoch_log::EpochLog;
 pub use evaluate::Evaluation;
 pub use history::{EpochRecord, History};
 pub use interrupt::Interrupt;
-pub use metrics::{ConfusionTable, Metric};
+pub use metrics::Metric;
 pub use model::{Compile, Model, Setup};
 pub use options::Fit;

@@ -21,11 +21,11 @@ pub struct Fit {
     pub(super) verbose: bool,
     pub(super) interrupt: Interrupt,
     pub(super) plateau: Option<Plateau>,
+    pub(super) augment: Vec<Arc<dyn Augmentation>>,
     pub(super) callbacks: Vec<Arc<Mutex<dyn Callback>>>,
     pub(super) checkpoints: Option<Checkpoints>,
     pub(super) class_weights: Vec<f32>,
     pub(super) time_limit: Option<Duration>,
-    pub(super) augment: Vec<Arc<dyn Augmentation>>,
 }
 
 impl Default for Fit {
@@ -39,11 +39,11 @@ impl Default for Fit {
             verbose: true,
             interrupt: Interrupt::new(),
             plateau: None,
+            augment: Vec::new(),
             callbacks: Vec::new(),
             checkpoints: None,
             class_weights: Vec::new(),
             time_limit: None,
-            augment: Vec::new(),
         }
     }
 }
@@ -103,6 +103,14 @@ impl Fit {
         Fit { plateau: Some(plateau), ..self }
     }
 
+    /// Changes every sample anew in every epoch, on the device; never in validation. Given several times, one after the other. See
+    /// [`augment`](crate::augment).
+    #[must_use]
+    pub fn augment(mut self, augmentation: impl Augmentation + 'static) -> Self {
+        self.augment.push(Arc::new(augmentation));
+        self
+    }
+
     /// Does this after every epoch as well; callbacks are called in the order in which they were given. Clones of these settings share
     /// it, and every training begins with it anew.
     #[must_use]
@@ -128,14 +136,6 @@ impl Fit {
     #[must_use]
     pub fn time_limit(self, limit: Duration) -> Self {
         Fit { time_limit: Some(limit), ..self }
-    }
-
-    /// Changes every sample anew in every epoch, on the device; never in validation. Given several times, one after the other. See
-    /// [`augment`](crate::augment).
-    #[must_use]
-    pub fn augment(mut self, augmentation: impl Augmentation + 'static) -> Self {
-        self.augment.push(Arc::new(augmentation));
-        self
     }
 
     /// Refuses settings that make no sense.

@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
-use galen::Tensor;
-use galen::data::Dataset;
-use ndarray::{Array1, Array2, Array3, Ix1, Ix2, Ix3};
-use ndarray_npy::NpzReader;
+use anyhow::{Context, Result, bail, ensure};
+use galen::data::formats::images::{ImageOptions, Masks, image_mask_folders};
+use galen::data::formats::npz::Npz;
+use galen::data::{Dataset, Rows, Source};
+use galen::{Elements, Tensor};
+use ndarray::{Ix1, Ix2};
 
 /// The folder with the data. Without it a training says that it was skipped.
 pub fn folder() -> Option<PathBuf> {
@@ -20,47 +21,28 @@ pub fn folder() -> Option<PathBuf> {
     found
 }
 
-fn npz(path: &Path) -> Result<NpzReader<File>> {
-    let file = File::open(path).with_context(|| path.display().to_string())?;
-    Ok(NpzReader::new(file)?)
-}
-
-/// The pixels of a PNG, 16 bits each where the file has 16, and its width, height and channels.
-fn png(path: &Path) -> Result<(Vec<u16>, [usize; 3])> {
-    let file = File::open(path).with_context(|| path.display().to_string())?;
-    let mut reader = png::Decoder::new(BufReader::new(file)).read_info()?;
-    let mut bytes = vec![0; reader.output_buffer_size().context("an image of a known size")?];
-    let info = reader.next_frame(&mut bytes)?;
-    let size = [info.width as usize, info.height as usize, info.color_type.samples()];
-    let pixels = match info.bit_depth {
-        png::BitDepth::Sixteen => bytes.chunks_exact(2).map(|b| u16::from_be_bytes([b[0], b[1]])).collect(),
-        _ => bytes.iter().map(|b| u16::from(*b)).collect(),
-    };
-    Ok((pixels, size))
-}
-
 /// Nuclei in microscopy: grey images `[n, 1, 256, 256]` in 0..1 with the nuclei bright, and masks `[n, 1, 256, 256]`, in the order of
 /// the files' names.
 pub fn nuclei(folder: &Path) -> Result<(Vec<f32>, Vec<f32>, usize)> {
     let root = folder.join("seg_nuclei_dsb2018");
-    let mut names: Vec<_> =
-        std::fs::read_dir(root.join("images"))?.map(|e| Ok(e?.file_name())).collect::<Result<_>>()?;
-    names.sort();
-    let (mut images, mut masks) = (Vec::new(), Vec::new());
-    for name in &names {
-        let (pixels, [w, h, channels]) = png(&root.join("images").join(name))?;
-        let (labels, mask_size) = png(&root.join("labels").join(name))?;
-        ensure!([w, h] == [256, 256] && mask_size == [256, 256, 1], "{}: {w}x{h}", name.display());
-        let grey: Vec<f32> = pixels
-            .chunks_exact(channels)
-            .map(|p| p[..channels.min(3)].iter().map(|v| f32::from(*v)).sum::<f32>() / (255.0 * channels.min(3) as f32))
-            .collect();
+    let pairs =
+        image_mask_folders(root.join("images"), root.join("labels"), &ImageOptions::new().rgb(), &Masks::binary())?;
+    let size: usize = pairs.masks().sample().shape.iter().product();
+    let count = pairs.len();
+    ensure!(size == 256 * 256, "{}", pairs.masks().sample());
+    let colours = Source::rows(pairs.images().clone()).to_tensor()?;
+    let Elements::U8(colours) = colours.elements() else { bail!("8 bits per channel") };
+    let mut images = Vec::new();
+    for image in colours.chunks_exact(3 * size) {
+        let channel = |c: usize, i: usize| f32::from(image[c * size + i]);
+        let grey: Vec<f32> =
+            (0..size).map(|i| (channel(0, i) + channel(1, i) + channel(2, i)) / (255.0 * 3.0)).collect();
         // Stained tissue is dark on light, fluorescence bright on dark: one of the two is turned around.
         let mean = grey.iter().sum::<f32>() / grey.len() as f32;
         images.extend(grey.iter().map(|v| if mean > 0.5 { 1.0 - v } else { *v }));
-        masks.extend(labels.iter().map(|v| f32::from(u8::from(*v > 0))));
     }
-    Ok((images, masks, names.len()))
+    let (masks, _) = Source::rows(pairs.masks().clone()).to_tensor()?.into_f32()?.into_raw_vec_and_offset();
+    Ok((images, masks, count))
 }
 
 /// Heartbeats of the classes N, S, V: signals `[n, 1, 128]` in units of the record's own amplitude, the intervals before and after
@@ -69,23 +51,23 @@ pub struct Beats {
     pub x: Vec<f32>,
     pub rr: Vec<f32>,
     pub y: Vec<u32>,
-    pub record: Vec<u16>,
+    pub record: Vec<u32>,
 }
 
 /// Reads the heartbeats of MIT-BIH's DS1.
 pub fn beats(folder: &Path) -> Result<Beats> {
-    let mut npz = npz(&folder.join("ecg_mitbih/mitbih_beats_ds1.npz"))?;
-    let x: Array2<i16> = npz.by_name::<_, Ix2>("x")?;
-    let y: Array1<u8> = npz.by_name::<_, Ix1>("y")?;
-    let record: Array1<u16> = npz.by_name::<_, Ix1>("record")?;
-    let prev: Array1<f32> = npz.by_name::<_, Ix1>("rr_prev_s")?;
-    let next: Array1<f32> = npz.by_name::<_, Ix1>("rr_next_s")?;
+    let file = Npz::open(folder.join("ecg_mitbih/mitbih_beats_ds1.npz"))?;
+    let x = file.array("x")?.to_f32()?.into_dimensionality::<Ix2>()?;
+    let y = file.array("y")?.to_u32()?.into_dimensionality::<Ix1>()?;
+    let record = file.array("record")?.to_u32()?.into_dimensionality::<Ix1>()?;
+    let prev = file.array("rr_prev_s")?.to_f32()?.into_dimensionality::<Ix1>()?;
+    let next = file.array("rr_next_s")?.to_f32()?.into_dimensionality::<Ix1>()?;
     // A record's own median interval: what is early for one patient is usual for another.
-    let mut own: BTreeMap<u16, Vec<f32>> = BTreeMap::new();
+    let mut own: BTreeMap<u32, Vec<f32>> = BTreeMap::new();
     for (r, rr) in record.iter().zip(&prev).filter(|(_, rr)| rr.is_finite()) {
         own.entry(*r).or_default().push(*rr);
     }
-    let median: BTreeMap<u16, f32> = own
+    let median: BTreeMap<u32, f32> = own
         .into_iter()
         .map(|(r, mut v)| {
             v.sort_by(f32::total_cmp);
@@ -93,21 +75,21 @@ pub fn beats(folder: &Path) -> Result<Beats> {
         })
         .collect();
     // And its own amplitude: electrodes lie differently on everyone.
-    let mut squares: BTreeMap<u16, (f64, usize)> = BTreeMap::new();
+    let mut squares: BTreeMap<u32, (f64, usize)> = BTreeMap::new();
     for (r, beat) in record.iter().zip(x.rows()) {
         let sum = squares.entry(*r).or_default();
         sum.0 += beat.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>();
         sum.1 += beat.len();
     }
-    let amplitude: BTreeMap<u16, f32> =
+    let amplitude: BTreeMap<u32, f32> =
         squares.into_iter().map(|(r, (sum, n))| (r, (sum / n as f64).sqrt().max(1.0) as f32)).collect();
     let mut out = Beats { x: Vec::new(), rr: Vec::new(), y: Vec::new(), record: Vec::new() };
     for i in (0..y.len()).filter(|i| y[*i] <= 2) {
         let usual = median[&record[i]];
         let relative = |rr: f32| if rr.is_finite() { (rr / usual).clamp(0.0, 3.0) - 1.0 } else { 0.0 };
-        out.x.extend(x.row(i).iter().map(|v| f32::from(*v) / amplitude[&record[i]]));
+        out.x.extend(x.row(i).iter().map(|v| v / amplitude[&record[i]]));
         out.rr.extend([relative(prev[i]), relative(next[i])]);
-        out.y.push(u32::from(y[i]));
+        out.y.push(y[i]);
         out.record.push(record[i]);
     }
     Ok(out)
@@ -176,15 +158,20 @@ fn minutes(time: &str) -> Result<i64> {
 
 /// BreastMNIST: the training, validation and test images `[n, 1, 28, 28]` with 1 for malignant.
 pub fn breast(folder: &Path) -> Result<[Dataset; 3]> {
-    let mut npz = npz(&folder.join("medmnist/breastmnist.npz"))?;
-    let mut part = |name: &str| -> Result<Dataset> {
-        let images: Array3<u8> = npz.by_name::<_, Ix3>(&format!("{name}_images"))?;
-        let labels: Array2<u8> = npz.by_name::<_, Ix2>(&format!("{name}_labels"))?;
-        let n = images.shape()[0];
-        let (pixels, _) = images.into_raw_vec_and_offset();
+    let file = Npz::open(folder.join("medmnist/breastmnist.npz"))?;
+    let part = |name: &str| -> Result<Dataset> {
+        let images = file.array(&format!("{name}_images"))?.into_tensor()?;
+        let labels = file.array(&format!("{name}_labels"))?.to_u32()?;
+        let Elements::U8(pixels) = images.elements() else { bail!("{}", images.spec()) };
+        let n = labels.len();
         // The file's 1 means: not malignant.
         let malignant = labels.iter().map(|l| u32::from(*l == 0)).collect();
-        Ok(Dataset::scaled(Tensor::u8([n, 1, 28, 28], pixels)?, Tensor::u32([n], malignant)?, 1.0 / 127.5, -1.0)?)
+        Ok(Dataset::scaled(
+            Tensor::u8([n, 1, 28, 28], pixels.to_vec())?,
+            Tensor::u32([n], malignant)?,
+            1.0 / 127.5,
+            -1.0,
+        )?)
     };
     Ok([part("train")?, part("val")?, part("test")?])
 }

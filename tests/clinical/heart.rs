@@ -13,7 +13,7 @@ use ndarray::Axis;
 use super::data;
 
 /// The patients that the network never sees.
-const HELD_OUT: [u16; 5] = [114, 119, 203, 209, 223];
+const HELD_OUT: [u32; 5] = [114, 119, 203, 209, 223];
 
 /// The mean over the classes of the harmonic mean of precision and sensitivity.
 fn macro_f1(table: &ConfusionTable) -> f64 {

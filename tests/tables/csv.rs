@@ -115,6 +115,9 @@ fn a_ragged_row_is_named_by_its_line() {
 fn a_quote_that_is_never_closed_does_not_swallow_rows() {
     says(parse("a,b\n1,x\n2,\"y\n3,z\n4,z\n"), &["pairs of quotes", "opened in line 3 and never closed"]);
     says(parse("a,b\n\"1,x\n2,y\n"), &["opened in line 2"]);
+    says(parse("a,\"b\n1,2\n"), &["opened in line 1"]);
+    let commented = Csv::new().comment(b'#').parse(b"a,b\n1,x\n# see 3,\"y\n", "f.csv");
+    assert_eq!(commented.expect("a table").rows(), 1);
     assert_eq!(parse("a\n\"x\"\"y\"").expect("a table").rows(), 1);
     assert_eq!(parse("a,b\n1,x\"y").expect("a table").rows(), 1);
 }

@@ -130,3 +130,42 @@ fn tables_that_do_not_fit_the_preparation_are_refused() {
     says(strict.apply(&huge), &["column \"pain\"", "finite when scaled", "row 0"]);
     assert_eq!(strict.apply(&huge.select_rows(&[]).expect("no rows")).expect("nothing").shape(), [0, 1]);
 }
+
+#[test]
+fn a_table_becomes_data_to_train_and_to_test_on() {
+    use galen::data::{Classes, Dataset, Split};
+    let table = wdbc();
+    let (classes, _) = table.classes("diagnosis").expect("classes");
+    let folds = Split::new(table.rows()).seed(1).stratified(&classes).and_then(|split| split.folds(10)).expect("folds");
+    for fold in folds {
+        let prepared = Recipe::all_but(["diagnosis"]).fit(&table, &fold.train).expect("a preparation");
+        let target = Classes::fit(&table, "diagnosis", &fold.train).expect("classes");
+        let target = ndarray::Array1::from(target.apply(&table).expect("classes"));
+        let data = Dataset::new(prepared.apply(&table).expect("features"), target).expect("data");
+        let (train, test) = fold.of(&data).expect("two datasets");
+        let mean = |data: &Dataset| {
+            let x = data.features().clone().into_f32().expect("floats");
+            x.mean_axis(ndarray::Axis(0)).expect("samples").iter().map(|v| v.abs()).fold(0.0, f32::max)
+        };
+        // The test has means of its own: it was not fitted on.
+        assert!(mean(&train) < 1e-4 && mean(&test) > 1e-2, "{} {}", mean(&train), mean(&test));
+    }
+}
+
+#[test]
+fn a_preparation_that_somebody_has_edited_never_panics() {
+    let how = Levels::new().missing(MissingLevel::Level("m".into())).drop_first(true);
+    let own = Levels::new().missing(MissingLevel::OwnColumn).drop_first(true);
+    for how in [how, own] {
+        let prepared = Recipe::columns(["sex"]).levels(how).fit(&patients(), &TRAIN).expect("a preparation");
+        let text = serde_json::to_string(&prepared).expect("JSON");
+        for (from, to) in
+            [("[\"f\",\"m\"]", "[]"), ("[\"f\",\"m\"]", "[\"m\",\"m\"]"), ("\"fill\":\"m\"", "\"fill\":\"z\"")]
+        {
+            let edited: TablePreparation = serde_json::from_str(&text.replace(from, to)).expect("a preparation");
+            if let Ok(x) = edited.apply(&patients()) {
+                assert_eq!(x.ncols(), edited.width());
+            }
+        }
+    }
+}

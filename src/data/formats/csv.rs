@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Read;
+use std::ops::Range;
 use std::path::Path;
 
 use csv::{ByteRecord, ReaderBuilder, Trim};
@@ -308,9 +309,9 @@ impl File<'_> {
         if self.how.header {
             self.next(&mut reader, &mut record)?;
         }
-        let mut last = record.position().map_or(0, |p| p.byte());
+        let mut last = 0..reader.position().byte();
         while self.next(&mut reader, &mut record)? {
-            last = record.position().map_or(0, |p| p.byte());
+            last = record.position().map_or(0, |p| p.byte())..reader.position().byte();
             if record.len() != names.len() {
                 self.check_quotes(last)?;
                 let expected = format!("{} values in line {}, one for each column", names.len(), self.line(&record));
@@ -338,12 +339,12 @@ impl File<'_> {
         self.how.quote.is_some() && self.text.as_bytes().get(from) == self.how.quote.as_ref()
     }
 
-    /// Refuses a last row that ends within quotes: it would have swallowed all rows after the quote.
-    fn check_quotes(&self, last: u64) -> Result<()> {
+    /// Refuses a last row, which stands at these bytes, that ends within quotes: it would have swallowed all rows after the quote.
+    fn check_quotes(&self, last: Range<u64>) -> Result<()> {
         let Some(quote) = self.how.quote else { return Ok(()) };
-        let (from, bytes) = (self.start(last), self.text.as_bytes());
+        let (from, to, bytes) = (self.start(last.start), last.end as usize, self.text.as_bytes());
         let (mut opened, mut begins) = (None, true);
-        for (i, byte) in bytes.iter().enumerate().skip(from) {
+        for (i, byte) in bytes.iter().enumerate().take(to).skip(from) {
             match (*byte, opened) {
                 (b, None) if b == quote && begins => opened = Some(i),
                 // A doubled quote closes and opens again.

@@ -6,5 +6,13 @@ pub mod arff;
 #[cfg(feature = "tables")]
 pub mod csv;
 pub mod idx;
+#[cfg(feature = "images")]
+pub mod images;
+#[cfg(feature = "npy")]
+pub mod npy;
+#[cfg(feature = "npy")]
+pub mod npz;
+#[cfg(feature = "npy")]
+mod storage;
 #[cfg(feature = "tables")]
 mod text;

@@ -1,3 +1,5 @@
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::data::table::{Categorical, Table, Values, column_named, levels_of};
@@ -133,9 +135,9 @@ impl OneHot {
     /// [`Error::Data`] where there is no such column, or a row's level is missing or unseen and nothing else was chosen for that.
     pub fn apply(&self, table: &Table) -> Result<Vec<Option<usize>>> {
         let (values, name) = (as_levels(table, &self.column)?, column_named(&self.column));
-        let places: Vec<Option<usize>> =
-            values.levels().iter().map(|level| self.levels.iter().position(|known| known == level)).collect();
-        let fill = self.fill.as_ref().and_then(|fill| self.levels.iter().position(|level| level == fill));
+        let known: HashMap<&String, usize> = self.levels.iter().zip(0..).collect();
+        let places: Vec<Option<usize>> = values.levels().iter().map(|level| known.get(level).copied()).collect();
+        let fill = self.fill.as_ref().and_then(|fill| known.get(fill).copied());
         let of = |(row, code): (usize, &Option<u32>)| {
             let Some(code) = code else {
                 return match (&self.how.missing, fill) {

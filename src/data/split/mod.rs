@@ -101,8 +101,8 @@ impl Split {
     /// - [`Error::Data`] where a part would be empty, there are fewer groups than parts, or a class has fewer samples (or groups, where
     ///   both hold) than there are parts or would be missing in one.
     pub fn parts(&self, shares: &[f64]) -> Result<Vec<Vec<usize>>> {
-        check_shares(shares)?;
-        self.deal(shares, false)
+        let sum = check_shares(shares)?;
+        self.deal(&shares.iter().map(|share| share / sum).collect::<Vec<_>>(), false)
     }
 
     /// The samples to train on, and this share of all to test on.
@@ -213,7 +213,8 @@ impl Split {
     }
 }
 
-fn check_shares(shares: &[f64]) -> Result<()> {
+/// Refuses shares that make no sense; their sum, which is nearly 1.
+fn check_shares(shares: &[f64]) -> Result<f64> {
     if shares.len() < 2 {
         return Err(Error::parameter("split", "shares", "at least two", shares.len()));
     }
@@ -224,7 +225,7 @@ fn check_shares(shares: &[f64]) -> Result<()> {
     if (sum - 1.0).abs() > 1e-6 {
         return Err(Error::parameter("split", "sum of the shares", "1", sum));
     }
-    Ok(())
+    Ok(sum)
 }
 
 impl Labels {

@@ -47,6 +47,7 @@ impl Categorical {
     }
 
     /// Levels and codes that are known to fit each other.
+    #[cfg(feature = "tables")]
     pub(crate) fn known(levels: Vec<String>, codes: Vec<Option<u32>>) -> Categorical {
         Categorical { levels, codes }
     }

@@ -1,5 +1,7 @@
 //! Columns as targets: classes, several labels at once, values; and as the groups that a split keeps together.
 
+use std::collections::HashMap;
+
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
@@ -59,11 +61,8 @@ impl Classes {
     /// [`Error::Data`] where there is no such column, or a row's class is missing or was not among those that were fitted.
     pub fn apply(&self, table: &Table) -> Result<Vec<u32>> {
         let levels = levels(table, &self.column)?;
-        let places: Vec<Option<u32>> = levels
-            .levels()
-            .iter()
-            .map(|level| self.names.iter().position(|name| name == level).map(|i| i as u32))
-            .collect();
+        let known: HashMap<&String, u32> = self.names.iter().zip(0..).collect();
+        let places: Vec<Option<u32>> = levels.levels().iter().map(|level| known.get(level).copied()).collect();
         let of = |row: usize| {
             let code = code(&levels, &self.column, row)? as usize;
             places[code].ok_or_else(|| {

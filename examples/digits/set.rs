@@ -1,5 +1,5 @@
 //! 1,797 handwritten digits inside the program, in the shape of MNIST, so that an example runs without any download.
-//! An example takes them in with `#[path = "common/digits.rs"] mod digits;`. Where the files come from and under which
+//! An example takes them in with `#[path = "digits/set.rs"] mod digits;`. Where the files come from and under which
 //! licence (CC BY 4.0) stands in `examples/data/README.md`.
 //!
 //! The digits come from few people, and the last 360, for testing, from other people than most of those before them.

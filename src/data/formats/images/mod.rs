@@ -1,0 +1,78 @@
+//! Images and masks from PNG, JPEG and TIFF files, decoded when they are wanted.
+//!
+//! - [`image_folder`]: one sub-folder per class.
+//! - [`image_mask_folders`]: images, and a mask for each.
+//! - [`read`]: one image.
+//!
+//! Images become `[channels, height, width]`: 8 bits per channel stay bytes, 16 bits become floats in 0 to 1. Of a TIFF with several
+//! pages the first is read. A camera's note of how it was held (EXIF orientation) is ignored, as Keras ignores it.
+//!
+//! ```no_run
+//! use galen::data::formats::images::{ImageOptions, Masks, image_folder, image_mask_folders};
+//!
+//! // Folders benign/ and malignant/, images of any size.
+//! let scans = image_folder("ultrasound", &ImageOptions::new().grey().resize(128, 128))?;
+//! assert_eq!(scans.classes(), ["benign", "malignant"]);
+//! let (train, test) = scans.dataset()?.split_at(500)?;
+//!
+//! // Masks in JPEG files: what is brighter than 127 belongs to the lung.
+//! let lungs = image_mask_folders("xray/images", "xray/masks", &ImageOptions::new().grey(), &Masks::above(127))?;
+//! let data = lungs.dataset()?;
+//! # Ok::<(), galen::Error>(())
+//! ```
+
+mod decode;
+mod files;
+mod folder;
+mod mask;
+mod options;
+mod pairs;
+mod raster;
+mod rows;
+
+use std::path::Path;
+
+use crate::error::{Error, Result};
+use crate::tensor::Tensor;
+
+pub use folder::{ImageFolder, image_folder};
+pub use mask::Masks;
+pub use options::ImageOptions;
+pub use pairs::{ImageMasks, image_mask_folders};
+pub use rows::{ImageRows, MaskRows};
+
+/// The image in a file, `[channels, height, width]`: bytes, or floats in 0 to 1 where the file has 16 bits per channel.
+///
+/// # Errors
+/// [`Error::Io`] where the file cannot be read; [`Error::Format`] where it is no PNG, JPEG or TIFF, is cut or damaged, or is larger
+/// than the options allow.
+pub fn read(path: impl AsRef<Path>, options: &ImageOptions) -> Result<Tensor> {
+    let path = path.as_ref();
+    parse(&bytes(path)?, path, options)
+}
+
+/// The image in the bytes of a file; `name` is what errors call it.
+///
+/// # Errors
+/// As [`read`].
+pub fn parse(bytes: &[u8], name: &Path, options: &ImageOptions) -> Result<Tensor> {
+    rows::image(bytes, name, options)
+}
+
+/// The mask in the bytes of a file, fitted as the options say; `name` is what errors call it. Its shape and type are those of
+/// [`Masks`].
+///
+/// # Errors
+/// As [`read`]; [`Error::Format`] where the file has colours, or values that `masks` does not know.
+pub fn parse_mask(bytes: &[u8], name: &Path, options: &ImageOptions, masks: &Masks) -> Result<Tensor> {
+    rows::mask(bytes, name, options, masks)
+}
+
+/// The content of a file.
+fn bytes(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).map_err(|reason| Error::Io { path: path.to_owned(), reason })
+}
+
+fn refuse(path: &Path, expected: impl Into<String>, actual: impl Into<String>) -> Error {
+    Error::Format { path: path.to_owned(), expected: expected.into(), actual: actual.into() }
+}

@@ -1,0 +1,104 @@
+use ndarray::{Array2, ArrayView2, Axis};
+
+use super::classification::check_names;
+use super::draft::{Draft, Findings, finish};
+use super::label::Label;
+use super::rows::Rows;
+use super::{Class, Operating, Report};
+use crate::error::{Error, Result};
+use crate::metrics::{Average, average_precision_multilabel, roc_auc_multilabel};
+
+/// True labels and scores: see [`Report::multilabel`].
+#[derive(Clone, Debug)]
+pub struct Multilabel {
+    truth: Array2<bool>,
+    scores: Array2<f64>,
+    names: Option<Vec<String>>,
+    threshold: f64,
+}
+
+impl Report {
+    /// A report of samples that have several labels each, or none: `truth` and `scores` `[samples, labels]`.
+    pub fn multilabel(name: impl Into<String>, truth: ArrayView2<bool>, scores: ArrayView2<f32>) -> Draft<Multilabel> {
+        let (truth, scores) = (truth.to_owned(), scores.mapv(f64::from));
+        Draft::new(name, Multilabel { truth, scores, names: None, threshold: 0.5 })
+    }
+}
+
+impl Draft<Multilabel> {
+    /// The names of the labels, in the order of columns.
+    pub fn labels<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
+        self.kind.names = Some(names.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// From which score on a label is given, chosen on other samples than these; 0.5 unless told.
+    pub fn threshold(mut self, threshold: f64) -> Self {
+        self.kind.threshold = threshold;
+        self
+    }
+
+    /// Computes everything.
+    ///
+    /// # Errors
+    /// [`Error::Data`] where there are no samples or labels, truth and scores differ in shape, a score is not finite, or there are not
+    /// as many names as labels, or two the same; [`Error::Parameter`] where a setting makes no sense. What is not defined for these
+    /// samples is no error but among [`Report::missing`].
+    pub fn build(self) -> Result<Report> {
+        let Draft { name, settings, kind: Multilabel { truth, scores, names, threshold } } = self;
+        let (samples, n) = truth.dim();
+        settings.check(samples)?;
+        if scores.dim() != (samples, n) || n == 0 {
+            let expected = format!("[{samples}, labels] as the truth, and at least one label");
+            return Err(Error::data("report, scores", expected, format!("{:?}", scores.shape())));
+        }
+        if let Some(((row, _), score)) = scores.indexed_iter().find(|(_, score)| !score.is_finite()) {
+            return Err(Error::data("report, scores", "finite numbers", format!("{score} in sample {row}")));
+        }
+        if threshold.is_nan() {
+            return Err(Error::parameter("report", "threshold", "a number", threshold));
+        }
+        let names = names.unwrap_or_else(|| (0..n).map(|label| format!("label {label}")).collect());
+        check_names("report, labels", &names, n)?;
+        let label = |(column, name): (usize, &String)| Label {
+            name: name.clone(),
+            truth: truth.column(column).to_vec(),
+            scores: scores.column(column).to_vec(),
+            called: scores.column(column).iter().map(|score| *score >= threshold).collect(),
+        };
+        let labels: Vec<Label> = names.iter().enumerate().map(label).collect();
+
+        let mut rows = Rows::new(&settings, samples);
+        let pick = |rows: &[usize]| (truth.select(Axis(0), rows), scores.select(Axis(0), rows));
+        rows.resampled("auc_macro", samples, |rows| {
+            let (truth, scores) = pick(rows);
+            roc_auc_multilabel(truth.view(), scores.view(), Average::Macro)
+        });
+        rows.resampled("average_precision_macro", samples, |rows| {
+            let (truth, scores) = pick(rows);
+            average_precision_multilabel(truth.view(), scores.view(), Average::Macro)
+        });
+        let exact = |row: usize| labels.iter().all(|label| label.truth[row] == label.called[row]);
+        rows.share("exact_match", |_| true, exact);
+        for label in &labels {
+            rows.of(Some(&label.name));
+            label.add_ranking(&mut rows);
+            label.add_calls(&mut rows);
+        }
+        rows.of(None);
+        #[cfg(feature = "plot")]
+        let pictures = {
+            let mut album = super::pictures::Album::new(&name, &settings, &mut rows);
+            album.curves(&labels, false);
+            album.pictures
+        };
+        let findings = Findings {
+            classes: labels.iter().map(|l| Class { name: l.name.clone(), samples: l.positives() }).collect(),
+            operating_point: Some(Operating { positive: None, threshold: Some(threshold) }),
+            #[cfg(feature = "plot")]
+            pictures,
+            ..Findings::default()
+        };
+        Ok(finish(&name, "multi-label classification", samples, &settings, rows, findings))
+    }
+}
