@@ -1,13 +1,17 @@
 //! Augmentation: exact where it should be, the same for a sample wherever it stands, as SciPy does it, and never in an evaluation.
 
 mod common;
+#[path = "augment/refusals.rs"]
+mod refusals;
+#[path = "augment/signals.rs"]
+mod signals;
 #[path = "augment/training.rs"]
 mod training;
 
 use common::rows::{clock_at, words};
-use galen::augment::{Augment, AugmentCtx, Augmentation, Fill, SequenceAugment, SignalAugment};
+use galen::augment::{Augment, AugmentCtx, Augmentation, Fill, SignalAugment};
 use galen::ops::warp::{DRAWS, Sampling, WarpMap};
-use galen::{Device, Error, Graph, Result, Session, Tensor, Var};
+use galen::{Device, Graph, Result, Session, Tensor, Var};
 use ndarray::{Array1, Array3, Array4, ArrayD, Axis, s};
 
 fn cpu() -> Device {
@@ -369,96 +373,6 @@ fn cutout_sets_a_square_in_some_samples() {
     }
 }
 
-#[test]
-fn signals_lose_leads_but_one_and_their_baseline_wanders_slowly() {
-    let x = Tensor::from(Array3::<f32>::from_shape_fn((200, 3, 500), |(i, l, _)| (i + l + 1) as f32));
-    for device in devices() {
-        let augment = SignalAugment::new().lead_dropout(0.7).jitter(0.1);
-        let y = first(&device, &augment, 0, &names(200), &x);
-        let off = |lead: ndarray::ArrayViewD<'_, f32>| lead.iter().all(|v| *v == 0.0);
-        let kept: Vec<usize> = y.outer_iter().map(|s| s.outer_iter().filter(|l| !off(l.view())).count()).collect();
-        assert!(kept.iter().all(|n| (1..=3).contains(n)), "{device}: {kept:?}");
-        let share = kept.iter().sum::<usize>() as f32 / 600.0;
-        assert!((share - (1.0 / 3.0 + 2.0 / 3.0 * 0.3)).abs() < 0.06, "{device}: {share}");
-
-        // 500 values at 100 Hz: at most 2.5 cycles of 0.5 Hz.
-        let flat = Tensor::from(Array3::<f32>::zeros((50, 3, 500)));
-        let y = first(&device, &SignalAugment::new().baseline_wander(0.4, 100.0), 0, &names(50), &flat);
-        let largest = y.iter().fold(0f32, |m, v| m.max(v.abs()));
-        assert!(largest > 0.1 && largest <= 0.4, "{device}: {largest}");
-        for lead in y.rows() {
-            let steepest = lead.iter().zip(lead.iter().skip(1)).fold(0f32, |m, (a, b)| m.max((a - b).abs()));
-            assert!(steepest <= 0.4 * std::f32::consts::TAU * 0.5 / 100.0 + 1e-5, "{device}: {steepest}");
-        }
-        let scaled = first(&device, &SignalAugment::new().scale(0.5, 2.0), 0, &names(200), &x);
-        let factor = |i: usize, l: usize| scaled[[i, l, 7]] / (i + l + 1) as f32;
-        assert!((0..200).all(|i| (0.5..=2.0).contains(&factor(i, 0)) && (factor(i, 0) - factor(i, 2)).abs() < 1e-5));
-    }
-}
-
-#[test]
-fn sequences_mutate_and_are_read_from_the_other_strand() {
-    let mut random = galen::contract::Threefry::new(1, 1);
-    let tokens = ndarray::Array2::from_shape_simple_fn((300, 41), || 1 + random.below(4));
-    let lengths = Array1::from_shape_fn(300, |i| 1 + i as u32 % 41);
-    let tensors = [Tensor::from(tokens.clone()), lengths.clone().into()];
-    let turned = |i: usize| {
-        let n = lengths[i] as usize;
-        let mut row = tokens.row(i).to_vec();
-        (0..n).for_each(|k| row[k] = 5 - tokens[[i, n - 1 - k]]);
-        row
-    };
-    for device in devices() {
-        let dna = SequenceAugment::dna().first_token(1).lengths(1);
-        let get = |augment: &SequenceAugment| match &augmented(&device, augment, 0, &names(300), &tensors, 2) {
-            Ok(y) => match &y[0] {
-                Tensor::U32(y) => y.clone(),
-                other => panic!("{other:?}"),
-            },
-            Err(e) => panic!("{e}"),
-        };
-        let y = get(&dna.clone().reverse_complement(0.5));
-        let mut count = 0;
-        for (i, y) in y.outer_iter().enumerate() {
-            let y: Vec<u32> = y.iter().copied().collect();
-            count += usize::from(y != tokens.row(i).to_vec());
-            assert!(y == tokens.row(i).to_vec() || y == turned(i), "{device}: sample {i}");
-        }
-        assert!(count.abs_diff(150) < 40, "{device}: {count} of 300 turned");
-        let y = get(&dna.clone().reverse_complement(1.0));
-        assert!((0..300).all(|i| y.index_axis(Axis(0), i).iter().copied().eq(turned(i))), "{device}");
-
-        let y = get(&dna.mutation(0.2));
-        let places = lengths.iter().sum::<u32>() as f32;
-        let mut steps = [0; 4];
-        for ((i, k), x) in tokens.indexed_iter() {
-            let step = (y[[i, k]] + 4 - x) % 4;
-            steps[step as usize] += 1;
-            assert!((1..5).contains(&y[[i, k]]) && (step == 0 || (k as u32) < lengths[i]), "{device}: {i}, {k}");
-        }
-        assert!(steps[1..].iter().all(|n| (*n as f32 / places - 0.2 / 3.0).abs() < 0.012), "{device}: {steps:?}");
-    }
-}
-
-/// The same numbers choose for tokens and for one-hot letters.
-#[test]
-fn one_hot_letters_change_as_tokens_do() {
-    let mut random = galen::contract::Threefry::new(2, 1);
-    let tokens = Tensor::from(ndarray::Array2::from_shape_simple_fn((40, 23), || random.below(4)));
-    let augment = SequenceAugment::dna().mutation(0.3).reverse_complement(0.5);
-    for device in devices() {
-        let letters = run(&device, 0, &names(40), std::slice::from_ref(&tokens), |_, x| {
-            Ok(vec![x[0].one_hot(4)?.transpose(&[0, 2, 1])?])
-        });
-        let letters = letters.expect("letters");
-        let y = augmented(&device, &augment, 0, &names(40), std::slice::from_ref(&tokens), 1).expect("tokens");
-        let expected =
-            run(&device, 0, &names(40), &y, |_, x| Ok(vec![x[0].one_hot(4)?.transpose(&[0, 2, 1])?])).expect("letters");
-        assert_ne!(expected, letters);
-        assert_eq!(augmented(&device, &augment, 0, &names(40), &letters, 1).expect("letters"), expected, "{device}");
-    }
-}
-
 /// `oracle/augment.json`: `scipy.ndimage.map_coordinates` and `gaussian_filter1d`.
 #[test]
 fn images_are_resampled_and_blurred_as_scipy_does() {
@@ -502,69 +416,5 @@ fn images_are_resampled_and_blurred_as_scipy_does() {
             let y = run(&device, 0, &[0], &tensors, |_, v| Ok(vec![v[0].blur(-1, [sigma; 2], &v[1])?]));
             close(&format!("{device}, blur {sigma}"), &y.expect("a blur")[0], &list(&case["y"]));
         }
-    }
-}
-
-#[test]
-fn settings_that_make_no_sense_are_named() {
-    let wrong: Vec<(Box<dyn Augmentation>, &str)> = vec![
-        (Box::new(Augment::new().zoom(0.0, 1.0)), "zoom must be"),
-        (Box::new(Augment::new().zoom(1.2, 0.8)), "zoom must be"),
-        (Box::new(Augment::new().rotate(f32::NAN)), "rotation must be"),
-        (Box::new(Augment::new().shift(1.5)), "shift must be"),
-        (Box::new(Augment::new().shear(90.0)), "shear must be"),
-        (Box::new(Augment::new().brightness(-0.1)), "brightness must be"),
-        (Box::new(Augment::new().contrast(2.0, 1.0)), "contrast must be"),
-        (Box::new(Augment::new().gamma(0.0, 1.0)), "gamma must be"),
-        (Box::new(Augment::new().range(1.0, 1.0)), "range must be"),
-        (Box::new(Augment::new().noise(f32::INFINITY)), "noise must be"),
-        (Box::new(Augment::new().blur(-1.0, 1.0)), "sigma must be"),
-        (Box::new(Augment::new().cutout(0, 0.5)), "size must be"),
-        (Box::new(Augment::new().cutout(8, 1.5)), "probability must be"),
-        (Box::new(Augment::new().fill(Fill::Constant(f32::NAN))), "fill must be"),
-        (Box::new(Augment::new().elastic(0, 1.0)), "elastic cells must be"),
-        (Box::new(Augment::new().elastic(3, 1.0).with_boxes(0)), "boxes cannot follow"),
-        (Box::new(SignalAugment::new().lead_dropout(1.1)), "lead dropout must be"),
-        (Box::new(SignalAugment::new().scale(-1.0, 1.0)), "scale must be"),
-        (Box::new(SignalAugment::new().jitter(-1.0)), "jitter must be"),
-        (Box::new(SignalAugment::new().baseline_wander(0.1, 0.0)), "sampling rate must be"),
-        (Box::new(SequenceAugment::dna().mutation(1.5)), "mutation must be"),
-        (Box::new(SequenceAugment::letters(20).reverse_complement(0.5)), "needs the letters' complements"),
-        (Box::new(SequenceAugment::dna().complements([1, 2, 3, 0])), "complements must be"),
-        (Box::new(SequenceAugment::letters(0)), "letters must be"),
-    ];
-    for (augment, expected) in wrong {
-        let error = augment.check().expect_err(expected).to_string();
-        assert!(error.contains(expected), "{error}, expected \"{expected}\"");
-    }
-}
-
-#[test]
-fn data_that_does_not_fit_is_named() {
-    let image = || Tensor::from(noise([3, 1, 8, 6]));
-    let flat = Tensor::from(ndarray::Array2::<f32>::zeros((3, 48)));
-    let mask = |h: usize, w: usize| Tensor::from(Array3::<u32>::zeros((3, h, w)));
-    let signal = Tensor::from(Array3::<f32>::zeros((3, 2, 9)));
-    let turn = Augment::new().rotate(5.0);
-    let cases: Vec<(Box<dyn Augmentation>, Vec<Tensor>, &str)> = vec![
-        (Box::new(turn.clone()), vec![flat.clone()], "[c, h, w]"),
-        (Box::new(turn.clone().input(1)), vec![image()], "input must be below 1"),
-        (
-            Box::new(turn.clone().with_masks()),
-            vec![image(), mask(6, 8)],
-            "a mask: expected one of the image's size, [batch, .., 8, 6]",
-        ),
-        (Box::new(turn.clone().with_mask(1)), vec![image(), mask(8, 6)], "target must be below 1"),
-        (Box::new(turn.with_boxes(0)), vec![image(), mask(8, 6)], "warp_boxes"),
-        (Box::new(Augment::new().quarter_turns()), vec![image()], "as wide as high"),
-        (Box::new(SignalAugment::new()), vec![image()], "[leads, time]"),
-        (Box::new(SequenceAugment::dna()), vec![signal], "one-hot letters [4, time]"),
-    ];
-    for (augment, tensors, expected) in cases {
-        let error = augmented(&cpu(), augment.as_ref(), 0, &names(3), &tensors, 1).expect_err(expected);
-        assert!(
-            !matches!(error, Error::Backend { .. }) && error.to_string().contains(expected),
-            "{error}, expected \"{expected}\""
-        );
     }
 }

@@ -3,6 +3,7 @@
 use galen::augment::{Augment, AugmentCtx, Augmentation};
 use galen::data::Dataset;
 use galen::prelude::*;
+use galen::train::Checkpoints;
 use galen::{Error, Result, Var};
 use ndarray::{Array1, Array2};
 
@@ -87,6 +88,28 @@ fn training_is_repeatable_to_the_bit() {
     assert_eq!(one, bits(&cpu()), "one thread and two");
     for device in devices() {
         assert_eq!(bits(&device), bits(&device), "{device}: twice");
+    }
+}
+
+/// A training that goes on from its checkpoint changes its samples as one that never stopped.
+#[test]
+fn a_training_goes_on_from_a_checkpoint_to_the_bit() {
+    let data = data(24);
+    let folder = std::env::temp_dir().join(format!("galen-augment-{}", std::process::id()));
+    let options = |epochs: usize| Fit::new().epochs(epochs).batch_size(7).verbose(false).augment(everything());
+    let bits = |model: &mut Model| {
+        let kernel = model.parameter("dense/kernel").expect("a parameter").into_f32().expect("floats");
+        kernel.into_iter().map(f32::to_bits).collect::<Vec<_>>()
+    };
+    for device in devices() {
+        let mut straight = model(&Setup::on(&device), 0.05);
+        straight.fit(&data, &options(4)).expect("a training");
+        let mut stopped = model(&Setup::on(&device), 0.05);
+        stopped.fit(&data, &options(2).checkpoints(Checkpoints::new(&folder))).expect("a training");
+        let mut resumed = model(&Setup::on(&device), 0.05);
+        resumed.fit(&data, &options(4).checkpoints(Checkpoints::new(&folder).resume())).expect("a training");
+        assert_eq!(bits(&mut resumed), bits(&mut straight), "{device}");
+        std::fs::remove_dir_all(&folder).expect("the folder");
     }
 }
 
