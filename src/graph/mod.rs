@@ -13,7 +13,9 @@ use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::contract::{CustomOp, OpDef};
+use serde::{Deserialize, Serialize};
+
+use crate::contract::{CustomOp, OpDef, exact};
 use crate::error::{Error, Result};
 use crate::ops::Op;
 use crate::shape::{DType, Shape, TensorSpec};
@@ -81,22 +83,23 @@ pub(crate) struct NodeView {
 }
 
 /// How a state slot begins.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Init {
     /// All elements are this.
-    Constant(f32),
+    Constant(#[serde(with = "exact")] f32),
     /// Uniform between the two bounds.
-    Uniform(f32, f32),
+    Uniform(#[serde(with = "exact")] f32, #[serde(with = "exact")] f32),
     /// Normal with this mean and standard deviation.
-    Normal(f32, f32),
+    Normal(#[serde(with = "exact")] f32, #[serde(with = "exact")] f32),
     /// Normal with this mean and standard deviation, drawn again where it lies more than two of them off.
-    TruncatedNormal(f32, f32),
+    TruncatedNormal(#[serde(with = "exact")] f32, #[serde(with = "exact")] f32),
     /// As a matrix of its first extent by all others: orthonormal rows, or columns where there are fewer of those, times this.
-    Orthogonal(f32),
+    Orthogonal(#[serde(with = "exact")] f32),
     /// Exactly these numbers, row-major.
-    Values(Arc<[f32]>),
+    Values(#[serde(with = "exact::table")] Arc<[f32]>),
     /// Exactly these words, row-major; only for `u32` slots, where they are the numbers.
-    Words(Arc<[u32]>),
+    Words(#[serde(with = "exact::table")] Arc<[u32]>),
 }
 
 /// A named piece of state.
@@ -364,7 +367,7 @@ impl Graph {
         first.ok_or_else(|| Error::usage(name, "it changes state in place and has no output"))
     }
 
-    fn push_op(&self, op: Op, inputs: &[&Var]) -> Result<Vec<Var>> {
+    pub(crate) fn push_op(&self, op: Op, inputs: &[&Var]) -> Result<Vec<Var>> {
         let layer = self.layer();
         let values = inputs.iter().map(|v| self.own(v)).collect::<Result<Vec<_>>>()?;
         let specs: Vec<TensorSpec> = values.iter().map(|v| self.data().spec(*v).clone()).collect();
@@ -422,6 +425,14 @@ impl Graph {
 
     pub(crate) fn layer(&self) -> String {
         self.data().layers.join("/")
+    }
+
+    /// Runs `build` as if in the layer that is called `path` from the model on, whatever layers it is in.
+    pub(crate) fn in_path<R>(&self, path: &str, build: impl FnOnce() -> Result<R>) -> Result<R> {
+        let outer = std::mem::take(&mut self.0.borrow_mut().layers);
+        let result = if path.is_empty() { build() } else { self.in_layer(path, build) };
+        self.0.borrow_mut().layers = outer;
+        result
     }
 
     /// Runs `build` so that the nodes that it pushes, and the errors that it meets, carry the layer's name.

@@ -5,6 +5,7 @@
 
 use bytemuck::{Pod, Zeroable};
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::arity;
 use crate::contract::blocks::expect_arenas;
@@ -16,7 +17,8 @@ use crate::shape::TensorSpec;
 
 /// Limits norms, in place, in steps that make an update. Inputs: the parameters (f32 `[len]`, a whole arena), a table of units
 /// (u32, see [`table`]), and the clock. No output.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct MaxNorm {
     /// Every so many steps make an update; at least 1.
     pub every: u32,

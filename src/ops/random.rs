@@ -6,6 +6,7 @@
 //! Sources: see `src/contract/random.rs`; G. Box, M. Muller, "A note on the generation of random normal deviates", 1958.
 
 use bytemuck::{Pod, Zeroable};
+use serde::{Deserialize, Serialize};
 
 use super::arity;
 use crate::contract::clock::expect_clock;
@@ -17,7 +18,8 @@ use crate::graph::{Grad, GradientCtx, Graph, Var};
 use crate::shape::{Shape, TensorSpec};
 
 /// How random numbers are spread.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub enum Distribution {
     /// Uniform in [0, 1), with 24 random bits.
     Uniform,
@@ -26,7 +28,8 @@ pub enum Distribution {
 }
 
 /// A tensor of random floats, others in every step. Input: the clock.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Random {
     /// What tells these numbers from those of other nodes; [`crate::contract::stream_of`] makes one from a name.
     pub stream: u32,

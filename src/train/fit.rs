@@ -152,6 +152,7 @@ impl Watch for FitWatch<'_> {
 impl Model {
     /// Refuses data that the network cannot take, or whose targets its losses cannot.
     pub(super) fn check_data(&self, data: &Dataset) -> Result<()> {
+        self.expect_losses()?;
         let expected = self.definition.network.inputs();
         self.check_inputs(&data.inputs().collect::<Vec<_>>(), &expected)?;
         if data.outputs().len() != self.outputs.len() {
