@@ -111,7 +111,8 @@ mod tests {
         for single in odd {
             let double = f64::from(single) / 3.0;
             let text = serde_json::to_string(&Floats { single, double, table: odd.into() })?;
-            for back in [serde_json::from_str::<Floats>(&text)?, serde_json::from_value(serde_json::from_str(&text)?)?] {
+            for back in [serde_json::from_str::<Floats>(&text)?, serde_json::from_value(serde_json::from_str(&text)?)?]
+            {
                 let same = |a: f64, b: f64| a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan();
                 assert!(same(single.into(), back.single.into()) && same(double, back.double), "{text}");
                 assert_eq!(odd.map(f32::to_bits).to_vec(), back.table.iter().map(|v| v.to_bits()).collect::<Vec<_>>());
@@ -126,7 +127,9 @@ mod tests {
             serde_json::from_str::<Floats>(&format!(r#"{{"single":{single},"double":1,"table":"{table}"}}"#))
         };
         assert!(parse("1", "3f800000").is_ok() && parse("\"nan\"", "").is_ok());
-        for (single, table) in [("1e39", ""), ("\"NaN!\"", ""), ("null", ""), ("1", "3f8"), ("1", "+f800000"), ("1", "é3f8000")] {
+        for (single, table) in
+            [("1e39", ""), ("\"NaN!\"", ""), ("null", ""), ("1", "3f8"), ("1", "+f800000"), ("1", "é3f8000")]
+        {
             assert!(parse(single, table).is_err(), "{single} {table}");
         }
     }

@@ -186,6 +186,9 @@ pub(super) fn attached(file: &File) -> Result<Attached> {
 pub(super) fn read_attached<T: DeserializeOwned>(attached: &Attached, name: &str) -> Result<Option<T>> {
     let read = |value: &Json| T::deserialize(value);
     attached.get(name).map(read).transpose().map_err(|e| {
-        Error::usage(format!("\"{name}\" attached to a model"), format!("it is something else than what is wanted: {e}"))
+        Error::usage(
+            format!("\"{name}\" attached to a model"),
+            format!("it is something else than what is wanted: {e}"),
+        )
     })
 }

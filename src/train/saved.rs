@@ -66,7 +66,8 @@ impl SavedModel {
             let actual = format!("{:?}, written by Galen {:?}", file.about("format"), file.about("galen"));
             return Err(wrong(&format!("the format \"{FORMAT}\""), actual));
         }
-        let architecture: Architecture = serde_json::from_str(text).map_err(|e| wrong("an architecture", e.to_string()))?;
+        let architecture: Architecture =
+            serde_json::from_str(text).map_err(|e| wrong("an architecture", e.to_string()))?;
         let attached = keep::attached(&file)?;
         let saved = SavedModel { file, architecture, attached };
         saved.check()?;

@@ -70,7 +70,12 @@ fn same_nodes(wanted: &Built, found: &Built) -> Result<()> {
         built.arenas.iter().flat_map(|a| a.slots.iter().map(|s| (a.name.clone(), s.clone()))).collect()
     };
     for ((arena, a), (other, b)) in states(&a).iter().zip(&states(&b)) {
-        if arena != other || a.name != b.name || a.spec != b.spec || a.offset != b.offset || !same_init(&a.init, &b.init) {
+        if arena != other
+            || a.name != b.name
+            || a.spec != b.spec
+            || a.offset != b.offset
+            || !same_init(&a.init, &b.init)
+        {
             return Err(differs("", &format!("state \"{}\"", a.name)));
         }
     }

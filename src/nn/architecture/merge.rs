@@ -25,7 +25,8 @@ pub(super) fn merge(trained: &Traced, frozen: &Program, given: usize) -> Result<
 }
 
 fn differs(layer: &str) -> Error {
-    let reason = "it is built in another way where layers are frozen, and not only inside of layers that ask whether they are";
+    let reason =
+        "it is built in another way where layers are frozen, and not only inside of layers that ask whether they are";
     undescribed(layer, "a layer", reason)
 }
 

@@ -108,7 +108,11 @@ impl<'a> Tracer<'a> {
         let have = &self.states[index];
         if have.spec != slot.spec || !same_init(&have.init, &slot.init) {
             let what = format!("state \"{}\"", slot.name);
-            return Err(undescribed(layer, &what, "its shape or its initial values depend on the batch or on the mode"));
+            return Err(undescribed(
+                layer,
+                &what,
+                "its shape or its initial values depend on the batch or on the mode",
+            ));
         }
         Ok(index)
     }
@@ -253,7 +257,9 @@ impl Listing<'_, '_> {
             NodeKind::Input(name) => {
                 Err(undescribed(layer, &format!("input \"{name}\""), "the network declares it while it is built"))
             }
-            NodeKind::Pack { .. } => Err(undescribed(layer, "pack", "it is for what a training step does besides the network")),
+            NodeKind::Pack { .. } => {
+                Err(undescribed(layer, "pack", "it is for what a training step does besides the network"))
+            }
         }
     }
 }

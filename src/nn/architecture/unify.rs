@@ -140,9 +140,12 @@ impl Unify<'_> {
         let x: Vec<f64> = values.iter().map(|v| v.as_f64()).collect::<Option<_>>()?;
         // The first batch is 2: neither a product nor a quotient with it is rounded.
         let first = self.batches[0] as f64;
-        let forms = [(OVER, x[0] * first), (TIMES, x[0] / first)].into_iter().flat_map(|(key, c)| [(key, c, 32), (key, c, 64)]);
+        let forms =
+            [(OVER, x[0] * first), (TIMES, x[0] / first)].into_iter().flat_map(|(key, c)| [(key, c, 32), (key, c, 64)]);
         let mut forms = forms.filter(|(key, c, bits)| {
-            let fits = |(x, batch): (&f64, &usize)| computed(key, *c, *bits, *batch).is_some_and(|y| y.to_bits() == x.to_bits());
+            let fits = |(x, batch): (&f64, &usize)| {
+                computed(key, *c, *bits, *batch).is_some_and(|y| y.to_bits() == x.to_bits())
+            };
             x.iter().zip(self.batches).all(fits)
         });
         forms.next().map(|(key, c, bits)| json!({ key: [c, bits] }))
