@@ -159,8 +159,10 @@ impl OpDef for MaxNorm {
         let (w, rows) = (w.f_mut(), table.u());
         let read: &[T] = w;
         let rows_of = |(i, factors): (usize, &mut [T])| Row::of(&rows[i * ROW..]).factors(read, factors);
-        call.scratch.par_chunks_mut(PER_ROW).enumerate().for_each(rows_of);
-        for (row, factors) in rows.chunks_exact(ROW).zip(call.scratch.chunks_exact(PER_ROW)) {
+        // The scratch is that of the largest op of the plan.
+        let scratch = &mut call.scratch[..rows.len() / ROW * PER_ROW];
+        scratch.par_chunks_mut(PER_ROW).enumerate().for_each(rows_of);
+        for (row, factors) in rows.chunks_exact(ROW).zip(scratch.chunks_exact(PER_ROW)) {
             let row = Row::of(row);
             // Below the limit a factor is 1 up to ε: mostly there is nothing to write.
             if factors[..row.units].iter().all(|f| *f == T::one()) {
