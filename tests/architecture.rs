@@ -7,6 +7,7 @@ mod files;
 #[path = "architecture/networks.rs"]
 mod networks;
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use galen::data::Dataset;
@@ -163,7 +164,8 @@ fn refused(network: impl Network + 'static) -> String {
 
 #[test]
 fn what_depends_on_the_batch_in_its_own_way_is_an_error_that_names_the_layer() {
-    let cases: [(&str, fn(&BuildCtx, &Var) -> Result<Var>); 5] = [
+    type Build = fn(&BuildCtx, &Var) -> Result<Var>;
+    let cases: [(&str, Build); 5] = [
         ("scale", |_, x| x.scale(1.0 / (x.shape()[0] as f32).sqrt())),
         ("reshape", |_, x| {
             let n = x.shape()[0];
@@ -199,6 +201,29 @@ fn numbers_that_follow_the_batch_are_written_as_functions_of_it() -> Result<()> 
     let text = serde_json::to_string(&described(&network())?).expect("plain data");
     for form in ["{\"$batch\":[2,-1]}", "{\"$over_batch\":[3.0,32]}", "{\"$times_batch\":[1.0,32]}", "\"-inf\""] {
         assert!(text.contains(form), "{form}: {text}");
+    }
+    Ok(())
+}
+
+/// What Galen 0.1 wrote. It was made by this test, asked by `GALEN_WRITE_ARCHITECTURE`; files like it are out there, and stay readable.
+#[test]
+fn descriptions_that_the_first_version_wrote_are_read() -> Result<()> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/architecture/version_1.json");
+    let stored = |name: &str| ["convolutions", "recurrent", "attention"].contains(&name);
+    if std::env::var_os("GALEN_WRITE_ARCHITECTURE").is_some() {
+        let named = all().into_iter().filter(|(name, _)| stored(name));
+        let written: BTreeMap<&str, Architecture> =
+            named.map(|(name, make)| Ok((name, Architecture::of(&make())?))).collect::<Result<_>>()?;
+        std::fs::write(path, serde_json::to_string(&written).expect("plain data")).expect("a file");
+    }
+    let text = std::fs::read_to_string(path).expect("the file");
+    let read: BTreeMap<String, Architecture> = serde_json::from_str(&text).expect("what was written");
+    for (name, make) in all().into_iter().filter(|(name, _)| stored(name)) {
+        assert_eq!(read[name].summary()?, make().summary()?, "{name}");
+        let inputs = networks::features(&make(), 5);
+        let mut original = compiled(make(), Sgd::new(0.01))?;
+        let mut again = compiled(Any::of(read[name].clone()), Sgd::new(0.01))?;
+        assert!(predicted(&mut original, &inputs)? == predicted(&mut again, &inputs)?, "{name}");
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ mod autodiff;
 mod constant;
 mod plan;
 mod rewrite;
+mod state;
 
 use std::cell::{Ref, RefCell};
 use std::collections::HashMap;
@@ -13,15 +14,14 @@ use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
-use crate::contract::{CustomOp, OpDef, exact};
+use crate::contract::{CustomOp, OpDef};
 use crate::error::{Error, Result};
 use crate::ops::Op;
 use crate::shape::{DType, Shape, TensorSpec};
 
 pub use autodiff::{Grad, GradientCtx};
 pub use plan::{BufferSpec, Limits, Place, Plan, Region, Step};
+pub use state::{ArenaSpec, Init, SlotSpec};
 
 /// Slots of an arena start at multiples of this many 32-bit words: 256 bytes, the alignment that WebGPU asks of a binding.
 pub const SLOT_ALIGN: usize = 64;
@@ -80,59 +80,6 @@ pub(crate) struct NodeView {
     pub(crate) inputs: Vec<usize>,
     pub(crate) is_state: bool,
     pub(crate) is_view: bool,
-}
-
-/// How a state slot begins.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Init {
-    /// All elements are this.
-    Constant(#[serde(with = "exact")] f32),
-    /// Uniform between the two bounds.
-    Uniform(#[serde(with = "exact")] f32, #[serde(with = "exact")] f32),
-    /// Normal with this mean and standard deviation.
-    Normal(#[serde(with = "exact")] f32, #[serde(with = "exact")] f32),
-    /// Normal with this mean and standard deviation, drawn again where it lies more than two of them off.
-    TruncatedNormal(#[serde(with = "exact")] f32, #[serde(with = "exact")] f32),
-    /// As a matrix of its first extent by all others: orthonormal rows, or columns where there are fewer of those, times this.
-    Orthogonal(#[serde(with = "exact")] f32),
-    /// Exactly these numbers, row-major.
-    Values(#[serde(with = "exact::table")] Arc<[f32]>),
-    /// Exactly these words, row-major; only for `u32` slots, where they are the numbers.
-    Words(#[serde(with = "exact::table")] Arc<[u32]>),
-}
-
-/// A named piece of state.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SlotSpec {
-    /// Its name, unique in the arena.
-    pub name: String,
-    /// Its shape and type.
-    pub spec: TensorSpec,
-    /// Where it starts in the arena, in elements.
-    pub offset: usize,
-    /// How it begins.
-    pub init: Init,
-}
-
-/// State that stays on the device from step to step: slots of one type, side by side in one buffer.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ArenaSpec {
-    /// Its name. Plans of one session that name the same arena share it.
-    pub name: String,
-    /// The type of its elements.
-    pub dtype: DType,
-    /// Its slots, in the order of their offsets.
-    pub slots: Vec<SlotSpec>,
-    /// Elements, padding between slots included.
-    pub len: usize,
-}
-
-impl ArenaSpec {
-    /// Bytes of the buffer.
-    pub fn bytes(&self) -> u64 {
-        self.dtype.bytes(self.len)
-    }
 }
 
 #[derive(Clone, Debug, Default)]

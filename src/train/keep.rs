@@ -7,7 +7,7 @@ use super::load_report::LoadReport;
 use super::model::{Attached, Model};
 use crate::error::{Error, Result};
 use crate::graph::SlotSpec;
-use crate::interop::safetensors::{self, File};
+use crate::interop::safetensors;
 use crate::nn::Architecture;
 
 /// The form of a model's file, under the key `format` of its header.
@@ -57,10 +57,10 @@ impl Model {
     /// [`Error::Io`] where the file cannot be read, [`Error::Format`] where it is damaged or belongs to another model, with the first tensors
     /// that differ.
     pub fn load(&mut self, path: impl AsRef<Path>) -> Result<()> {
-        self.load_file(&File::read(path.as_ref())?)
+        self.load_file(&safetensors::File::read(path.as_ref())?)
     }
 
-    pub(super) fn load_file(&mut self, file: &File) -> Result<()> {
+    pub(super) fn load_file(&mut self, file: &safetensors::File) -> Result<()> {
         let slots = self.kept_slots()?;
         let report = LoadReport::of(&slots, file);
         if !report.is_complete() {
@@ -101,7 +101,7 @@ impl Model {
     /// # Ok::<(), galen::Error>(())
     /// ```
     pub fn load_matching(&mut self, path: impl AsRef<Path>) -> Result<LoadReport> {
-        let file = File::read(path.as_ref())?;
+        let file = safetensors::File::read(path.as_ref())?;
         let mut slots = self.kept_slots()?;
         let report = LoadReport::of(&slots, &file);
         slots.retain(|slot| report.matched.contains(&slot.name));
@@ -110,7 +110,7 @@ impl Model {
     }
 
     /// Replaces what lies in these slots.
-    fn take(&mut self, file: &File, slots: &[SlotSpec]) -> Result<()> {
+    fn take(&mut self, file: &safetensors::File, slots: &[SlotSpec]) -> Result<()> {
         let tensors = slots.iter().map(|slot| file.tensor(&slot.name, &slot.spec)).collect::<Result<Vec<_>>>()?;
         slots.iter().zip(&tensors).try_for_each(|(slot, tensor)| self.set_parameter(&slot.name, tensor))
     }
@@ -173,7 +173,7 @@ impl Model {
 }
 
 /// What is attached to a file.
-pub(super) fn attached(file: &File) -> Result<Attached> {
+pub(super) fn attached(file: &safetensors::File) -> Result<Attached> {
     let Some(text) = file.about(ATTACHED) else { return Ok(Attached::default()) };
     serde_json::from_str(text).map_err(|e| Error::Format {
         path: file.path().to_owned(),

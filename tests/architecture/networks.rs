@@ -194,8 +194,11 @@ fn shared() -> Functional {
     })
 }
 
+/// Makes a network.
+pub type Make = fn() -> Any;
+
 /// Every network of the list, made anew by its function.
-pub fn all() -> Vec<(&'static str, fn() -> Any)> {
+pub fn all() -> Vec<(&'static str, Make)> {
     vec![
         ("mlp", || Any::of(Sequential::new([5]).with(Mlp::new([7, 4], 3).activation(Tanh).dropout(0.2)))),
         ("small_cnn", || {
