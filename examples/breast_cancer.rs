@@ -97,7 +97,7 @@ fn train(
         .with(Dense::new(classes).activation(Softmax).kernel_regularizer(Penalty::l2(1e-3)));
     let mut model =
         network.compile_on(&study.setup(), Adam::default(), CategoricalCrossEntropy::new(), &[Metric::Accuracy])?;
-    // model.attach("preparation", &preparation)?;
+    model.attach("preparation", &preparation)?;
     let data = Dataset::new(x.clone(), ndarray::Array1::from(truth.to_vec()))?.select(&fold.train)?;
     model.fit(&data, &fit)?;
     Ok((model, x))

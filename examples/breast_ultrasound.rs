@@ -63,7 +63,7 @@ fn run() -> Result<()> {
     let loss = CategoricalCrossEntropy::new().from_logits();
     let network = Sequential::new(train.sample_shape()).with(ResNet18::new(2).width(16));
     let mut model = network.compile_on(&study.setup(), optimizer, loss, &[Metric::Accuracy])?;
-    // model.attach("classes", &CLASSES)?;
+    model.attach("classes", &CLASSES)?;
 
     // A breast has no left and right; grey values depend on the machine and its settings.
     let augment = Augment::new()

@@ -71,7 +71,7 @@ fn run() -> Result<()> {
     let rate = CosineDecay::new(1e-3, study.options.epochs * training.len().div_ceil(study.options.batch_size));
     let loss = CategoricalCrossEntropy::new().class_weights([1.0, 2.0, 1.0]);
     let mut model = network.compile_on(&study.setup(), Adam::new(rate), loss, &[Metric::Accuracy])?;
-    // model.attach("classes", &CLASSES)?;
+    model.attach("classes", &CLASSES)?;
     // Electrodes are moved and breathing moves the baseline; the shape of a beat stays.
     let augment = SignalAugment::new().scale(0.9, 1.1).jitter(0.02).baseline_wander(0.1, 0.5);
     let fit = study.options.keep(study.options.fit()?, "").augment(augment);

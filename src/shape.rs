@@ -3,6 +3,8 @@
 use std::fmt;
 use std::ops::Deref;
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::{Error, Result};
 
 /// Most dimensions that a tensor may have. Kernels carry index arrays of this length in their parameters.
@@ -12,13 +14,16 @@ pub const MAX_RANK: usize = 6;
 const MAX_ELEMENTS: usize = 1 << 48;
 
 /// The type of a tensor's elements.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum DType {
     /// 32-bit float: features, parameters, activations.
+    #[serde(rename = "f32")]
     F32,
     /// 32-bit unsigned integer: class indices, positions, counters.
+    #[serde(rename = "u32")]
     U32,
     /// Byte: images as they come from a file. On a GPU four of them share a word.
+    #[serde(rename = "u8")]
     U8,
 }
 
@@ -43,7 +48,7 @@ impl fmt::Display for DType {
 }
 
 /// The extents of a tensor, outermost first, row-major. A scalar has none.
-#[derive(Clone, PartialEq, Eq, Hash, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct Shape(Vec<usize>);
 
 impl Shape {
@@ -146,7 +151,8 @@ impl fmt::Debug for Shape {
 }
 
 /// What is known of a tensor before it is computed: its shape and the type of its elements.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct TensorSpec {
     /// The extents.
     pub shape: Shape,

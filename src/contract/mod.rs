@@ -5,6 +5,7 @@
 
 pub mod blocks;
 pub mod clock;
+pub(crate) mod exact;
 mod host;
 mod launch;
 mod random;

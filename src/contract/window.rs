@@ -3,6 +3,8 @@
 
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::{Error, Result};
 
 /// Coordinates in a padded image must stay below this, so that kernels can count them in 32 bits with a sign.
@@ -55,7 +57,12 @@ impl<const N: usize> Padding<N> {
 }
 
 /// A window of `N` axes and how it moves. Axes come in the tensor's order: slices, rows, columns.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[serde(bound(
+    serialize = "[usize; N]: Serialize, [[usize; 2]; N]: Serialize",
+    deserialize = "[usize; N]: Deserialize<'de>, [[usize; 2]; N]: Deserialize<'de>"
+))]
 pub struct Window<const N: usize> {
     /// Extents of the window, in taps.
     pub kernel: [usize; N],

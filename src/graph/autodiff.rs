@@ -224,10 +224,7 @@ impl Graph {
 
     /// The op's gradient, its nodes under the layer of the op itself.
     fn gradient_of(&self, op: &Op, layer: &str, ctx: &GradientCtx) -> Result<Vec<Grad>> {
-        let outer = std::mem::take(&mut self.0.borrow_mut().layers);
-        let result = if layer.is_empty() { op.gradient(ctx) } else { self.in_layer(layer, || op.gradient(ctx)) };
-        self.0.borrow_mut().layers = outer;
-        result
+        self.in_path(layer, || op.gradient(ctx))
     }
 }
 

@@ -6,6 +6,7 @@ mod autodiff;
 mod constant;
 mod plan;
 mod rewrite;
+mod state;
 
 use std::cell::{Ref, RefCell};
 use std::collections::HashMap;
@@ -20,6 +21,7 @@ use crate::shape::{DType, Shape, TensorSpec};
 
 pub use autodiff::{Grad, GradientCtx};
 pub use plan::{BufferSpec, Limits, Place, Plan, Region, Step};
+pub use state::{ArenaSpec, Init, SlotSpec};
 
 /// Slots of an arena start at multiples of this many 32-bit words: 256 bytes, the alignment that WebGPU asks of a binding.
 pub const SLOT_ALIGN: usize = 64;
@@ -78,58 +80,6 @@ pub(crate) struct NodeView {
     pub(crate) inputs: Vec<usize>,
     pub(crate) is_state: bool,
     pub(crate) is_view: bool,
-}
-
-/// How a state slot begins.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Init {
-    /// All elements are this.
-    Constant(f32),
-    /// Uniform between the two bounds.
-    Uniform(f32, f32),
-    /// Normal with this mean and standard deviation.
-    Normal(f32, f32),
-    /// Normal with this mean and standard deviation, drawn again where it lies more than two of them off.
-    TruncatedNormal(f32, f32),
-    /// As a matrix of its first extent by all others: orthonormal rows, or columns where there are fewer of those, times this.
-    Orthogonal(f32),
-    /// Exactly these numbers, row-major.
-    Values(Arc<[f32]>),
-    /// Exactly these words, row-major; only for `u32` slots, where they are the numbers.
-    Words(Arc<[u32]>),
-}
-
-/// A named piece of state.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SlotSpec {
-    /// Its name, unique in the arena.
-    pub name: String,
-    /// Its shape and type.
-    pub spec: TensorSpec,
-    /// Where it starts in the arena, in elements.
-    pub offset: usize,
-    /// How it begins.
-    pub init: Init,
-}
-
-/// State that stays on the device from step to step: slots of one type, side by side in one buffer.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ArenaSpec {
-    /// Its name. Plans of one session that name the same arena share it.
-    pub name: String,
-    /// The type of its elements.
-    pub dtype: DType,
-    /// Its slots, in the order of their offsets.
-    pub slots: Vec<SlotSpec>,
-    /// Elements, padding between slots included.
-    pub len: usize,
-}
-
-impl ArenaSpec {
-    /// Bytes of the buffer.
-    pub fn bytes(&self) -> u64 {
-        self.dtype.bytes(self.len)
-    }
 }
 
 #[derive(Clone, Debug, Default)]
@@ -364,7 +314,7 @@ impl Graph {
         first.ok_or_else(|| Error::usage(name, "it changes state in place and has no output"))
     }
 
-    fn push_op(&self, op: Op, inputs: &[&Var]) -> Result<Vec<Var>> {
+    pub(crate) fn push_op(&self, op: Op, inputs: &[&Var]) -> Result<Vec<Var>> {
         let layer = self.layer();
         let values = inputs.iter().map(|v| self.own(v)).collect::<Result<Vec<_>>>()?;
         let specs: Vec<TensorSpec> = values.iter().map(|v| self.data().spec(*v).clone()).collect();
@@ -422,6 +372,14 @@ impl Graph {
 
     pub(crate) fn layer(&self) -> String {
         self.data().layers.join("/")
+    }
+
+    /// Runs `build` as if in the layer that is called `path` from the model on, whatever layers it is in.
+    pub(crate) fn in_path<R>(&self, path: &str, build: impl FnOnce() -> Result<R>) -> Result<R> {
+        let outer = std::mem::take(&mut self.0.borrow_mut().layers);
+        let result = if path.is_empty() { build() } else { self.in_layer(path, build) };
+        self.0.borrow_mut().layers = outer;
+        result
     }
 
     /// Runs `build` so that the nodes that it pushes, and the errors that it meets, carry the layer's name.

@@ -21,6 +21,8 @@ pub struct Archive {
     path: PathBuf,
     about: HashMap<String, String>,
     tensors: BTreeMap<String, Tensor>,
+    /// Tensors of types that Galen does not have, and what they are.
+    others: BTreeMap<String, String>,
 }
 
 impl Archive {
@@ -36,13 +38,13 @@ impl Archive {
     /// Reads the content of a file; errors call it `path`.
     ///
     /// # Errors
-    /// [`Error::Format`] where it is damaged, or a tensor's elements are not `f32`, `u32` or bytes.
+    /// [`Error::Format`] where it is damaged. Tensors whose elements are not `f32`, `u32` or bytes are known by name only.
     pub fn from_bytes(path: &Path, bytes: &[u8]) -> Result<Archive> {
         let wrong = |expected: String, actual: String| Error::Format { path: path.to_owned(), expected, actual };
         let broken = |e: safetensors::SafeTensorError| wrong("a whole safetensors file".into(), e.to_string());
         let file = SafeTensors::deserialize(bytes).map_err(broken)?;
         let about = SafeTensors::read_metadata(bytes).map_err(broken)?.1.metadata().clone().unwrap_or_default();
-        let mut tensors = BTreeMap::new();
+        let (mut tensors, mut others) = (BTreeMap::new(), BTreeMap::new());
         for (name, view) in file.iter() {
             let words = || view.data().chunks_exact(4).map(|b| [b[0], b[1], b[2], b[3]]);
             let shape = view.shape().to_vec();
@@ -50,7 +52,10 @@ impl Archive {
                 Dtype::F32 => Tensor::f32(shape, words().map(f32::from_le_bytes).collect())?,
                 Dtype::U32 => Tensor::u32(shape, words().map(u32::from_le_bytes).collect())?,
                 Dtype::U8 => Tensor::u8(shape, view.data().to_vec())?,
-                other => return Err(wrong(format!("\"{name}\" of f32, u32 or u8"), format!("{other:?}"))),
+                other => {
+                    others.insert(name.to_owned(), format!("{other:?}{shape:?}"));
+                    continue;
+                }
             };
             tensors.insert(name.to_owned(), tensor);
         }
@@ -60,7 +65,12 @@ impl Archive {
                 return Err(wrong(format!("tensors with checksum {expected}"), actual));
             }
         }
-        Ok(Archive { path: path.to_owned(), about, tensors })
+        Ok(Archive { path: path.to_owned(), about, tensors, others })
+    }
+
+    /// The file that it was read from.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// What the file says about itself under `key`.
@@ -78,6 +88,16 @@ impl Archive {
         self.tensors.get(name)
     }
 
+    /// The names of all tensors, those too that cannot be read.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.tensors.keys().chain(self.others.keys()).map(String::as_str)
+    }
+
+    /// Type and shape of a tensor, readable or not.
+    pub fn describe(&self, name: &str) -> Option<String> {
+        self.tensors.get(name).map(|tensor| tensor.spec().to_string()).or_else(|| self.others.get(name).cloned())
+    }
+
     /// The tensors that `wanted` names, each with its type and shape.
     ///
     /// # Errors
@@ -86,7 +106,12 @@ impl Archive {
         let (mut found, mut bad) = (Vec::with_capacity(wanted.len()), Vec::new());
         for (name, spec) in wanted {
             match self.tensors.get(name) {
-                None => bad.push((format!("\"{name}\" as {spec}"), "none".to_owned())),
+                None => {
+                    bad.push((
+                        format!("\"{name}\" as {spec}"),
+                        self.describe(name).unwrap_or_else(|| "none".to_owned()),
+                    ));
+                }
                 Some(tensor) if tensor.spec() != *spec => {
                     bad.push((format!("\"{name}\" as {spec}"), tensor.spec().to_string()));
                 }
@@ -191,7 +216,7 @@ mod tests {
     #[test]
     fn every_tensor_that_differs_is_named() {
         let tensors = BTreeMap::from([("a".to_owned(), Tensor::f32([1], vec![1.0]).unwrap())]);
-        let archive = Archive { path: "x".into(), about: HashMap::new(), tensors };
+        let archive = Archive { path: "x".into(), about: HashMap::new(), tensors, others: BTreeMap::new() };
         let wanted = ["a", "b", "c"].map(|name| (name.to_owned(), TensorSpec::f32([2])));
         let message = archive.wanted(&wanted).unwrap_err().to_string();
         assert_eq!(message, "x: expected \"a\" as f32[2], \"b\" as f32[2], \"c\" as f32[2], got f32[1], none, none");

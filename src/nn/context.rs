@@ -1,7 +1,9 @@
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
+use super::architecture::{Event, Journal};
 use super::{Hold, Layer, LayerSummary, Mode, Penalty, STATISTICS};
 use crate::contract::stream_of;
 use crate::error::{Error, Result};
@@ -49,6 +51,8 @@ pub struct BuildCtx {
     collected: Rc<RefCell<Collected>>,
     /// How often each stream of random numbers was asked for.
     streams: Rc<RefCell<HashMap<String, usize>>>,
+    /// What layers do is noted here, where somebody wants to know it.
+    journal: Option<Rc<RefCell<Journal>>>,
 }
 
 impl BuildCtx {
@@ -65,7 +69,13 @@ impl BuildCtx {
             depth: 0,
             collected: Rc::default(),
             streams: Rc::default(),
+            journal: None,
         }
+    }
+
+    /// The same context, in which layers leave a trace of what they do; all of them are frozen, or none.
+    pub(super) fn traced(self, journal: &Rc<RefCell<Journal>>) -> Self {
+        BuildCtx { journal: Some(journal.clone()), ..self }
     }
 
     /// For predictions and evaluations: no clock, nothing frozen.
@@ -80,6 +90,9 @@ impl BuildCtx {
 
     /// Whether this layer's parameters are not trained. Layers with running statistics leave them alone then.
     pub fn is_frozen(&self) -> bool {
+        if let Some(journal) = &self.journal {
+            return journal.borrow_mut().is_frozen(&self.path);
+        }
         let found = self.frozen.iter().rev().find(|(name, _)| is_within(&self.path, name));
         found.is_some_and(|(_, frozen)| *frozen)
     }
@@ -94,11 +107,17 @@ impl BuildCtx {
 
     /// Holds the parameter `name` of this layer back by a penalty, and each of its units by a largest norm.
     pub fn hold(&self, name: &str, penalty: Penalty, max_norm: Option<super::MaxNorm>) {
-        let hold = Hold { slot: self.own(name), penalty, max_norm };
+        if penalty != Penalty::NONE || max_norm.is_some() {
+            self.leave_hold(Hold { slot: self.own(name), penalty, max_norm });
+        }
+    }
+
+    pub(super) fn leave_hold(&self, hold: Hold) {
         let mut collected = self.collected.borrow_mut();
         // A shared layer is built more than once; its parameters are held once.
         let held = collected.holds.iter().any(|h| h.slot == hold.slot);
-        if !held && (penalty != Penalty::NONE || max_norm.is_some()) {
+        if !held {
+            self.note(None, || Event::Hold(hold.clone()));
             collected.holds.push(hold);
         }
     }
@@ -112,10 +131,15 @@ impl BuildCtx {
         for (factor, terms) in [(penalty.l1, Var::abs as fn(&Var) -> Result<Var>), (penalty.l2, Var::square)] {
             if factor != 0.0 {
                 let sum = terms(y)?.sum_all()?.scale(factor / batch)?;
-                self.collected.borrow_mut().activity.push(sum);
+                self.leave_activity(sum);
             }
         }
         Ok(())
+    }
+
+    pub(super) fn leave_activity(&self, sum: Var) {
+        self.note(Some(sum.graph()), || Event::Activity(sum.value));
+        self.collected.borrow_mut().activity.push(sum);
     }
 
     /// A statistic of this layer that training moves and that is not trained: a slot of [`STATISTICS`].
@@ -134,11 +158,22 @@ impl BuildCtx {
         if !(0.0..=1.0).contains(&keep) {
             return Err(Error::parameter(format!("layer \"{}\"", self.path), "momentum", "in [0, 1]", keep));
         }
-        let update = StatisticUpdate { slot: self.own(name), value: value.clone(), keep };
+        self.leave_statistic(StatisticUpdate { slot: self.own(name), value: value.clone(), keep });
+        Ok(())
+    }
+
+    pub(super) fn leave_statistic(&self, update: StatisticUpdate) {
+        let StatisticUpdate { slot, value, keep } = &update;
+        self.note(Some(value.graph()), || Event::Statistic { slot: slot.clone(), value: value.value, keep: *keep });
         let statistics = &mut self.collected.borrow_mut().statistics;
         statistics.retain(|have| have.slot != update.slot);
         statistics.push(update);
-        Ok(())
+    }
+
+    fn note(&self, graph: Option<&Graph>, event: impl FnOnce() -> Event) {
+        if let Some(journal) = &self.journal {
+            journal.borrow_mut().note(graph, event());
+        }
     }
 
     /// The clock that random layers take their numbers from; there is one in training.
@@ -209,28 +244,43 @@ impl BuildCtx {
 
     fn build(&self, name: &str, layer: &dyn Layer, x: &Var) -> Result<Var> {
         let graph = x.graph().clone();
-        self.record(name, layer.kind(), &graph, |ctx| layer.build(ctx, x), |y: &Var| Some(y.shape()))
+        self.record(name, layer.kind(), &graph, |ctx| layer.build(ctx, x), |y: &Var| Some(y.clone()))
+    }
+
+    /// Builds again what was traced as the layer `name` of this kind.
+    pub(super) fn replayed(
+        &self,
+        (name, kind): (&str, &str),
+        graph: &Graph,
+        build: impl FnOnce(&BuildCtx) -> Result<Option<Var>>,
+    ) -> Result<Option<Var>> {
+        check_name(name)?;
+        self.record(name, kind.to_owned(), graph, build, Option::clone)
     }
 
     /// Builds something under `name` and puts it into the list of layers.
     fn record<R>(
         &self,
         name: &str,
-        kind: &'static str,
+        kind: impl Into<Cow<'static, str>>,
         graph: &Graph,
         build: impl FnOnce(&BuildCtx) -> Result<R>,
-        output: impl FnOnce(&R) -> Option<Shape>,
+        output: impl FnOnce(&R) -> Option<Var>,
     ) -> Result<R> {
+        let kind = kind.into();
+        self.note(Some(graph), || Event::Enter { name: name.to_owned(), kind: kind.to_string() });
         let inner = self.inner(name);
         let counts = || [PARAMETERS, STATISTICS].map(|arena| elements(graph, arena));
         let (before, place) = (counts(), self.collected.borrow().layers.len());
         let result = graph.in_layer(name, || build(&inner))?;
         let after = counts();
+        let output = output(&result);
+        self.note(Some(graph), || Event::Leave { output: output.as_ref().map(|y| y.value) });
         let summary = LayerSummary {
             name: inner.path.clone(),
             kind,
             depth: self.depth,
-            output: output(&result),
+            output: output.map(|y| y.shape()),
             parameters: after[0] - before[0],
             statistics: after[1] - before[1],
         };

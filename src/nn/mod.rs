@@ -5,6 +5,7 @@
 //! parameters, and takes what is not a node: penalties, running statistics, the list of layers.
 
 mod activation;
+mod architecture;
 mod attention;
 mod context;
 mod conv;
@@ -35,6 +36,7 @@ use crate::graph::Var;
 pub use crate::ops::resize::Interpolation;
 pub use crate::optim::{Hold, MaxNorm, Penalty, Units};
 pub use activation::{Activate, Activation, PRelu};
+pub use architecture::Architecture;
 pub use attention::MultiHeadAttention;
 pub use context::{BuildCtx, Collected, StatisticUpdate};
 pub use conv::{

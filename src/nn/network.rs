@@ -1,5 +1,7 @@
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use super::context::elements;
 use super::{BuildCtx, Drawing, STATISTICS, Summary};
 use crate::error::{Error, Result};
@@ -8,7 +10,8 @@ use crate::shape::{DType, Shape};
 use crate::tensor::Tensor;
 
 /// One input of a network: the shape of one sample, without the batch.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Input {
     /// Its name; empty where the network has only one.
     pub name: String,

@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::fmt;
 
 use super::Input;
@@ -9,7 +10,7 @@ pub struct LayerSummary {
     /// Its name in the model: `encoder/conv2d_1`.
     pub name: String,
     /// Its kind.
-    pub kind: &'static str,
+    pub kind: Cow<'static, str>,
     /// How many blocks it lies in.
     pub depth: usize,
     /// The shape of its output, the batch of 1 included; none where it gives no single tensor.

@@ -4,6 +4,7 @@
 //! the gradient of the mean loss of all their samples. Source: Keras 3, `gradient_accumulation_steps`.
 
 use bytemuck::{Pod, Zeroable};
+use serde::{Deserialize, Serialize};
 
 use super::arity;
 use crate::contract::blocks::expect_arenas;
@@ -15,7 +16,8 @@ use crate::shape::TensorSpec;
 
 /// Adds gradients to their sum, in place, unless the clock shows a fault. Inputs: the sum and the gradients (both f32 `[len]`, whole
 /// arenas), and the clock. No output.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Accumulate {
     /// Steps of which one update is made; at least 1.
     pub every: u32,

@@ -1,6 +1,7 @@
 //! How many samples are classified right: the sum behind the accuracy of an epoch.
 
 use bytemuck::{Pod, Zeroable};
+use serde::{Deserialize, Serialize};
 
 use super::argmax::larger;
 use super::{arity, expect_dtype};
@@ -13,7 +14,7 @@ use crate::shape::{DType, TensorSpec};
 ///
 /// Inputs: predictions `f32` `[.., c]` with the classes last; targets `u32` `[..]` or `f32` `[.., c]`. The class of a row is the
 /// position of its first largest element; where `c` is 1 it is 1 above one half and 0 else. A NaN counts as the largest number.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CorrectCount;
 
 #[repr(C)]

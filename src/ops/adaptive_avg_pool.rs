@@ -9,6 +9,8 @@
 
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
+
 use super::resize::{Axis, axes, launch, resized};
 use super::{arity, spatial};
 use crate::contract::{CpuCall, GpuTraits, Io, Kernel, Launches, OpDef, Real, parallel_outputs, parallel_rows, stem};
@@ -19,14 +21,16 @@ use crate::shape::TensorSpec;
 /// The mean of every window, of which there are `output` along the spatial axes.
 ///
 /// Shapes: `x` `[batch, c, ..]` with one to three spatial axes, `y` `[batch, c, output..]`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct AdaptiveAvgPool {
     /// The new extents of the spatial axes.
     pub output: Vec<usize>,
 }
 
 /// `dx` `[batch, c, input..]` from `dy` `[batch, c, ..]`: every element of `x` gathers `dy / cells` from the windows it is in.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct AdaptiveAvgPoolGrad {
     /// The extents of `x`'s spatial axes.
     pub input: Vec<usize>,

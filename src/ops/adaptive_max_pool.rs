@@ -5,6 +5,8 @@
 //! Source: K. He et al., "Spatial pyramid pooling in deep convolutional networks for visual recognition", ECCV 2014; the windows are
 //! those of PyTorch's `AdaptiveMaxPool`.
 
+use serde::{Deserialize, Serialize};
+
 use super::adaptive_avg_pool::window;
 use super::max_pool::{beats, scatter};
 use super::resize::{Axis, axes, launch, resized};
@@ -18,14 +20,16 @@ use crate::shape::{DType, TensorSpec};
 ///
 /// Shapes: `x` `[batch, c, ..]` with one to three spatial axes, `y` and `positions` `[batch, c, output..]`. Positions, ties and NaN are
 /// those of [`MaxPool`](super::max_pool::MaxPool).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct AdaptiveMaxPool {
     /// The new extents of the spatial axes.
     pub output: Vec<usize>,
 }
 
 /// `dx` `[batch, c, input..]` from the `positions` that [`AdaptiveMaxPool`] gave and `dy`, both of the shape of its `y`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct AdaptiveMaxPoolGrad {
     /// The extents of `x`'s spatial axes.
     pub input: Vec<usize>,

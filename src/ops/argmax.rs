@@ -1,5 +1,7 @@
 //! The position of the largest element along one axis.
 
+use serde::{Deserialize, Serialize};
+
 use super::softmax::{BLOCK, Columns, expect_axis};
 use super::{arity, expect_dtype};
 use crate::contract::{CpuCall, GpuTraits, Io, Kernel, Launches, OpDef, Real, stem};
@@ -9,7 +11,8 @@ use crate::shape::{DType, TensorSpec, resolve_axis};
 
 /// `y = min { j : x[j] = max x }` along `axis`, which vanishes: floats in, `u32` out. A NaN counts as the largest number, as in
 /// NumPy.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Argmax {
     /// The axis.
     pub axis: usize,

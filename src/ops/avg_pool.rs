@@ -9,6 +9,7 @@
 use std::ops::Range;
 
 use bytemuck::{Pod, Zeroable};
+use serde::{Deserialize, Serialize};
 
 use super::max_pool::{self, PoolOptions, cells, pooled, prepare, with_spatial};
 use super::{arity, spatial, volume};
@@ -21,7 +22,8 @@ use crate::shape::TensorSpec;
 ///
 /// Shapes: `x` `[batch, c, ..]` with one to three spatial axes, `y` `[batch, c, ..]` with as many positions along them as the window
 /// has.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct AvgPool {
     /// The window over slices, rows and columns; 1 along axes that the input has not. Its dilation must be 1.
     pub window: Window<3>,
@@ -30,7 +32,8 @@ pub struct AvgPool {
 }
 
 /// `dx` of the shape of `x` from `dy` of that of `y`: every element of `x` gathers `dy / count` from the windows it is in.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct AvgPoolGrad {
     /// The window of the pooling.
     pub window: Window<3>,

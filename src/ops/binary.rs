@@ -1,6 +1,7 @@
 //! Functions of two numbers, element by element, with NumPy's broadcasting, and the op that broadcasts one tensor.
 
 use bytemuck::{Pod, Zeroable};
+use serde::{Deserialize, Serialize};
 
 use super::{arity, expect_dtype, indices};
 use crate::contract::{CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, grid, parallel_chunks, parallel_rows, stem};
@@ -9,7 +10,8 @@ use crate::graph::{Grad, GradientCtx, Var};
 use crate::shape::{DType, Shape, TensorSpec};
 
 /// Which function.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub enum BinaryFn {
     /// `a + b`
     Add,
@@ -104,7 +106,8 @@ impl BinaryFn {
 }
 
 /// `y = f(a, b)`, for floats whose shapes broadcast.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Binary {
     /// The function.
     pub function: BinaryFn,

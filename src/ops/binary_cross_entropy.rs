@@ -7,6 +7,7 @@
 //! The sigmoid before the probability form is rewritten into the logits form before a graph is differentiated.
 
 use bytemuck::{Pod, Zeroable};
+use serde::{Deserialize, Serialize};
 
 use super::{arity, expect_dtype};
 use crate::contract::{CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, grid, parallel_chunks, stem};
@@ -15,7 +16,8 @@ use crate::graph::{Grad, GradientCtx, Var};
 use crate::shape::{DType, TensorSpec};
 
 /// Loss per element. Inputs: scores and targets in `[0, 1]`, floats of one shape, which is that of the result.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct BinaryCrossEntropy {
     /// Scores are logits, else probabilities.
     pub from_logits: bool,
@@ -23,7 +25,8 @@ pub struct BinaryCrossEntropy {
 
 /// The gradient with respect to the scores, from scores, targets and the loss's cotangent: `(σ(x) − t) dloss`, or
 /// `(p − t) / (p (1 − p)) dloss`, 0 where `p` was clipped.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct BinaryCrossEntropyGrad {
     /// Scores are logits, else probabilities.
     pub from_logits: bool,

@@ -2,6 +2,7 @@
 //! `|j| ≤ ⌊4σ + ½⌋`, the image mirrored beyond its edges (`b a | a b c | c b`). Source: `scipy.ndimage.gaussian_filter1d` with its defaults.
 
 use bytemuck::{Pod, Zeroable};
+use serde::{Deserialize, Serialize};
 
 use super::{arity, expect_dtype};
 use crate::contract::{CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, grid, parallel_rows, stem};
@@ -14,7 +15,8 @@ const MAX_SIGMA: f32 = 100.0;
 
 /// Blurs along one axis. Inputs: floats `[batch, .., len, ..]`, and uniform numbers in [0, 1), floats `[batch, 1]`, that choose each
 /// sample's σ.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Blur {
     /// The axis, behind the first.
     pub axis: usize,

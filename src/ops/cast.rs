@@ -3,6 +3,7 @@
 //! Exact below 2²⁴; larger ones are rounded to a neighbour, which one is the device's choice.
 
 use bytemuck::{Pod, Zeroable};
+use serde::{Deserialize, Serialize};
 
 use super::arity;
 use crate::contract::{CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, View, grid, parallel_chunks, stem};
@@ -11,7 +12,7 @@ use crate::graph::{Grad, GradientCtx, Var};
 use crate::shape::{DType, TensorSpec};
 
 /// `u32` or `u8` of any shape → `f32` of the same shape.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Cast;
 
 #[repr(C)]

@@ -1,6 +1,7 @@
 //! The latch that stops all updates once a loss or a gradient is not finite.
 
 use bytemuck::{Pod, Zeroable};
+use serde::{Deserialize, Serialize};
 
 use super::{arity, expect_dtype};
 use crate::contract::clock::{FAULT, STEP, expect_clock};
@@ -11,7 +12,7 @@ use crate::shape::{DType, TensorSpec};
 
 /// `clock[FAULT] = 1 + clock[STEP]`, in place, where an element of `x` is NaN or infinite and the clock shows no fault yet.
 /// Inputs: the clock, and `x`, floats of any shape. No output.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CheckFinite;
 
 /// Elements that one invocation looks at.

@@ -5,6 +5,7 @@
 //! and `global_clipnorm`; `tf.clip_by_global_norm`.
 
 use bytemuck::{Pod, Zeroable};
+use serde::{Deserialize, Serialize};
 
 use super::{arity, expect_dtype};
 use crate::contract::{
@@ -18,7 +19,8 @@ use crate::shape::{DType, TensorSpec};
 ///
 /// A norm whose square is beyond `f32` is still clipped: squares are also summed of numbers scaled by `2⁻⁸⁰`, and those are taken where the
 /// plain sum is infinite.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ClipGradients {
     /// The largest magnitude of an element.
     pub value: Option<f32>,

@@ -7,18 +7,21 @@
 //! Sources: Keras, `RandomBrightness` and `RandomContrast`; F. Isensee et al., "nnU-Net", Nature Methods 18 (2021), for gamma.
 
 use bytemuck::{Pod, Zeroable};
+use serde::{Deserialize, Serialize};
 
 use super::{arity, expect_dtype};
-use crate::contract::{CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, grid, parallel_rows, stem};
+use crate::contract::{exact, CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, grid, parallel_rows, stem};
 use crate::error::{Error, Result};
 use crate::graph::{Grad, GradientCtx, Var};
 use crate::shape::{DType, TensorSpec};
 
 /// Changes brightness, contrast and gamma. Inputs: images, floats `[batch, channels, ..]`; uniform numbers in [0, 1), floats
 /// `[batch, 3]`, one for each change; and, where the contrast changes, the mean of every channel, floats `[batch, channels]`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Colour {
     /// The largest change of brightness either way, as a share of the range.
+    #[serde(with = "exact")]
     pub brightness: f32,
     /// The smallest and the largest factor of contrast; both 1 leave it as it is.
     pub contrast: [f32; 2],

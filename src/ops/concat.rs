@@ -2,6 +2,7 @@
 
 use bytemuck::{Pod, Zeroable};
 use smallvec::SmallVec;
+use serde::{Deserialize, Serialize};
 
 use super::transpose::expect_words;
 use crate::contract::{
@@ -14,7 +15,8 @@ use crate::shape::{DType, TensorSpec, resolve_axis};
 /// `y = x₀, x₁, ..` one behind another along `axis`, for `f32` and `u32`.
 ///
 /// Shapes: equal but for `axis`, along which `y` has the sum of the inputs' extents.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Concat {
     /// The axis.
     pub axis: usize,

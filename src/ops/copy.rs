@@ -1,6 +1,7 @@
 //! `y = x`. The planner inserts it where a tensor must also lie somewhere else.
 
 use bytemuck::{Pod, Zeroable};
+use serde::{Deserialize, Serialize};
 
 use super::arity;
 use crate::contract::{CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, grid, stem};
@@ -9,7 +10,7 @@ use crate::graph::{Grad, GradientCtx};
 use crate::shape::{DType, TensorSpec};
 
 /// `y = x`, for floats of any shape.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Copy;
 
 #[repr(C)]

@@ -9,6 +9,7 @@
 //! form before a graph is differentiated or planned; that is why both forms have the same outputs.
 
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::softmax::{BLOCK, Columns, expect_axis};
 use super::{arity, expect_dtype};
@@ -22,7 +23,8 @@ use crate::shape::{DType, TensorSpec, resolve_axis};
 ///
 /// Inputs: scores `[.., c, ..]`; targets `f32` of the same shape (one-hot or soft) or `u32` class indices of the shape without
 /// `axis`. An index that is not below `c` gives a loss of NaN and a gradient of 0.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct CrossEntropy {
     /// The axis of the classes.
     pub axis: usize,
@@ -31,7 +33,8 @@ pub struct CrossEntropy {
 }
 
 /// The gradient with respect to the scores, from scores, targets, statistic and the loss's cotangent.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct CrossEntropyGrad {
     /// The axis of the classes.
     pub axis: usize,

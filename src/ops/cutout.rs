@@ -2,22 +2,26 @@
 //! G. Taylor, "Improved regularization of convolutional neural networks with cutout", arXiv 1708.04552 (2017).
 
 use bytemuck::{Pod, Zeroable};
+use serde::{Deserialize, Serialize};
 
 use super::{arity, expect_dtype};
-use crate::contract::{CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, grid, parallel_rows, stem};
+use crate::contract::{exact, CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, grid, parallel_rows, stem};
 use crate::error::{Error, Result};
 use crate::graph::{Grad, GradientCtx, Var};
 use crate::shape::{DType, TensorSpec};
 
 /// Sets a rectangle of some samples to one value. Inputs: images, floats `[batch, channels, h, w]`, and uniform numbers in [0, 1), floats
 /// `[batch, 3]`: whether, around which row, and around which column.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Cutout {
     /// Rows and columns of the rectangle.
     pub size: [usize; 2],
     /// The share of samples that have one.
+    #[serde(with = "exact")]
     pub probability: f32,
     /// What it holds.
+    #[serde(with = "exact")]
     pub fill: f32,
 }
 

@@ -10,7 +10,9 @@
 //! NeurIPS 2016, for the features of sequences.
 
 use bytemuck::{Pod, Zeroable};
+use serde::{Deserialize, Serialize};
 
+use crate::contract::exact;
 use super::{arity, expect_dtype};
 use crate::contract::clock::expect_clock;
 use crate::contract::{
@@ -22,9 +24,11 @@ use crate::shape::{DType, Shape, TensorSpec, resolve_axis};
 
 /// Sets elements to 0 at random, others in every step, and scales the rest so that the mean stays. Inputs: `x`, floats of any
 /// shape, and the clock.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Dropout {
     /// The share that is set to 0, in 0..1.
+    #[serde(with = "exact")]
     pub rate: f32,
     /// What tells this mask from those of other nodes; [`crate::contract::stream_of`] makes one from a name.
     pub stream: u32,

@@ -4,7 +4,9 @@
 //! SIAM J. Control Optim. 30, 1992; Keras 3, `use_ema`.
 
 use bytemuck::{Pod, Zeroable};
+use serde::{Deserialize, Serialize};
 
+use crate::contract::exact;
 use super::arity;
 use crate::contract::blocks::expect_arenas;
 use crate::contract::clock::{expect_clock, update_of};
@@ -15,9 +17,11 @@ use crate::shape::TensorSpec;
 
 /// Moves an average on, in place, in steps that make an update. Inputs: the average and the parameters (both f32 `[len]`, whole
 /// arenas), and the clock. No output.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Ema {
     /// How much of the average is kept, in [0, 1).
+    #[serde(with = "exact")]
     pub keep: f64,
     /// Every so many steps make an update; at least 1.
     pub every: u32,

@@ -1,7 +1,9 @@
 //! A tensor whose elements are all the same number.
 
 use bytemuck::{Pod, Zeroable};
+use serde::{Deserialize, Serialize};
 
+use crate::contract::exact;
 use super::arity;
 use crate::contract::{CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, grid, stem};
 use crate::error::Result;
@@ -9,11 +11,13 @@ use crate::graph::{Grad, GradientCtx, Graph, Var};
 use crate::shape::{Shape, TensorSpec};
 
 /// `y[..] = value`, without inputs.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Fill {
     /// The shape.
     pub shape: Shape,
     /// The number.
+    #[serde(with = "exact")]
     pub value: f32,
 }
 

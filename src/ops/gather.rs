@@ -8,6 +8,7 @@
 
 use bytemuck::{Pod, Zeroable};
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::{arity, expect_dtype};
 use crate::contract::{
@@ -19,14 +20,16 @@ use crate::shape::{DType, TensorSpec};
 
 /// Rows of a table: table `f32` `[rows, ..]`, ids `u32` of any shape, y `f32` `[ids.., ..]`. An id that is not below `rows` gives a
 /// row of NaN.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Gather {
     /// This id gives a row of zeros, whatever the table holds.
     pub padding: Option<u32>,
 }
 
 /// The gradient with respect to the table `[rows, ..]`, from ids and `dy` `[ids.., ..]`. Ids out of range add nothing.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct GatherGrad {
     /// Rows of the table.
     pub rows: usize,

@@ -1,7 +1,9 @@
 //! The rows of the data that make up the step's batch.
 
 use bytemuck::{Pod, Zeroable};
+use serde::{Deserialize, Serialize};
 
+use crate::contract::exact;
 use super::{arity, expect_dtype};
 use crate::contract::clock::{expect_clock, expect_schedule, step_of_epoch};
 use crate::contract::{CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, grid, parallel_rows, stem};
@@ -14,15 +16,18 @@ use crate::shape::{DType, TensorSpec};
 ///
 /// Bytes and floats become floats, `x · scale + shift`; u32 stays u32. What lies beyond the end of the order or of the data is
 /// read at the end.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct GatherBatch {
     /// Rows of this batch.
     pub batch: usize,
     /// Rows of the batches before it: only an epoch's last batch is smaller.
     pub full_batch: usize,
     /// The factor; 1 for u32.
+    #[serde(with = "exact")]
     pub scale: f32,
     /// What is added; 0 for u32.
+    #[serde(with = "exact")]
     pub shift: f32,
 }
 

@@ -8,6 +8,9 @@
 //! D. Ulyanov, A. Vedaldi, V. Lempitsky, "Instance normalization", arXiv:1607.08022 (2016). The variance is computed without
 //! cancellation; see `batch_norm/rows.rs`.
 
+use serde::{Deserialize, Serialize};
+
+use crate::contract::exact;
 use super::batch_norm::rows::{Rows, Statistic, parallel_planes, products, weighted};
 use super::batch_norm::{expect_channels, expect_epsilon, saved_of, sizes, thirds};
 use super::arity;
@@ -20,24 +23,28 @@ use crate::shape::{Shape, TensorSpec};
 
 /// Normalises groups of channels. Inputs: `x` `[batch, c, ..]`, `gamma` and `beta` `[c]`. Outputs: `y`, and what the gradient needs,
 /// `[3, batch · groups]`: mean, what it lacks through rounding, `1 / √(variance + ε)`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct GroupNorm {
     /// Groups of neighbouring channels, all of one size.
     pub groups: usize,
     /// What is added to the variance; positive.
+    #[serde(with = "exact")]
     pub epsilon: f64,
 }
 
 /// `dx` from `x`, `gamma`, what the forward op saved, and `dy`. With `g = dy · γ` and `h = (x − mean) · rstd`:
 /// `dx = rstd · (g − Σ g / n − h · Σ g h / n)`, sums over a group of `n` elements.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct GroupNormGrad {
     /// As in the forward op.
     pub groups: usize,
 }
 
 /// `dgamma = Σ dy · h` and `dbeta = Σ dy`, both `[c]`, from `x`, what the forward op saved, and `dy`; sums over batch and space.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct GroupNormGradAffine {
     /// As in the forward op.
     pub groups: usize,

@@ -8,6 +8,7 @@
 //! 2014; the form with the reset gate after the product is that of arXiv:1406.1078v1.
 
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::recurrent::{
     SAMPLES, Sequence, add_product, is_there, kernel_gradient, parts, parts_mut, sigmoid, sigmoid_slope, states_before,
@@ -23,7 +24,8 @@ use crate::shape::TensorSpec;
 /// Inputs: `gates` `[batch, time, 3 · units]`, the recurrent kernel `u` `[units, 3 · units]` and bias `b` `[3 · units]`, the initial
 /// state `h0` `[batch, units]`, and where samples have lengths of their own, these as `u32` `[batch]`. Outputs: `h`
 /// `[batch, time, units]`, and for the gradient `[batch, time, 4 · units]`: `z`, `r`, `g` and `q_g`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Gru {
     /// Begins with the last step.
     pub reverse: bool,
@@ -31,7 +33,8 @@ pub struct Gru {
 
 /// `dgates` and `dq` `[batch, time, 3 · units]`, and `dh0` `[batch, units]` from what [`Gru`] saved, the transposed recurrent kernel,
 /// the states before every step, `dh`, and the lengths where there are some.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct GruGrad {
     /// As in the recurrence.
     pub reverse: bool,

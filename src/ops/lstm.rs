@@ -8,6 +8,7 @@
 //! J. Schmidhuber, F. Cummins, "Learning to forget", Neural Computation 12 (2000).
 
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::recurrent::{
     SAMPLES, Sequence, add_product, is_there, kernel_gradient, parts, parts_mut, sigmoid, sigmoid_slope, states_before,
@@ -24,7 +25,8 @@ use crate::shape::TensorSpec;
 /// `[batch, units]`, and where samples have lengths of their own, these as `u32` `[batch]`. Outputs: `h` and `c`
 /// `[batch, time, units]`, and for the gradient `[batch, time, 5 · units]`: the four gates after their activations, and the cell
 /// before the step.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Lstm {
     /// Begins with the last step.
     pub reverse: bool,
@@ -32,7 +34,8 @@ pub struct Lstm {
 
 /// `dgates` `[batch, time, 4 · units]`, `dh0` and `dc0` `[batch, units]` from what [`Lstm`] saved, the transposed recurrent kernel,
 /// `dh`, `dc` where the cells were used, and the lengths where there are some.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct LstmGrad {
     /// As in the recurrence.
     pub reverse: bool,

@@ -9,7 +9,9 @@
 //! Attention is `softmax(q · kᵀ / √depth) · v`. Source: A. Vaswani et al., "Attention is all you need", NeurIPS 2017.
 
 use bytemuck::{Pod, Zeroable};
+use serde::{Deserialize, Serialize};
 
+use crate::contract::exact;
 use super::softmax::Columns;
 use super::{arity, expect_dtype, indices};
 use crate::contract::{CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, parallel_rows, stem};
@@ -19,9 +21,11 @@ use crate::shape::{DType, TensorSpec};
 
 /// `y = softmax(scale · x)` over the allowed positions of the last axis, 0 elsewhere. Inputs: `x` `[batch, .., query, key]`, then the
 /// lengths and the mask where there are any.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct MaskedSoftmax {
     /// What the scores are multiplied with.
+    #[serde(with = "exact")]
     pub scale: f32,
     /// Query `i` sees the keys `0..=i` only.
     pub causal: bool,
@@ -32,9 +36,11 @@ pub struct MaskedSoftmax {
 }
 
 /// `dx = scale · y (dy − Σ dy y)` from `y` and `dy` `[.., query, key]`. Where a position is masked `y` is 0, and so is `dx`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct MaskedSoftmaxGrad {
     /// As in the softmax.
+    #[serde(with = "exact")]
     pub scale: f32,
     /// As in the softmax.
     pub causal: bool,

@@ -3,6 +3,7 @@
 use bytemuck::{Pod, Zeroable};
 use ndarray::{ArrayView2, ArrayViewMut2, Axis, linalg::general_mat_mul};
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::{arity, expect_dtype, indices};
 use crate::contract::{CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, stem};
@@ -14,7 +15,8 @@ use crate::shape::{DType, Shape, TensorSpec};
 ///
 /// Shapes: `a` `[.., m, k]` (or `[.., k, m]` transposed), `b` `[.., k, n]` (or `[.., n, k]`), `bias` `[n]`, `y` `[.., m, n]`;
 /// leading dimensions broadcast as in NumPy.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Matmul {
     /// `a` is stored transposed.
     pub transpose_a: bool,

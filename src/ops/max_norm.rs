@@ -5,6 +5,7 @@
 
 use bytemuck::{Pod, Zeroable};
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::arity;
 use crate::contract::blocks::expect_arenas;
@@ -16,7 +17,8 @@ use crate::shape::TensorSpec;
 
 /// Limits norms, in place, in steps that make an update. Inputs: the parameters (f32 `[len]`, a whole arena), a table of units
 /// (u32, see [`table`]), and the clock. No output.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct MaxNorm {
     /// Every so many steps make an update; at least 1.
     pub every: u32,
@@ -157,8 +159,10 @@ impl OpDef for MaxNorm {
         let (w, rows) = (w.f_mut(), table.u());
         let read: &[T] = w;
         let rows_of = |(i, factors): (usize, &mut [T])| Row::of(&rows[i * ROW..]).factors(read, factors);
-        call.scratch.par_chunks_mut(PER_ROW).enumerate().for_each(rows_of);
-        for (row, factors) in rows.chunks_exact(ROW).zip(call.scratch.chunks_exact(PER_ROW)) {
+        // The scratch is that of the largest op of the plan.
+        let scratch = &mut call.scratch[..rows.len() / ROW * PER_ROW];
+        scratch.par_chunks_mut(PER_ROW).enumerate().for_each(rows_of);
+        for (row, factors) in rows.chunks_exact(ROW).zip(scratch.chunks_exact(PER_ROW)) {
             let row = Row::of(row);
             // Below the limit a factor is 1 up to ε: mostly there is nothing to write.
             if factors[..row.units].iter().all(|f| *f == T::one()) {

@@ -9,6 +9,7 @@
 use std::ops::Range;
 
 use bytemuck::{Pod, Zeroable};
+use serde::{Deserialize, Serialize};
 
 use super::{arity, expect_dtype, spatial, volume};
 use crate::contract::{
@@ -24,7 +25,8 @@ use crate::shape::{DType, TensorSpec};
 /// Shapes: `x` `[batch, c, ..]` with one to three spatial axes; `y` and `positions` `[batch, c, ..]` with as many positions along
 /// them as the window has. A position is `(slice · h + row) · w + column` in the input without its padding, as `u32`. Of equal
 /// elements the first wins; a NaN counts as larger than any number; padding never wins.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct MaxPool {
     /// The window over slices, rows and columns; 1 along axes that the input has not. Its dilation must be 1.
     pub window: Window<3>,
@@ -32,7 +34,8 @@ pub struct MaxPool {
 
 /// `dx` from the `positions` that [`MaxPool`] gave and `dy`, both of the shape of its `y`: every element of `x` gathers `dy` from
 /// the windows in which it was the largest.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct MaxPoolGrad {
     /// The window of the pooling.
     pub window: Window<3>,

@@ -5,6 +5,8 @@ mod recurrent;
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::contract::{CpuCall, CustomOp, GpuTraits, Io, Launches, OpDef, Real};
 use crate::error::Result;
 use crate::graph::{Grad, GradientCtx};
@@ -16,11 +18,14 @@ macro_rules! registry {
         $($(use $module::$variant;)+)*
 
         /// Any op: one of Galen's, or a user's.
-        #[derive(Clone, Debug)]
+        ///
+        /// An op of Galen is data that can be written to a file; a user's is code, and cannot.
+        #[derive(Clone, Debug, Serialize, Deserialize)]
         #[allow(missing_docs)]
         pub enum Op {
             $($($variant($variant),)+)*
             /// An op that lives in user code.
+            #[serde(skip)]
             Custom(Arc<dyn CustomOp>),
         }
 

@@ -5,6 +5,7 @@
 //! section 3.1; B. Polyak, A. Juditsky, "Acceleration of stochastic approximation by averaging", SIAM J. Control Optim. 30 (1992).
 
 use bytemuck::{Pod, Zeroable};
+use serde::{Deserialize, Serialize};
 
 use super::arity;
 use crate::contract::clock::{FAULT, expect_clock};
@@ -19,7 +20,7 @@ use crate::shape::TensorSpec;
 ///
 /// Where the share is exactly 1 the average keeps its bits, whatever the value is. The shares should be in 0..=1; nothing
 /// checks them, because they lie on the device.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct MovingAverage;
 
 #[repr(C)]

@@ -7,9 +7,10 @@
 //! parameter sharing improves deep learning models for genomics", bioRxiv (2017).
 
 use bytemuck::{Pod, Zeroable};
+use serde::{Deserialize, Serialize};
 
 use super::expect_dtype;
-use crate::contract::{CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, grid, parallel_rows, stem};
+use crate::contract::{exact, CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, grid, parallel_rows, stem};
 use crate::error::{Error, Result};
 use crate::graph::{Grad, GradientCtx, Var};
 use crate::shape::{DType, TensorSpec};
@@ -17,15 +18,18 @@ use crate::shape::{DType, TensorSpec};
 /// Mutates letters and turns strands. Inputs: tokens, u32 `[batch, time]`, or one-hot letters, floats `[batch, letters, time]`; uniform numbers
 /// in [0, 1), floats `[batch, 1 + time]`: the strand's, then each letter's; the complement of every letter, u32 `[letters]`, which must
 /// give each letter back when it is taken twice; and, where sequences end early, their lengths, u32 `[batch]`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Mutate {
     /// The token of the first letter; 0 for one-hot letters. Other tokens stay what they are.
     pub first: u32,
     /// How many letters there are, 1 to 256.
     pub letters: u32,
     /// The share of letters that change.
+    #[serde(with = "exact")]
     pub rate: f32,
     /// The share of samples that are read from the other strand.
+    #[serde(with = "exact")]
     pub reverse: f32,
 }
 

@@ -3,7 +3,9 @@
 //! An index that is not below the depth gives a row of `off`, which is how "ignore this label" is said.
 
 use bytemuck::{Pod, Zeroable};
+use serde::{Deserialize, Serialize};
 
+use crate::contract::exact;
 use super::{arity, expect_dtype};
 use crate::contract::{CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, grid, parallel_rows, stem};
 use crate::error::{Error, Result};
@@ -11,15 +13,18 @@ use crate::graph::{Grad, GradientCtx, Var};
 use crate::shape::{DType, TensorSpec, resolve_axis};
 
 /// Indices `u32 [outer, inner]` → `f32 [outer, depth, inner]`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct OneHot {
     /// How many classes there are.
     pub depth: usize,
     /// Where the new axis stands in the result.
     pub axis: usize,
     /// The value at the index.
+    #[serde(with = "exact")]
     pub on: f32,
     /// The value elsewhere.
+    #[serde(with = "exact")]
     pub off: f32,
 }
 

@@ -2,7 +2,9 @@
 
 use bytemuck::{Pod, Zeroable};
 use smallvec::SmallVec;
+use serde::{Deserialize, Serialize};
 
+use crate::contract::exact;
 use super::{arity, expect_dtype, indices};
 use crate::contract::{CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, grid, parallel_rows, stem};
 use crate::error::{Error, Result};
@@ -12,13 +14,15 @@ use crate::shape::{DType, MAX_RANK, Shape, TensorSpec};
 /// `y[i₀, i₁, ..] = x[i₀ − before₀, i₁ − before₁, ..]`, and `value` where there is no such element, for floats.
 ///
 /// Shapes: `y.shape[d] = before[d] + x.shape[d] + after[d]`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Pad {
     /// Elements to add before the first one along every axis.
     pub before: Vec<usize>,
     /// Elements to add after the last one along every axis.
     pub after: Vec<usize>,
     /// What to add.
+    #[serde(with = "exact")]
     pub value: f32,
 }
 

@@ -4,6 +4,7 @@
 //! of 0. All of shape `[len]`: whole arenas. Source: Keras 3, `keras.regularizers.L1L2`.
 
 use bytemuck::{Pod, Zeroable};
+use serde::{Deserialize, Serialize};
 
 use super::arity;
 use crate::contract::blocks::{BLOCK, Blocks, expect_arenas, expect_table};
@@ -14,11 +15,11 @@ use crate::shape::TensorSpec;
 
 /// `y = l1 · |p| + l2 · p²`. Inputs: `p` `[len]`, and a [table](crate::contract::blocks) with `l1` and `l2` for every group. Output:
 /// `y` `[len]`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Penalty;
 
 /// `y = g + l1 · sign(p) + 2 · l2 · p`. Inputs: `p`, `g` (both `[len]`), and the table of [`Penalty`]. Output: `y` `[len]`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PenaltyGrad;
 
 #[repr(C)]

@@ -10,6 +10,7 @@
 //! Sources: see `src/contract/random.rs`; G. Box, M. Muller, "A note on the generation of random normal deviates", 1958.
 
 use bytemuck::{Pod, Zeroable};
+use serde::{Deserialize, Serialize};
 
 use super::{arity, expect_dtype};
 use crate::contract::clock::expect_clock;
@@ -22,7 +23,8 @@ use crate::graph::{Grad, GradientCtx, Graph, Var};
 use crate::shape::{DType, Shape, TensorSpec};
 
 /// How random numbers are spread.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub enum Distribution {
     /// Uniform in [0, 1), with 24 random bits.
     Uniform,
@@ -31,7 +33,8 @@ pub enum Distribution {
 }
 
 /// A tensor of random floats, others in every step. Input: the clock.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Random {
     /// What tells these numbers from those of other nodes; [`crate::contract::stream_of`] makes one from a name.
     pub stream: u32,
@@ -43,7 +46,8 @@ pub struct Random {
 
 /// Random floats for every sample of a batch, `[batch, shape..]`: others for every sample and in every epoch, wherever the sample stands.
 /// Inputs: the clock, the number of the epoch, u32 `[1]`, and what the samples are called, u32 `[batch]`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct RandomPerSample {
     /// As in [`Random`].
     pub stream: u32,

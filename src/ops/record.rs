@@ -1,6 +1,7 @@
 //! A number per step, kept on the device until the host asks: losses and sums of metrics.
 
 use bytemuck::{Pod, Zeroable};
+use serde::{Deserialize, Serialize};
 
 use super::{arity, expect_dtype};
 use crate::contract::clock::{FAULT, STEP, expect_clock, expect_schedule, step_of_epoch};
@@ -13,7 +14,8 @@ use crate::shape::{DType, TensorSpec};
 /// `rows · columns` elements, the clock, the schedule, and `value`, one element, f32 or u32. No output.
 ///
 /// The step in which something was not finite is recorded too; nothing is after it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Record {
     /// Which column of the ring.
     pub column: usize,

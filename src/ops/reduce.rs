@@ -1,7 +1,9 @@
 //! Sum, mean and maximum over axes, and their counterpart that spreads a tensor over axes.
 
 use bytemuck::{Pod, Zeroable};
+use serde::{Deserialize, Serialize};
 
+use crate::contract::exact;
 use super::{arity, expect_dtype, indices};
 use crate::contract::{CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, Slot, grid, parallel_outputs, parallel_rows, stem};
 use crate::error::{Error, Result};
@@ -9,7 +11,8 @@ use crate::graph::{Grad, GradientCtx, Var};
 use crate::shape::{DType, Shape, TensorSpec, resolve_axis};
 
 /// Which reduction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub enum ReduceFn {
     /// `Σ x`
     Sum,
@@ -20,7 +23,8 @@ pub enum ReduceFn {
 }
 
 /// Reduces over `axes`, which vanish from the shape.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Reduce {
     /// The function.
     pub function: ReduceFn,
@@ -29,11 +33,13 @@ pub struct Reduce {
 }
 
 /// `y = scale · x`, where `x` is repeated along axes of length 1 until it has `shape`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Expand {
     /// The shape to reach; `x` broadcasts to it.
     pub shape: Shape,
     /// The factor.
+    #[serde(with = "exact")]
     pub scale: f64,
 }
 

@@ -5,6 +5,7 @@
 //! Source: J. Elman, "Finding structure in time", Cognitive Science 14 (1990).
 
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::recurrent::{
     SAMPLES, Sequence, add_product, is_there, kernel_gradient, states_before, tanh, tanh_slope, with_lengths,
@@ -18,7 +19,8 @@ use crate::shape::TensorSpec;
 ///
 /// Inputs: `gates` `[batch, time, units]`, the recurrent kernel `u` `[units, units]`, the initial state `h0` `[batch, units]`, and
 /// where samples have lengths of their own, these as `u32` `[batch]`. Output: `h` `[batch, time, units]`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Rnn {
     /// Begins with the last step.
     pub reverse: bool,
@@ -28,7 +30,8 @@ pub struct Rnn {
 
 /// `dgates` `[batch, time, units]` and `dh0` `[batch, units]` from `h`, the transposed recurrent kernel, `dh`, and the lengths where
 /// there are some.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct RnnGrad {
     /// As in the recurrence.
     pub reverse: bool,

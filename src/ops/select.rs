@@ -3,6 +3,7 @@
 //! The number that is not taken leaves no trace, in the gradient neither, even where it is not finite. Source: `numpy.where`.
 
 use bytemuck::{Pod, Zeroable};
+use serde::{Deserialize, Serialize};
 
 use super::binary::Walk;
 use super::{arity, expect_dtype, indices};
@@ -14,7 +15,7 @@ use crate::graph::{Grad, GradientCtx, Var};
 use crate::shape::{DType, Shape, TensorSpec};
 
 /// `y = a` where `cond` is not 0, else `b`. Inputs: `cond`, `a`, `b`, floats whose shapes broadcast. A NaN is not 0.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Select;
 
 #[repr(C)]

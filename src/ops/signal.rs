@@ -7,9 +7,10 @@
 //! Transactions on Biomedical Engineering 37 (1990), for the baseline as a sum of slow sines.
 
 use bytemuck::{Pod, Zeroable};
+use serde::{Deserialize, Serialize};
 
 use super::{arity, expect_dtype};
-use crate::contract::{CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, grid, parallel_rows, stem};
+use crate::contract::{exact, CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, grid, parallel_rows, stem};
 use crate::error::{Error, Result};
 use crate::graph::{Grad, GradientCtx, Var};
 use crate::shape::{DType, TensorSpec};
@@ -26,13 +27,16 @@ pub fn draws(leads: usize) -> usize {
 
 /// Changes the gain, drops leads and lets the baseline wander. Inputs: signals, floats `[batch, leads, time]`, and uniform numbers in
 /// [0, 1), floats `[batch, draws(leads)]`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Signal {
     /// The smallest and the largest gain.
     pub scale: [f32; 2],
     /// The share of leads that are set to 0.
+    #[serde(with = "exact")]
     pub dropout: f32,
     /// The largest size of the wandering baseline.
+    #[serde(with = "exact")]
     pub wander: f32,
     /// The smallest and the largest frequency of its waves, in cycles per step of time.
     pub cycles: [f32; 2],

@@ -1,6 +1,7 @@
 //! A box cut out of a tensor.
 
 use bytemuck::{Pod, Zeroable};
+use serde::{Deserialize, Serialize};
 
 use super::transpose::{Walk, expect_words};
 use super::{arity, indices};
@@ -12,7 +13,8 @@ use crate::shape::{DType, TensorSpec};
 /// `y[i₀, i₁, ..] = x[begin₀ + i₀, begin₁ + i₁, ..]`, for `f32` and `u32`.
 ///
 /// Shapes: `x` any, `y` `size`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Slice {
     /// The first element along every axis of `x`.
     pub begin: Vec<usize>,

@@ -5,6 +5,7 @@
 
 use bytemuck::{Pod, Zeroable};
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::{arity, expect_dtype};
 use crate::contract::{
@@ -15,7 +16,8 @@ use crate::graph::{Grad, GradientCtx, Var};
 use crate::shape::{DType, Shape, TensorSpec, resolve_axis};
 
 /// `y = softmax(x)` along `axis`, or its logarithm; floats of any shape with at least one axis.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Softmax {
     /// The axis along which the exponentials sum to one.
     pub axis: usize,
@@ -24,7 +26,8 @@ pub struct Softmax {
 }
 
 /// `dx` from `y` and `dy`: `y (dy − Σ dy y)`, with `log` `dy − eʸ Σ dy`, sums along `axis`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct SoftmaxGrad {
     /// The axis of the softmax.
     pub axis: usize,

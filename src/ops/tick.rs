@@ -1,6 +1,7 @@
 //! One step further on the clock: the last node of a training step.
 
 use bytemuck::{Pod, Zeroable};
+use serde::{Deserialize, Serialize};
 
 use super::arity;
 use crate::contract::clock::{FAULT, STEP, expect_clock};
@@ -10,7 +11,7 @@ use crate::graph::{Grad, GradientCtx, Graph, Var};
 use crate::shape::TensorSpec;
 
 /// `clock[STEP] += 1`, in place, unless the clock shows a fault. Input: the clock. No output.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Tick;
 
 #[repr(C)]

@@ -2,6 +2,7 @@
 
 use bytemuck::{Pod, Zeroable};
 use smallvec::SmallVec;
+use serde::{Deserialize, Serialize};
 
 use super::{arity, indices};
 use crate::contract::{CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, grid, parallel_rows, stem};
@@ -12,7 +13,8 @@ use crate::shape::{DType, MAX_RANK, TensorSpec};
 /// `y[i₀, i₁, ..] = x[..]` where axis `d` of `y` is axis `axes[d]` of `x`, as in NumPy, for `f32` and `u32`.
 ///
 /// Shapes: `y.shape[d] = x.shape[axes[d]]`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Transpose {
     /// The axes of `x` in the order in which `y` has them: each exactly once.
     pub axes: Vec<usize>,

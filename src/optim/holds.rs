@@ -1,13 +1,19 @@
+use serde::{Deserialize, Serialize};
+
+use crate::contract::exact;
 use crate::error::{Error, Result};
 use crate::graph::SlotSpec;
 use crate::ops::max_norm;
 
 /// A penalty on numbers `w`, added to the loss: `l1 · Σ|w| + l2 · Σw²`, as in Keras.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Penalty {
     /// The factor of the sum of magnitudes; drives weights to zero.
+    #[serde(with = "exact")]
     pub l1: f32,
     /// The factor of the sum of squares; keeps weights small.
+    #[serde(with = "exact")]
     pub l2: f32,
 }
 
@@ -42,7 +48,8 @@ impl Penalty {
 }
 
 /// How a parameter's units lie in its tensor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Units {
     /// `[inputs, units]`: a unit is a column, as in dense and recurrent layers.
     Columns,
@@ -52,16 +59,19 @@ pub enum Units {
 
 /// After every update the weights of each unit are scaled so that their norm is at most `limit`. Source: N. Srivastava et al.,
 /// JMLR 15, 2014.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct MaxNorm {
     /// The largest norm.
+    #[serde(with = "exact")]
     pub limit: f32,
     /// Where the units lie.
     pub units: Units,
 }
 
 /// What holds a parameter back.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Hold {
     /// The parameter's name: `dense/kernel`.
     pub slot: String,

@@ -8,9 +8,14 @@ use crate::shape::{DType, TensorSpec};
 use crate::tensor::Tensor;
 
 impl Definition {
-    /// Refuses data that the network cannot take, or whose targets its losses cannot. Samples that are yet to be made are looked at by
+    /// Refuses data that the network cannot take, or whose targets its losses cannot; and any, where the model was opened from a file
+    /// to predict only. Samples that are yet to be made are looked at by
     /// [`Definition::check_samples`] when they are.
     pub(super) fn check(&self, data: &Dataset) -> Result<()> {
+        if self.losses.is_empty() {
+            let reason = "it has no loss and no optimizer: SavedModel::read(path)?.compile_on(..) gives one with both";
+            return Err(Error::usage("a model opened from a file", reason));
+        }
         self.check_specs(&data.inputs().map(Source::spec).collect::<Vec<_>>())?;
         if data.outputs().len() != self.outputs.len() {
             let expected = format!("{} tensors of them, one for each output", self.outputs.len());

@@ -18,8 +18,8 @@ use crate::nn::STATISTICS;
 use crate::optim::{GRADIENTS, Plateau};
 use crate::tensor::Tensor;
 
-/// What a checkpoint says it is.
-const FORMAT: &str = "galen checkpoint 1";
+/// The key under which a checkpoint keeps what it knows of its training: what makes a model's file a checkpoint.
+const TRAINING: &str = "training";
 /// What the names of state begin with that is neither a parameter nor a statistic.
 const STATE: &str = "state:";
 /// What the names of callbacks' tensors begin with.
@@ -164,10 +164,9 @@ impl Training<'_> {
 
     /// What the checkpoint says of its training, which must be this one.
     fn kept(&self, model: &Model, archive: &safetensors::Archive) -> Result<Kept> {
-        if archive.about("format") != Some(FORMAT) {
-            return Err(archive.wrong(FORMAT, archive.about("format").unwrap_or("another file")));
-        }
-        let kept = archive.about("training").unwrap_or_default();
+        let Some(kept) = archive.about(TRAINING) else {
+            return Err(archive.wrong("a checkpoint", archive.about("format").unwrap_or("another file")));
+        };
         let kept: Kept =
             serde_json::from_str(kept).map_err(|e| archive.wrong("the state of a training", e.to_string()))?;
         let same = [
@@ -209,7 +208,9 @@ impl Training<'_> {
         }
         let (tensors, kept) = self.gather(model, pass)?;
         let kept = serde_json::to_string(&kept).map_err(|e| Error::usage("a checkpoint", e.to_string()))?;
-        let about = [("format", FORMAT), ("galen", env!("CARGO_PKG_VERSION")), ("training", &kept)];
+        let mut about = model.about()?;
+        about.push((TRAINING, kept));
+        let about: Vec<(&str, &str)> = about.iter().map(|(key, text)| (*key, text.as_str())).collect();
         let [last, previous] = LAST.map(|name| checkpoints.path(name));
         // Under a third name first: at no moment is there less than one whole checkpoint.
         let next = checkpoints.path(NEXT);
@@ -258,6 +259,11 @@ impl Training<'_> {
         };
         Ok((tensors, kept))
     }
+}
+
+/// Whether a tensor of this name is state of a training and no part of a model.
+pub(super) fn is_state(name: &str) -> bool {
+    name.starts_with(STATE) || name.starts_with(CALLBACK)
 }
 
 /// What the `index`-th callback's memory is called.

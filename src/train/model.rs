@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use super::evaluate::Evaluations;
 use super::feed::Feed;
 use super::history::History;
@@ -8,7 +10,7 @@ use crate::engine::{Device, Session};
 use crate::error::{Error, Result};
 use crate::graph::{ArenaSpec, Graph, PARAMETERS, SlotSpec};
 use crate::nn::{self, BuildCtx, Drawing, Losses, Mode, Network, STATISTICS, Summary};
-use crate::optim::{EMA, Tuned};
+use crate::optim::{EMA, Sgd, Tuned};
 use crate::shape::Shape;
 use crate::tensor::Tensor;
 
@@ -99,6 +101,9 @@ impl Definition {
     }
 }
 
+/// What is attached to a model, by name.
+pub(super) type Attached = BTreeMap<String, serde_json::Value>;
+
 /// A network with its parameters on a device, ready to be trained, evaluated and asked. It is `Send`, not `Sync`.
 #[derive(Debug)]
 pub struct Model {
@@ -112,6 +117,9 @@ pub struct Model {
     pub(super) history: History,
     pub(super) evaluations: Evaluations,
     pub(super) predictor: super::evaluate::Predictor,
+    pub(super) attached: Attached,
+    /// The network as JSON, or why it cannot be written so, once somebody has asked.
+    pub(super) written: Option<Result<String, String>>,
 }
 
 impl Model {
@@ -122,22 +130,38 @@ impl Model {
         losses: Losses,
         metrics: &[Metric],
     ) -> Result<Model> {
+        let definition = Definition { network, optimizer, losses, metrics: metrics.to_vec(), outputs: Vec::new() };
+        let model = Model::of(definition, setup)?;
+        model.definition.optimizer.check_for(&model.parameter_specs()?)?;
+        if model.definition.losses.len() != model.definition.outputs.len() {
+            let expected = format!("{}, one for each output", model.definition.outputs.len());
+            return Err(Error::data("losses", expected, model.definition.losses.len().to_string()));
+        }
+        Ok(model)
+    }
+
+    /// A model that only predicts.
+    pub(super) fn without_loss(network: Box<dyn Network>, setup: &Setup) -> Result<Model> {
+        // There is always an optimizer; without losses nothing calls it.
+        let optimizer = Sgd::new(0.0).into();
+        Model::of(
+            Definition { network, optimizer, losses: Losses::none(), metrics: Vec::new(), outputs: Vec::new() },
+            setup,
+        )
+    }
+
+    fn of(definition: Definition, setup: &Setup) -> Result<Model> {
         let mut session = Session::new(&setup.device, setup.seed, setup.memory_budget);
         // One small plan puts the initial parameters on the device and finds out now what the layers object to.
         let graph = Graph::new();
-        let outputs = nn::forward(network.as_ref(), &BuildCtx::inference(), &graph, 1)?;
+        let outputs = nn::forward(definition.network.as_ref(), &BuildCtx::inference(), &graph, 1)?;
         if graph.slots(PARAMETERS).is_empty() {
             return Err(Error::usage("a model", "it has no parameters to train"));
-        }
-        optimizer.check_for(&graph.slots(PARAMETERS))?;
-        if losses.len() != outputs.len() {
-            let expected = format!("{}, one for each output", outputs.len());
-            return Err(Error::data("losses", expected, losses.len().to_string()));
         }
         session.compile(&graph, &outputs)?;
         let outputs = outputs.iter().map(|y| Shape::from(&y.shape()[1..])).collect();
         Ok(Model {
-            definition: Definition { network, optimizer, losses, metrics: metrics.to_vec(), outputs },
+            definition: Definition { outputs, ..definition },
             session,
             seed: setup.seed,
             steps: 0,
@@ -146,6 +170,8 @@ impl Model {
             history: History::default(),
             evaluations: Evaluations::default(),
             predictor: Default::default(),
+            attached: Attached::new(),
+            written: None,
         })
     }
 

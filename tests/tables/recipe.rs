@@ -144,7 +144,7 @@ fn a_table_becomes_data_to_train_and_to_test_on() {
         let data = Dataset::new(prepared.apply(&table).expect("features"), target).expect("data");
         let (train, test) = fold.of(&data).expect("two datasets");
         let mean = |data: &Dataset| {
-            let x = data.features().clone().into_f32().expect("floats");
+            let x = data.features().to_tensor().and_then(galen::Tensor::into_f32).expect("floats");
             x.mean_axis(ndarray::Axis(0)).expect("samples").iter().map(|v| v.abs()).fold(0.0, f32::max)
         };
         // The test has means of its own: it was not fitted on.

@@ -206,7 +206,12 @@ impl Losses {
         self.0.len()
     }
 
-    /// Never true.
+    /// No losses at all: of a model that is not trained.
+    pub(crate) fn none() -> Losses {
+        Losses(Vec::new())
+    }
+
+    /// True only of a model that was opened from a file without losses.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

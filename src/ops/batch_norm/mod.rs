@@ -8,6 +8,9 @@
 
 pub(crate) mod rows;
 
+use serde::{Deserialize, Serialize};
+
+use crate::contract::exact;
 use super::{arity, expect_dtype};
 use crate::contract::{
     CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, Slot, parallel_rows, parallel_together,
@@ -21,23 +24,28 @@ use rows::{Rows, Statistic, parallel_planes};
 /// `[c]`; and what the gradient needs, `[3, c]`: the mean, what it lacks through rounding, `1 / √(variance + ε)`.
 ///
 /// The loss may depend on `y` only.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct BatchNorm {
     /// What is added to the variance; positive.
+    #[serde(with = "exact")]
     pub epsilon: f64,
 }
 
 /// Normalises with given statistics. Inputs: `x` `[batch, c, ..]`; `gamma`, `beta`, `mean` and `variance` `[c]`. Outputs: `y`, and what the
 /// gradient needs, as [`BatchNorm`] gives it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct BatchNormInfer {
     /// What is added to the variance; positive.
+    #[serde(with = "exact")]
     pub epsilon: f64,
 }
 
 /// `dx`, `dgamma` and `dbeta` from `x`, `gamma`, what the forward op saved, and `dy`. With `h = (x − mean) · rstd`: `dbeta = Σ dy`,
 /// `dgamma = Σ dy · h`, `dx = γ · rstd · (dy − dbeta / n − h · dgamma / n)` for channels of `n` elements; sums over batch and space.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct BatchNormGrad {
     /// Of [`BatchNormInfer`]: the statistics do not depend on `x`, so that `dx = γ · rstd · dy`.
     pub frozen: bool,

@@ -16,6 +16,8 @@ mod options;
 #[cfg(test)]
 mod tests;
 
+use serde::{Deserialize, Serialize};
+
 use super::{arity, expect_dtype};
 use crate::contract::{CpuCall, GpuTraits, Io, Launches, OpDef, Real, Window, lift};
 use crate::error::{Error, Result};
@@ -30,7 +32,8 @@ pub use options::{ConvTranspose1dOptions, ConvTranspose2dOptions, ConvTranspose3
 /// Shapes: `x` `[batch, c_in, spatial..]`, `w` `[c_out, c_in / groups, kernel..]`, `bias` `[c_out]`, `y` `[batch, c_out, out..]`
 /// with one to three spatial axes. The fields are for slices, rows and columns; axes that the tensors do not have, the leading
 /// ones, have stride and dilation 1 and no padding (see [`lift`]).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Conv {
     /// Steps between positions.
     pub stride: [usize; 3],
@@ -45,7 +48,8 @@ pub struct Conv {
 }
 
 /// The gradient of [`Conv`] with respect to `x`, from `dy` and `w`; also known as transposed convolution.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ConvGradX {
     /// The convolution; its `relu` is ignored.
     pub conv: Conv,
@@ -54,7 +58,8 @@ pub struct ConvGradX {
 }
 
 /// The gradient of [`Conv`] with respect to `w`, from `x` and `dy`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ConvGradW {
     /// The convolution; its `relu` is ignored.
     pub conv: Conv,

@@ -15,6 +15,7 @@ mod taps;
 
 use bytemuck::{Pod, Zeroable};
 use smallvec::SmallVec;
+use serde::{Deserialize, Serialize};
 
 use super::{arity, spatial, volume};
 use crate::contract::{CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, grid, parallel_rows};
@@ -26,7 +27,8 @@ pub(super) use taps::Axis;
 use taps::{blend, blend_back, spread};
 
 /// How elements between those of the input are found.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub enum Interpolation {
     /// `x[floor(o · in / out)]`: what PyTorch calls `nearest`. A whole factor repeats every element.
     #[default]
@@ -43,7 +45,8 @@ pub enum Interpolation {
 /// Brings the spatial axes to another size.
 ///
 /// Shapes: `x` `[batch, c, ..]` with one to three spatial axes, `y` `[batch, c, output..]`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Resize {
     /// The new extents of the spatial axes.
     pub output: Vec<usize>,
@@ -52,7 +55,8 @@ pub struct Resize {
 }
 
 /// `dx` `[batch, c, input..]` from `dy` `[batch, c, ..]`: every element of `x` gathers `weight · dy` from where it was read.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ResizeGrad {
     /// The extents of `x`'s spatial axes.
     pub input: Vec<usize>,

@@ -1,10 +1,14 @@
 //! The functions: name, constants, WGSL and twin of each and of its slope.
 
+use serde::{Deserialize, Serialize};
+
+use crate::contract::exact;
 use crate::contract::Real;
 use crate::error::{Error, Result};
 
 /// Which function.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub enum UnaryFn {
     /// `−x`
     Neg,
@@ -25,13 +29,13 @@ pub enum UnaryFn {
     /// `1 / x`
     Reciprocal,
     /// `xᶜ`; of a negative `x` only where `c` is whole
-    Powf(f32),
+    Powf(#[serde(with = "exact")] f32),
     /// `|x|`, with slope 0 at 0
     Abs,
     /// −1, 0 or 1; has no gradient
     Sign,
     /// `min(max(x, low), high)`, with slope 1 from `low` to `high`, both included
-    Clip(f32, f32),
+    Clip(#[serde(with = "exact")] f32, #[serde(with = "exact")] f32),
     /// `sin x`; on a GPU as exact as one unit in the last place of `x`
     Sin,
     /// `cos x`; on a GPU as exact as one unit in the last place of `x`
@@ -43,9 +47,9 @@ pub enum UnaryFn {
     /// `min(max(x, 0), 6)`, with slope 0 at both ends
     Relu6,
     /// `x` where it is positive, else `α x`, with slope `α` at 0. Source: A. Maas, A. Hannun, A. Ng, ICML 2013.
-    LeakyRelu(f32),
+    LeakyRelu(#[serde(with = "exact")] f32),
     /// `x` where it is positive, else `α (eˣ − 1)`. Source: D. Clevert, T. Unterthiner, S. Hochreiter, ICLR 2016.
-    Elu(f32),
+    Elu(#[serde(with = "exact")] f32),
     /// `λ x` where it is positive, else `λ α (eˣ − 1)`, with the constants that keep mean 0 and variance 1. Source: G. Klambauer et al.,
     /// "Self-normalizing neural networks", NeurIPS 2017.
     Selu,
@@ -70,9 +74,9 @@ pub enum UnaryFn {
     /// `tanh x`
     Tanh,
     /// `c · x`
-    Scale(f32),
+    Scale(#[serde(with = "exact")] f32),
     /// `x + c`
-    Shift(f32),
+    Shift(#[serde(with = "exact")] f32),
 }
 
 /// `λ` of [`UnaryFn::Selu`].

@@ -3,6 +3,7 @@
 mod function;
 
 use bytemuck::{Pod, Zeroable};
+use serde::{Deserialize, Serialize};
 
 use super::{arity, expect_dtype};
 use crate::contract::{
@@ -15,14 +16,16 @@ use crate::shape::{DType, TensorSpec};
 pub use function::UnaryFn;
 
 /// `y = f(x)`, element by element, for floats of any shape.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Unary {
     /// The function.
     pub function: UnaryFn,
 }
 
 /// `dx = dy · f′(x)` from the inputs `x`, `y = f(x)` and `dy`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct UnaryGrad {
     /// The function whose gradient it is.
     pub function: UnaryFn,

@@ -9,6 +9,7 @@ mod cpu;
 mod rule;
 
 use bytemuck::{Pod, Zeroable};
+use serde::{Deserialize, Serialize};
 
 use crate::contract::blocks::{BLOCK, expect_arenas, expect_table};
 use crate::contract::clock::{expect_clock, expect_schedule};
@@ -23,7 +24,8 @@ pub use rule::Rule;
 /// gradients (all f32 `[len]`, whole arenas), the clock, the schedule, and a [table](crate::contract::blocks) with two numbers per
 /// group: the factor of the learning rate, and the weight decay. A group with factor 0 is frozen: neither its parameters nor their
 /// state change, whatever its gradients are. No output.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Update {
     /// How parameters change.
     pub rule: Rule,

@@ -1,16 +1,21 @@
 //! The rules by which optimizers change a parameter `p` with gradient `g` and learning rate `lr` in update `t`, counted from 1.
 
+use serde::{Deserialize, Serialize};
+
+use crate::contract::exact;
 use crate::error::{Error, Result};
 
 /// A rule with its numbers. All are Keras 3's, formula by formula.
 ///
 /// The numbers are `f64` because kernels want `1 − β`: of 0.999 as `f32` that would be wrong in the fifth digit.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub enum Rule {
     /// Plain: `p −= lr · g`. With momentum `u`: `v = u · v − lr · g`, then `p += v`, or Nesterov's `p += u · v − lr · g`.
     /// State: `velocity`, where the momentum is not 0. Sources: I. Sutskever et al., ICML 2013; `keras.optimizers.SGD`.
     Sgd {
         /// How much of the velocity is kept, in [0, 1]; with 0 there is no velocity.
+        #[serde(with = "exact")]
         momentum: f64,
         /// Nesterov's form of momentum.
         nesterov: bool,
@@ -20,10 +25,13 @@ pub enum Rule {
     /// end of section 2; S. Reddi et al., ICLR 2018; `keras.optimizers.Adam`.
     Adam {
         /// How much of the first moment is kept, in [0, 1).
+        #[serde(with = "exact")]
         beta1: f64,
         /// How much of the second moment is kept, in [0, 1).
+        #[serde(with = "exact")]
         beta2: f64,
         /// What is added to `√v`; positive.
+        #[serde(with = "exact")]
         epsilon: f64,
         /// Divides by the largest second moment so far.
         amsgrad: bool,
@@ -33,10 +41,13 @@ pub enum Rule {
     /// Sources: T. Dozat, "Incorporating Nesterov momentum into Adam", 2016; `keras.optimizers.Nadam`.
     Nadam {
         /// How much of the first moment is kept, in [0, 1).
+        #[serde(with = "exact")]
         beta1: f64,
         /// How much of the second moment is kept, in [0, 1).
+        #[serde(with = "exact")]
         beta2: f64,
         /// What is added to the root; positive.
+        #[serde(with = "exact")]
         epsilon: f64,
     },
     /// `v += (1 − ρ)(g² − v)`, `s = lr · g / √(v + ε)`, `p −= s`. Centered: `a += (1 − ρ)(g − a)`, and `v − a²` (at least 0) in place
@@ -45,10 +56,13 @@ pub enum Rule {
     /// `keras.optimizers.RMSprop`.
     RmsProp {
         /// How much of the averages is kept, in [0, 1).
+        #[serde(with = "exact")]
         rho: f64,
         /// How much of the last step is kept, in [0, 1].
+        #[serde(with = "exact")]
         momentum: f64,
         /// What is added below the root; positive.
+        #[serde(with = "exact")]
         epsilon: f64,
         /// Divides by the gradients' standard deviation in place of their root mean square.
         centered: bool,
@@ -57,8 +71,10 @@ pub enum Rule {
     /// `keras.optimizers.Adagrad`.
     Adagrad {
         /// Where the sum of squares begins; not negative.
+        #[serde(with = "exact")]
         initial: f64,
         /// What is added below the root; positive.
+        #[serde(with = "exact")]
         epsilon: f64,
     },
 }

@@ -1,4 +1,5 @@
 use bytemuck::{Pod, Zeroable};
+use serde::{Deserialize, Serialize};
 
 use super::expect_map;
 use crate::contract::{CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, grid, parallel_rows};
@@ -10,7 +11,8 @@ use crate::shape::{DType, TensorSpec};
 /// Boxes carried along with images that are resampled by a map: the smallest upright box around the four corners, cut off at the
 /// image's edges. Inputs: boxes, floats `[batch, n, 4]`, as `(left, top, right, bottom)` in pixels, where the first pixel reaches from 0
 /// to 1; and the maps of [`Warp`](super::Warp). A box that is empty (padding) stays as it is; one that leaves the image becomes empty.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct WarpBoxes {
     /// Columns and rows of the images.
     pub size: [usize; 2],

@@ -1,4 +1,7 @@
 use bytemuck::{Pod, Zeroable};
+use serde::{Deserialize, Serialize};
+
+use crate::contract::exact;
 
 use crate::contract::{CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, grid, parallel_rows};
 use crate::error::{Error, Result};
@@ -14,7 +17,8 @@ pub const DRAWS: usize = 8;
 ///
 /// The numbers choose in this order: flip of the columns, of the rows (below ½ means yes), quarter turns, angle, shift of columns, of
 /// rows, magnification, shear. A quarter turn is exact.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct WarpMap {
     /// Columns and rows of the images: shifts are shares of them.
     pub size: [usize; 2],
@@ -23,12 +27,14 @@ pub struct WarpMap {
     /// Whether each of the four quarter turns is as likely.
     pub quarter_turns: bool,
     /// The largest angle either way, in degrees.
+    #[serde(with = "exact")]
     pub rotation: f32,
     /// The largest shift of columns and of rows either way, as shares of the image.
     pub shift: [f32; 2],
     /// The smallest and the largest magnification; above 1 the image becomes larger.
     pub zoom: [f32; 2],
     /// The largest angle by which upright lines lean either way, in degrees.
+    #[serde(with = "exact")]
     pub shear: f32,
 }
 

@@ -12,6 +12,7 @@ mod boxes;
 mod map;
 
 use bytemuck::{Pod, Zeroable};
+use serde::{Deserialize, Serialize};
 
 use super::{arity, expect_dtype};
 use crate::contract::{CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, grid, parallel_rows};
@@ -23,7 +24,8 @@ pub use boxes::WarpBoxes;
 pub use map::{DRAWS, WarpMap};
 
 /// What stands between pixels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub enum Sampling {
     /// A straight line between neighbours, in rows and in columns: for images.
     Linear,
@@ -32,7 +34,8 @@ pub enum Sampling {
 }
 
 /// What stands beyond the edge of an image.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub enum Fill {
     /// This number; in a mask of `u32` a class that is given beside it.
     Constant(f32),
@@ -45,7 +48,8 @@ pub enum Fill {
 /// `y[q] = x[A q + t + d(q)]`. Inputs: `x` `[batch, h, w]` or `[batch, c, h, w]`, floats or (for [`Sampling::Nearest`]) `u32`; the maps,
 /// floats `[batch, 6]`: `A` and `t` of the column, `(a, b, t)`, then of the row; and, where there is a displacement, its control
 /// points in pixels, floats `[batch, 2, cells + 3, cells + 3]`: of columns, then of rows.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Warp {
     /// What stands between pixels.
     pub sampling: Sampling,
