@@ -266,3 +266,24 @@ fn a_folder_gets_everything_and_no_names_of_patients() {
     }
     std::fs::remove_dir_all(&folder).unwrap();
 }
+
+#[cfg(feature = "plot")]
+#[test]
+fn examples_are_shown_and_a_training_without_epochs_is_said_to_have_no_curve() {
+    use galen::plot::Example;
+
+    let (image, mask) = (ndarray::Array3::<u8>::zeros((3, 8, 8)), Array2::from_shape_fn((8, 8), |(i, j)| i + j < 7));
+    let example = Example::of_bytes(image.view()).unwrap().truth(mask.view()).unwrap().caption("Dice 1.00");
+    let report = Report::segmentation("t", &[1.0, 1.0])
+        .image(mask.view(), mask.view())
+        .unwrap()
+        .examples([example])
+        .history(&galen::train::History::default())
+        .build()
+        .unwrap();
+    let names: Vec<&str> = report.pictures().iter().map(|(name, _)| *name).collect();
+    assert_eq!(names, ["examples"]);
+    assert!(report.pictures()[0].1.svg().contains(">Dice 1.00<"));
+    assert!(report.missing().iter().any(|m| m.key == "training picture"));
+    assert_eq!(report.to_json()["training"]["epochs"], 0);
+}
