@@ -24,9 +24,9 @@
 //! ```text
 //! build once   layers ─► Graph ─ infer ─► gradients(loss) ─► + optimizer nodes ─► rewrite ─► Plan ─► Program
 //! load once    parameters, optimizer state, and the dataset where it fits ─────────────────► device buffers (they stay)
-//! each epoch   one upload: the order of samples and the learning rates
-//! each step    gather batch ─► forward ─► loss, metrics ─► backward ─► update       dispatches only
-//! each epoch   one readback: the clock, and loss and metrics of every step
+//! each epoch   one upload: the order of samples and the learning rates; samples that do not fit are read ahead by a thread
+//! each step    gather batch ─► augment ─► forward ─► loss, metrics ─► backward ─► update       dispatches only
+//! each epoch   one readback: the clock, and loss and metrics of every step; then callbacks, then a checkpoint
 //! ```
 //!
 //! - [`nn`] describes networks; a layer only pushes nodes into a [`Graph`]. Shapes are checked as nodes are pushed, so an error
@@ -41,6 +41,13 @@
 //!   encodes. On the CPU the ops' twins run over the same buffers.
 //! - A [`Session`] holds what stays on a device. [`train::Model`] holds a session and the programs for training, evaluation and
 //!   prediction.
+//! - A [`data::Dataset`] holds tensors, or [`Rows`](data::Rows) that are made when a batch wants them: decoded from files by threads of
+//!   their own. An [`augment::Augmentation`] pushes nodes too; its random numbers are keyed by epoch and sample, so that neither the
+//!   batch nor the order changes what happens to a sample.
+//! - A model's file holds its network as data ([`nn::Architecture`]): what the layers pushed, traced at several batch sizes. It is built
+//!   again without the code that made it. A checkpoint is a model's file with all other state that lives on from step to step.
+//! - [`metrics`] are pure functions on the host, each compared with a named reference; a [`report::Report`] gathers them with their
+//!   intervals, and [`plot`] draws them.
 //! - What a step needs to know lies on the device too: a *clock* counts steps, a *schedule* holds the learning rates, an *order* holds
 //!   the samples ([`contract::clock`]). A kernel latches a fault in the clock when a loss or gradient is not finite; then updates do
 //!   nothing and the clock stands still, so that the host can repeat that very step and name the first bad node.
@@ -57,10 +64,15 @@
 //! src/engine/                       Device, Session, and Reference: a run in f64
 //! src/nn/                           layers; losses/, models/; Sequential and Functional networks, summaries and drawings
 //! src/optim/                        rules, schedules, and Tuned: everything that a whole update is made of
-//! src/data/ src/interop/            datasets and file formats; safetensors
-//! src/train/                        compile, fit, evaluate, predict, history, progress
+//! src/augment/                      what a training does to its samples: images with masks and boxes, signals, sequences
+//! src/data/                         datasets, tables, splits, preparation, balance; formats/ = one file or folder per file format
+//! src/interop/                      safetensors
+//! src/metrics/                      what a model is worth, on the host, each number with its reference; intervals
+//! src/plot/ src/report/             pictures; metrics, intervals and pictures as one report
+//! src/train/                        compile, fit with callbacks and checkpoints, evaluate, predict, save and open
 //! tests/common/rows/<stem>.rs       the op's cases; parity.rs, gradients.rs and contract.rs run over all of them
 //! tests/clinical/                   trainings on real data, for tests/train
+//! fuzz/                             every file reader against random bytes
 //! ```
 //!
 //! # Who may call whom
@@ -71,9 +83,11 @@
 //! | 1 | `contract`, `ops`, `graph` | 0, and each other: an op's gradient is made of graph nodes | ndarray, rayon and libm (twins), bytemuck |
 //! | 2 | `cpu`, `gpu` (never each other) | 0–1 | cpu: rayon · gpu: wgpu, pollster, futures-intrusive |
 //! | 3 | `engine` | 0–2 | |
-//! | 4 | `nn`, `optim` | 0–1; `nn` uses `optim` | |
-//! | 5 | `data`, `interop` | 0–4 | the format's own crate |
-//! | 6 | `train` | 0–5 | indicatif, ctrlc, kuva behind features |
+//! | 4 | `nn`, `optim`, `augment` | 0–1; `nn` uses `optim` | serde_json (`nn`) |
+//! | 5 | `data`, `interop`, `metrics` | 0–4 | the format's own crate; metrics: rayon, libm |
+//! | 5 | `plot` | `error`, `file`, `metrics` | kuva, png |
+//! | 6 | `train` | 0–5 | indicatif, ctrlc behind a feature |
+//! | 7 | `report` | 0–6 | serde_json |
 //!
 //! # Invariants
 //!
@@ -87,6 +101,8 @@
 //! - How much memory there is changes no result: data that does not fit is streamed in the order that it would have had.
 //! - A gradient is given, or said not to exist, or said not to be known. It is never silently zero.
 //! - Bad input is an [`Error`] that says what was expected and what came. A panic is a bug of ours.
+//! - A training that was stopped at any moment and resumed ends with the bits of one that never stopped. What a file keeps tells of no
+//!   path and no person.
 //! - `unsafe` stands in two modules, each of which says why: `cpu/denormals.rs` and `gpu/pipelines.rs`.
 //!
 //! # Threads

@@ -46,6 +46,7 @@ fn options(folder: &Path) -> Fit {
         .batch_size(9)
         .validation_split(0.2)
         .verbose(false)
+        .augment(Augment::new().flip_horizontal().shift(0.1).noise(0.05))
         .reduce_on_plateau(Plateau::new().patience(1).factor(0.5))
         .callback(EarlyStopping::new("val_loss").patience(100))
         .callback(EpochLog::json_lines(folder.join("log.jsonl")))
