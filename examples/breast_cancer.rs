@@ -31,7 +31,7 @@ fn run() -> Result<()> {
         "breast_cancer",
         &Defaults {
             about: "Tells malignant from benign breast masses by thirty numbers from their cell nuclei.",
-            data: "a CSV file with a column \"diagnosis\" of M and B (without it: the 569 masses that come with Galen)",
+            data: "a CSV file with a column \"diagnosis\" of M and B, and features in all others (without it: the 569 masses that come with Galen)",
             epochs: 60,
             batch_size: 32,
         },

@@ -73,14 +73,17 @@ fn run() -> Result<()> {
     let mut model = network.compile_on(&study.setup(), Adam::new(rate), loss, &[Metric::Accuracy])?;
     model.attach("classes", &CLASSES)?;
     // Electrodes are moved and breathing moves the baseline; the shape of a beat stays.
-    let augment = SignalAugment::new().scale(0.9, 1.1).jitter(0.02).baseline_wander(0.1, 0.5);
+    let augment = SignalAugment::new().scale(0.9, 1.1).jitter(0.02).baseline_wander(0.1, 180.0);
     let fit = study.options.keep(study.options.fit()?, "").augment(augment);
     let history = model.fit(&training, &fit)?;
 
     let scores = model.predict_dataset(&testing)?.into_dimensionality::<ndarray::Ix2>()?;
     let truth = testing.classes().unwrap_or_default();
     let records: Vec<u32> = test.iter().map(|row| beats.record[*row]).collect();
-    study.say(format!("\n{}", by_patient(&truth, &scores, &records)?));
+    let patients = by_patient(&truth, &scores, &records)?;
+    study.say(format!("\n{patients}"));
+    let path = study.options.out(study.name)?.join("patients.txt");
+    galen::file::replace(&path, format!("{patients}\n").as_bytes())?;
     let report = Report::classification("patients not seen", &truth, scores.view()).classes(CLASSES);
     let report = report.groups(&records).resamples(500).history(&history).build()?;
     study.end(&report, &mut model)
@@ -88,10 +91,10 @@ fn run() -> Result<()> {
 
 /// Patients to test on, a quarter of them, and the others to train on: of their normal beats, which are most, a part.
 fn split(beats: &Beats, seed: u64) -> Result<Fold> {
-    let fold = Split::new(beats.y.len()).seed(seed).grouped(&beats.record)?.holdout(0.25)?;
+    let fold = Split::new(beats.y.len()).seed(seed).stratified(&beats.y)?.grouped(&beats.record)?.holdout(0.25)?;
     // Up to three times as many normal beats as there are others.
     let others = fold.train.iter().filter(|row| beats.y[**row] != 0).count();
-    let every = ((fold.train.len() - others) / (3 * others).max(1)).max(1);
+    let every = (fold.train.len() - others).div_ceil((3 * others).max(1)).max(1);
     let mut seen = 0;
     let keep = |row: &usize| {
         seen += usize::from(beats.y[*row] == 0);

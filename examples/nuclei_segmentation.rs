@@ -70,7 +70,8 @@ fn run() -> Result<()> {
     let fit = study.options.keep(study.options.fit()?, "").augment(augment);
     let history = model.fit(&train, &fit)?;
     let waited: f64 = history.epochs.iter().map(|epoch| epoch.waited).sum();
-    let share = 100.0 * waited / history.duration.as_secs_f64().max(f64::MIN_POSITIVE);
+    let all: f64 = history.epochs.iter().map(|epoch| epoch.seconds).sum();
+    let share = 100.0 * waited / all.max(f64::MIN_POSITIVE);
     study.say(format!("the device waited for images {share:.1} % of the time"));
 
     let predicted = model.predict_dataset(&test)?.into_dimensionality::<ndarray::Ix4>()?;

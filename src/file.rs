@@ -16,12 +16,27 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
         file.write_all(bytes)?;
         file.sync_all()
     });
-    let done = written.and_then(|()| std::fs::rename(&beside, path));
+    let done = written.and_then(|()| rename(&beside, path));
     if done.is_err() {
         // The error that counts is the first one; what is left of a full disk is given back.
         let _ = std::fs::remove_file(&beside);
     }
     done.map_err(|reason| Error::Io { path: path.to_owned(), reason })
+}
+
+/// Gives a file another name, in a way that survives a power cut.
+///
+/// # Errors
+/// Where the system refuses; the old name is then still there.
+pub fn rename(from: &Path, to: &Path) -> std::io::Result<()> {
+    std::fs::rename(from, to)?;
+    // On Unix the folder is what remembers the name; elsewhere a folder cannot be opened so.
+    #[cfg(unix)]
+    {
+        let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        File::open(folder)?.sync_all()?;
+    }
+    Ok(())
 }
 
 /// Finds out now whether `path` can be written later: before hours of training, not after.

@@ -212,6 +212,12 @@ fn a_checkpoint_of_another_training_is_refused() {
     assert!(seed.contains("a training with seed 6, got 5"), "{seed}");
     let batch = message(model(&cpu(), 5), options(&folder.0).batch_size(10));
     assert!(batch.contains("a training with batch size 10, got 9"), "{batch}");
+    // As many samples, one of them another: a corrected label, the next fold.
+    let mut other: Vec<usize> = (0..SAMPLES).collect();
+    other[3] = 4;
+    let other = data().select(&other).expect("as many samples");
+    let samples = model(&cpu(), 5).fit(&other, &options(&folder.0)).expect_err("other samples").to_string();
+    assert!(samples.contains("a training with samples"), "{samples}");
     let compiled = |units: usize, optimizer: Tuned| {
         let network = Sequential::new([1, 8, 8]).with(Flatten).with(Dense::new(units)).with(Dense::new(2));
         let loss = CategoricalCrossEntropy::new().from_logits();
@@ -305,7 +311,7 @@ fn early_stopping_gives_the_best_parameters_back_also_when_resumed() {
     let history = model.fit(&data(), &plain.clone().callback(spy.clone()).callback(stopping())).expect("a training");
     let losses = history.val_losses();
     let best = (0..losses.len()).min_by(|a, b| losses[*a].total_cmp(&losses[*b])).expect("epochs");
-    assert_eq!(losses.len(), best + 4, "two more epochs were waited for, the third stopped it: {losses:?}");
+    assert_eq!(losses.len(), best + 3, "the second epoch that is not better stops it: {losses:?}");
     let kernel = model.parameter("dense/kernel").expect("a kernel");
     assert_eq!(kernel, spy.0.lock().expect("a list")[best]);
     let reason = history.stopped.expect("a reason");
@@ -346,6 +352,18 @@ fn class_weights_are_sample_weights() {
     assert_ne!(weighted, trained(&data, Fit::new()));
     let error = model(&cpu(), 3).fit(&data, &Fit::new().class_weights([1.0])).expect_err("too few").to_string();
     assert!(error.contains("class 1 included, got 1"), "{error}");
+    let refused = |targets: Tensor| {
+        let network = Sequential::new([4]).with(Dense::new(3));
+        let setup = Setup::on(&cpu());
+        let mut model = network.compile_on(&setup, Adam::new(0.1), MeanSquaredError::new(), &[]).expect("a model");
+        let data = Dataset::new(ndarray::Array2::<f32>::zeros((2, 4)), targets).expect("good data");
+        let data = data.with_weights(vec![1.0, 1.0]).expect("weights");
+        model.fit(&data, &Fit::new().class_weights([1.0, 2.0, 3.0])).expect_err("no classes").to_string()
+    };
+    let labels = refused(ndarray::arr2(&[[1f32, 0., 0.], [0., 1., 1.]]).into());
+    assert!(labels.contains("one class for each sample") && labels.contains("sample 1"), "{labels}");
+    let masks = refused(ndarray::Array3::<u32>::zeros((2, 2, 2)).into());
+    assert!(masks.contains("one class for each sample"), "{masks}");
 }
 
 #[test]
@@ -362,8 +380,111 @@ fn logs_have_a_row_per_epoch() {
 }
 
 #[test]
-fn a_value_that_no_epoch_has_is_named() {
-    let options = Fit::new().verbose(false).callback(EarlyStopping::new("val_auc"));
-    let error = model(&cpu(), 1).fit(&data(), &options).expect_err("no such value").to_string();
-    assert!(error.contains("one of loss, accuracy, learning_rate") && error.contains("val_auc"), "{error}");
+fn a_value_that_no_epoch_has_is_named_before_the_first() {
+    let folder = Folder::new("names");
+    let plain = || Fit::new().verbose(false);
+    let wrong = [
+        plain().callback(EarlyStopping::new("val_auc")),
+        plain().checkpoints(Checkpoints::new(&folder.0).best("val_auc")),
+        plain().callback(EarlyStopping::new("val_loss")),
+    ];
+    for options in wrong {
+        let mut model = model(&cpu(), 1);
+        let error = model.fit(&data(), &options).expect_err("no such value").to_string();
+        assert!(error.contains("one of loss, accuracy, learning_rate") && error.contains("val_"), "{error}");
+        assert!(model.history().epochs.is_empty(), "nothing was trained");
+    }
+}
+
+#[test]
+fn a_second_training_of_a_model_is_resumed_to_its_own_end() {
+    let (whole, parts) = (Folder::new("phases"), Folder::new("phases-parts"));
+    let first = || {
+        let mut model = model(&cpu(), 5);
+        model.fit(&data(), &Fit::new().epochs(2).batch_size(9).validation_split(0.2).verbose(false)).expect("a phase");
+        model
+    };
+    let mut expected = first();
+    expected.fit(&data(), &options(&whole.0).epochs(4)).expect("the second phase");
+    // Stopped by a callback of its own in the middle of the second phase.
+    #[derive(Debug)]
+    struct Stop;
+    impl Callback for Stop {
+        fn name(&self) -> &str {
+            "stop"
+        }
+        fn epoch_end(&mut self, epoch: Epoch<'_>) -> Result<Option<String>> {
+            // As if the process ended here: the error comes after the checkpoint of epoch 3.
+            if epoch.epochs.len() == 2 { Err(Error::usage("a test", "a power cut")) } else { Ok(None) }
+        }
+    }
+    let error = first().fit(&data(), &options(&parts.0).epochs(4).callback(Stop)).expect_err("a power cut");
+    assert!(error.to_string().contains("a power cut"), "{error}");
+    let mut resumed = first();
+    let history = resumed.fit(&data(), &options(&parts.0).epochs(4)).expect("the rest");
+    assert_eq!(history.epochs.last().expect("epochs").epoch, 6);
+    assert_eq!(weights(&mut resumed), weights(&mut expected));
+}
+
+#[test]
+fn callbacks_may_be_given_in_another_order_when_a_training_is_resumed() {
+    let (whole, parts) = (Folder::new("order"), Folder::new("order-parts"));
+    let fit = |folder: &Path, epochs: usize| {
+        let plain = Fit::new().epochs(epochs).batch_size(9).validation_split(0.2).verbose(false);
+        plain.checkpoints(Checkpoints::new(folder).resume())
+    };
+    // Only the first epoch is ever the best: what is remembered of it decides what comes back.
+    let stopping = || EarlyStopping::new("loss").higher_is_better(true).patience(100);
+    let log = |folder: &Path| EpochLog::csv(folder.join("log.csv"));
+    let mut expected = model(&cpu(), 5);
+    expected.fit(&data(), &fit(&whole.0, 4).callback(stopping()).callback(log(&whole.0))).expect("a training");
+    model(&cpu(), 5).fit(&data(), &fit(&parts.0, 2).callback(stopping())).expect("a part");
+    let mut resumed = model(&cpu(), 5);
+    resumed.fit(&data(), &fit(&parts.0, 4).callback(log(&parts.0)).callback(stopping())).expect("the rest");
+    assert_eq!(weights(&mut resumed), weights(&mut expected));
+    let history = model(&cpu(), 5).fit(&data(), &fit(&parts.0, 5)).expect("without the callback");
+    assert!(history.notes[0].contains("early_stopping"), "{:?}", history.notes);
+}
+
+#[test]
+fn settings_that_are_new_count_when_a_training_is_resumed() {
+    let folder = Folder::new("settings");
+    let plain = |epochs: usize| Fit::new().epochs(epochs).batch_size(9).validation_split(0.2).verbose(false);
+    let kept = || Checkpoints::new(&folder.0).resume();
+    model(&cpu(), 5).fit(&data(), &plain(1).checkpoints(kept())).expect("a part");
+    let falling = Plateau::new().patience(1).factor(0.5).min_delta(10.0);
+    let options = plain(4).checkpoints(kept().best("val_loss")).reduce_on_plateau(falling);
+    let history = model(&cpu(), 5).fit(&data(), &options).expect("the rest");
+    assert!(folder.0.join("best.safetensors").exists());
+    assert!(history.epochs[3].learning_rate < 0.6 * 0.01, "{:?}", history.epochs[3]);
+    let other = Plateau::new().patience(7);
+    let options = plain(5).checkpoints(kept().best("val_accuracy")).reduce_on_plateau(other);
+    let notes = model(&cpu(), 5).fit(&data(), &options).expect("one more").notes;
+    assert!(notes.len() == 2 && notes.iter().all(|note| note.contains("begins anew")), "{notes:?}");
+}
+
+#[test]
+fn what_is_attached_comes_back_with_the_checkpoint() {
+    let folder = Folder::new("attached");
+    let mut first = model(&cpu(), 5);
+    first.attach("scale", &[0.5, 2.0]).expect("attached");
+    first.fit(&data(), &options(&folder.0).epochs(1)).expect("a part");
+    let mut resumed = model(&cpu(), 5);
+    resumed.fit(&data(), &options(&folder.0).epochs(2)).expect("the rest");
+    assert_eq!(resumed.attached::<Vec<f64>>("scale").expect("numbers"), Some(vec![0.5, 2.0]));
+    let opened = Model::open(folder.0.join("last.safetensors"), &Setup::on(&cpu())).expect("a checkpoint is a model");
+    assert_eq!(opened.attached::<Vec<f64>>("scale").expect("numbers"), Some(vec![0.5, 2.0]));
+}
+
+#[test]
+fn an_area_that_is_not_defined_is_noted_and_ends_nothing() {
+    let network = Sequential::new([1, 8, 8]).with(Flatten).with(Dense::new(2));
+    let loss = CategoricalCrossEntropy::new().from_logits();
+    let mut model = network.compile_on(&Setup::on(&cpu()), Adam::new(0.01), loss, &[Metric::Auc]).expect("a model");
+    let zeros: Vec<usize> =
+        data().classes().expect("classes").iter().enumerate().filter(|(_, c)| **c == 0).map(|(i, _)| i).collect();
+    let one_class = data().select(&zeros).expect("samples");
+    let history = model.fit(&data(), &Fit::new().epochs(2).validation(&one_class).verbose(false)).expect("a training");
+    assert!(history.val_metric("auc").iter().all(|v| v.is_nan()), "{:?}", history.val_metric("auc"));
+    assert_eq!(history.notes.len(), 1, "said once: {:?}", history.notes);
 }

@@ -117,13 +117,28 @@ fn masks_are_judged_pixel_by_pixel() {
         expect_binary(&values, &y.iter().map(|v| *v > 0.0).collect::<Vec<_>>(), &truth);
     }
     let classes = ndarray::Array3::from_shape_fn((SAMPLES, 4, 5), |(i, r, c)| u32::from(mask(i, r, c)));
-    let data = Dataset::new(x, classes).expect("good data");
-    let loss = || Losses::from(CategoricalCrossEntropy::new().from_logits().axis(1));
-    let network = || Sequential::new([1, 4, 5]).with(Conv2d::new(2, [3, 3]).padding(Padding::Same));
-    for (values, y) in measured(network, loss, &data, &BINARY) {
-        let predicted: Vec<bool> =
-            (0..SAMPLES * 20).map(|k| y[[k / 20, 1, k / 5 % 4, k % 5]] > y[[k / 20, 0, k / 5 % 4, k % 5]]).collect();
-        expect_binary(&values, &predicted, &truth);
+    let hot = Array4::from_shape_fn((SAMPLES, 2, 4, 5), |(i, k, r, c)| f32::from(mask(i, r, c) == (k == 1)));
+    for data in [Dataset::new(x.clone(), classes), Dataset::new(x, hot)] {
+        let data = data.expect("good data");
+        let loss = || Losses::from(CategoricalCrossEntropy::new().from_logits().axis(1));
+        let network = || Sequential::new([1, 4, 5]).with(Conv2d::new(2, [3, 3]).padding(Padding::Same));
+        for (values, y) in measured(network, loss, &data, &BINARY) {
+            let predicted: Vec<bool> = (0..SAMPLES * 20)
+                .map(|k| y[[k / 20, 1, k / 5 % 4, k % 5]] > y[[k / 20, 0, k / 5 % 4, k % 5]])
+                .collect();
+            expect_binary(&values, &predicted, &truth);
+        }
+    }
+}
+
+#[test]
+fn labels_that_do_not_exclude_each_other_are_judged_one_by_one() {
+    let truth: Vec<bool> = (0..SAMPLES * 2).map(|k| number(300 + k) > 0.5).collect();
+    let labels = Array2::from_shape_fn((SAMPLES, 2), |(i, j)| f32::from(truth[2 * i + j]));
+    let data = Dataset::new(features(), labels).expect("good data");
+    let loss = || Losses::from(BinaryCrossEntropy::new().from_logits());
+    for (values, y) in measured(|| Sequential::new([3]).with(Dense::new(2)), loss, &data, &BINARY) {
+        expect_binary(&values, &y.iter().map(|v| *v > 0.0).collect::<Vec<_>>(), &truth);
     }
 }
 

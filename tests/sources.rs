@@ -167,3 +167,48 @@ fn a_bad_sample_stops_the_training_and_is_named() {
         assert!(label.contains('9') && label.contains("sample 4"), "{label}");
     }
 }
+
+#[test]
+fn data_that_could_not_be_loaded_is_not_taken_for_what_was_there_before() {
+    let device = Device::cpu().expect("a processor");
+    let options = Fit::new().batch_size(8).verbose(false);
+    let (mut interrupted, mut expected) = (model(&device, None), model(&device, None));
+    for model in [&mut interrupted, &mut expected] {
+        model.fit(&in_memory(), &options).expect("an epoch");
+    }
+    interrupted.fit(&made(Some(40)), &options).expect_err("a bad sample");
+    for model in [&mut interrupted, &mut expected] {
+        model.fit(&in_memory(), &options).expect("an epoch");
+    }
+    let kernels = [&mut interrupted, &mut expected].map(|model| model.parameter("dense/kernel").expect("the kernel"));
+    assert_eq!(kernels[0], kernels[1]);
+}
+
+#[test]
+fn a_wish_to_stop_is_heard_while_samples_are_made() {
+    /// Makes samples slowly, and wishes to stop at the third.
+    #[derive(Debug)]
+    struct Slow(galen::train::Interrupt);
+    impl Rows for Slow {
+        fn len(&self) -> usize {
+            1_000_000
+        }
+        fn sample(&self) -> TensorSpec {
+            TensorSpec::f32([WIDTH])
+        }
+        fn read(&self, index: usize, row: RowMut<'_>) -> Result<()> {
+            if index == 2 {
+                self.0.stop();
+            }
+            let RowMut::F32(x) = row else { return Err(Error::usage("samples", "they are floats")) };
+            x.fill(0.5);
+            Ok(())
+        }
+    }
+    let (wish, device) = (galen::train::Interrupt::new(), Device::cpu().expect("a processor"));
+    let data =
+        Dataset::new(Source::rows(Slow(wish.clone())), Array1::<u32>::zeros(1_000_000)).expect("not looked at yet");
+    let mut model = model(&device, None);
+    let history = model.fit(&data, &Fit::new().batch_size(8).verbose(false).interrupt(&wish)).expect("stopped");
+    assert!(history.interrupted && history.epochs.is_empty(), "{:?}", history.stopped);
+}

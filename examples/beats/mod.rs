@@ -46,8 +46,11 @@ pub fn read(path: &Path) -> Result<Beats> {
         ensure!(values.len() == x.nrows(), "{name}: expected {} values, one per beat, got {}", x.nrows(), values.len());
         Ok(values)
     };
-    let whole = |values: Array1<f32>| -> Vec<u32> { values.iter().map(|v| *v as u32).collect() };
-    let (y, record) = (whole(column("y")?), whole(column("record")?));
+    // What is no class, such as -1 or an empty value, belongs to no beat that is used.
+    let class = |v: &f32| if *v >= 0.0 && v.fract() == 0.0 { *v as u32 } else { u32::MAX };
+    let y: Vec<u32> = column("y")?.iter().map(class).collect();
+    let record: Vec<u32> = file.array("record")?.to_u32()?.into_iter().collect();
+    ensure!(record.len() == x.nrows(), "record: expected {} values, one per beat, got {}", x.nrows(), record.len());
     let seconds = [column("rr_prev_s")?, column("rr_next_s")?];
     Ok(relative(x, &y, &record, seconds))
 }

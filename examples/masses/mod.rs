@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use galen::data::formats::csv::Csv;
-use galen::data::prepare::Recipe;
+use galen::data::prepare::{Imputation, Numbers, Recipe};
 use galen::data::{Fold, Split, Table};
 use galen::nn::Penalty;
 use galen::prelude::*;
@@ -38,7 +38,8 @@ impl Masses {
     /// A network trained on these rows, and the features of all rows as it wants them. Means, deviations and what stands for missing
     /// values are those of the rows that it is trained on; the model carries them.
     pub fn train(&self, setup: &Setup, rows: &[usize], fit: &Fit) -> Result<(Model, Array2<f32>)> {
-        let preparation = Recipe::all_but([TARGET]).fit(&self.table, rows)?;
+        let numbers = Numbers::new().impute(Imputation::Median);
+        let preparation = Recipe::all_but([TARGET]).numbers(numbers).fit(&self.table, rows)?;
         let x = preparation.apply(&self.table)?;
         let network = Sequential::new([preparation.width()])
             .with(Dense::new(32).activation(Relu).kernel_regularizer(Penalty::l1_l2(1e-4, 1e-3)))

@@ -1,6 +1,6 @@
 //! What the clinical programs share: the beginning and the end.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use galen::prelude::*;
 use galen::report::Report;
 
@@ -36,8 +36,11 @@ impl Study {
         }
     }
 
-    /// Prints the report, writes it with its pictures, and saves the model where that is wished.
+    /// Prints the report, writes it with its pictures, and saves the model where that is wished. Of a training that was interrupted
+    /// there is no report: its model is half trained.
     pub fn end(&self, report: &Report, model: &mut Model) -> Result<()> {
+        let stopped = "the training was stopped; with --checkpoints the same command goes on";
+        ensure!(!model.history().interrupted, stopped);
         self.say(format!("\n{report}"));
         let folder = self.options.out(self.name)?;
         let files = report.write(&folder).with_context(|| format!("--out {}", folder.display()))?;

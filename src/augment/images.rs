@@ -13,6 +13,8 @@ const MAX_CELLS: usize = 64;
 /// What a target is to an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
+    /// Nothing happens to it.
+    Still,
     Image,
     Mask,
     Boxes,
@@ -231,6 +233,13 @@ impl Augment {
         self
     }
 
+    /// The target of this index stays as it is, although it has the image's size.
+    #[must_use]
+    pub fn with_still(mut self, target: usize) -> Self {
+        self.targets.push((target, Kind::Still));
+        self
+    }
+
     /// The target of this index holds boxes, floats `[n, boxes, 4]`: left, top, right, bottom in pixels, the first pixel from 0 to 1.
     /// They become the upright boxes around what they have become, cut off at the edges; empty ones (padding) stay as they are.
     #[must_use]
@@ -252,6 +261,7 @@ impl Augment {
     fn target(&self, target: &Var, kind: Kind, warp: &Geometry) -> Result<Var> {
         let [width, height] = warp.size;
         match kind {
+            Kind::Still => Ok(target.clone()),
             Kind::Boxes => target.warp_boxes(&warp.map, warp.size),
             Kind::Image | Kind::Mask => {
                 let (what, shape) = (if kind == Kind::Mask { "a mask" } else { "an image as target" }, target.shape());
@@ -370,8 +380,15 @@ impl Augmentation for Augment {
             let displacement = geometry.displacement.as_ref();
             x = as_planes(&x)?.warp(&geometry.map, displacement, Sampling::Linear, self.fill)?.reshape(spec.shape)?;
             for (index, target) in targets.iter_mut().enumerate() {
-                if let Some(kind) = self.kind(index) {
-                    *target = self.target(target, kind, &geometry)?;
+                match self.kind(index) {
+                    Some(Kind::Still) => {}
+                    Some(kind) => *target = self.target(target, kind, &geometry)?,
+                    None if target.shape().ends_with(&[height, width]) => {
+                        let reason = "a target has the image's size and would stay where it is: with_masks() moves it with its image, \
+                                      with_still(target) says that it must not";
+                        return Err(Error::usage("augment", reason));
+                    }
+                    None => {}
                 }
             }
         }

@@ -1,6 +1,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use flate2::Crc;
+
 use super::source::{Source, all_finite};
 use crate::error::{Error, Result};
 use crate::shape::{DType, Shape};
@@ -228,6 +230,41 @@ impl Dataset {
             }
             _ => None,
         }
+    }
+
+    /// The class of every sample, where each has exactly one.
+    ///
+    /// # Errors
+    /// [`Error::Data`] where targets are values, several labels, or classes of parts of a sample.
+    pub(crate) fn exclusive_classes(&self) -> Result<Vec<u32>> {
+        let unfit = |actual: String| Error::data("targets", "one class for each sample, or one-hot rows", actual);
+        let one_hot = |row: &[f32]| {
+            let ones = row.iter().filter(|v| **v == 1.0).count();
+            row.iter().all(|v| *v == 0.0 || *v == 1.0) && (ones == 1 || row.len() == 1)
+        };
+        match self.targets().tensor() {
+            Some(Tensor::U32(x)) if x.ndim() == 1 => {}
+            Some(Tensor::F32(x)) if x.ndim() == 2 => {
+                if let Some(bad) = x.rows().into_iter().position(|row| !one_hot(&row.to_vec())) {
+                    return Err(unfit(format!("another row in sample {bad}")));
+                }
+            }
+            _ => return Err(unfit(format!("{:?}", self.targets()))),
+        }
+        self.classes().ok_or_else(|| unfit(format!("{:?}", self.targets())))
+    }
+
+    /// A checksum (CRC-32) of what this dataset is made of: shapes and types, the elements of what is in memory, and which samples are
+    /// meant of what is made when it is wanted.
+    pub(crate) fn fingerprint(&self) -> u32 {
+        let mut crc = Crc::new();
+        for source in self.inputs().chain(self.outputs()) {
+            crc.update(source.spec().to_string().as_bytes());
+            source.add_to(&mut crc);
+        }
+        self.weights().into_iter().for_each(|weights| crc.update(weights.elements().bytes()));
+        self.columns().iter().for_each(|column| crc.update(bytemuck::bytes_of(&<[f32; 2]>::from(column.scaling()))));
+        crc.sum()
     }
 
     /// What tells this dataset's content from any other's in this process.

@@ -2,6 +2,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::thread;
 
+use flate2::Crc;
+
 use super::rows::{RowMut, Rows};
 use crate::error::{Error, Result};
 use crate::shape::{DType, Shape, TensorSpec};
@@ -121,6 +123,14 @@ impl Source {
         match self {
             Source::Memory(tensor) => Ok(tensor.select(samples)),
             Source::Lazy(lazy) => lazy.read(samples),
+        }
+    }
+
+    /// Adds the elements, or the numbers of the samples that are meant, to a checksum.
+    pub(crate) fn add_to(&self, crc: &mut Crc) {
+        match self {
+            Source::Memory(tensor) => crc.update(tensor.elements().bytes()),
+            Source::Lazy(lazy) => (0..lazy.len()).for_each(|i| crc.update(&(lazy.number(i) as u64).to_le_bytes())),
         }
     }
 

@@ -97,6 +97,16 @@ impl Plateau {
         super::schedule::not_negative("plateau", "min rate", f64::from(self.min_rate))
     }
 
+    /// Takes over what an earlier part of the training left, where its settings were the same.
+    pub(crate) fn remember(&mut self, earlier: &Plateau) -> bool {
+        let settings = |plateau: &Plateau| Plateau { best: None, waited: 0, cooling: 0, now: 1.0, ..plateau.clone() };
+        let same = settings(self) == settings(earlier);
+        if same {
+            *self = earlier.clone();
+        }
+        same
+    }
+
     /// Takes note of the watched number, once per epoch, and gives the factor for the rate from now on. NaN is never better.
     pub fn observe(&mut self, value: f64) -> f32 {
         if self.cooling > 0 {

@@ -5,6 +5,33 @@ use super::model::Model;
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
 
+/// What a callback sees at the beginning of a training.
+#[derive(Debug)]
+pub struct Begin<'a> {
+    /// The names of the values that every epoch's record will have.
+    pub names: &'a [String],
+    /// The model. A training that goes on from a checkpoint has not taken over its parameters yet.
+    pub model: &'a mut Model,
+}
+
+impl Begin<'_> {
+    /// Refuses a watched value that no epoch will have.
+    ///
+    /// # Errors
+    /// Then; the error lists those that there will be.
+    pub fn expect(&self, name: &str) -> Result<()> {
+        expect(self.names, name)
+    }
+}
+
+/// Refuses a name that is not among these.
+pub(super) fn expect(names: &[String], name: &str) -> Result<()> {
+    match names.iter().any(|have| have == name) {
+        true => Ok(()),
+        false => Err(Error::parameter("fit", "watched value", format!("one of {}", names.join(", ")), name)),
+    }
+}
+
 /// What a callback sees at the end of an epoch.
 #[derive(Debug)]
 pub struct Epoch<'a> {
@@ -21,10 +48,8 @@ impl Epoch<'_> {
     /// Where the epoch has no such value; the error lists those that it has.
     pub fn value(&self, name: &str) -> Result<f64> {
         let Some(record) = self.epochs.last() else { return Err(Error::usage("a callback", "no epoch has ended yet")) };
-        let known = || record.names().join(", ");
-        record
-            .value(name)
-            .ok_or_else(|| Error::parameter("fit", "monitored value", format!("one of {}", known()), name))
+        expect(&record.names(), name)?;
+        Ok(record.value(name).unwrap_or(f64::NAN))
     }
 }
 
@@ -64,18 +89,19 @@ pub trait Callback: fmt::Debug + Send {
     /// Its name, under which checkpoints keep its memory.
     fn name(&self) -> &str;
 
-    /// A training begins: whatever an earlier one left is forgotten. `model` has the parameters from which it begins.
+    /// A training begins: whatever an earlier one left is forgotten.
     ///
     /// # Errors
     /// Settings that make no sense; then nothing is trained.
-    fn begin(&mut self, _model: &mut Model) -> Result<()> {
+    fn begin(&mut self, _begin: Begin<'_>) -> Result<()> {
         Ok(())
     }
 
     /// An epoch has ended. Gives the reason, where the training should stop now.
     ///
     /// # Errors
-    /// Whatever should end the training with an error.
+    /// Whatever should end the training with an error. An [`Error::Io`] is noted, and the training goes on: a full disk may have room
+    /// again later. Its end gives the error back.
     fn epoch_end(&mut self, epoch: Epoch<'_>) -> Result<Option<String>>;
 
     /// The training has ended, by itself or because it was stopped.

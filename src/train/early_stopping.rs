@@ -1,13 +1,14 @@
 use serde::{Deserialize, Serialize};
 
-use super::callback::{Callback, Epoch, Memory};
+use super::callback::{Begin, Callback, Epoch, Memory};
 use super::model::Model;
 use super::monitor::Monitor;
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
 
-/// Stops a training when a watched value no longer gets better, and gives the model the parameters of its best epoch. Source: Keras 3,
-/// `EarlyStopping`.
+/// Stops a training when a watched value no longer gets better, and gives the model the parameters of its best epoch: also where the
+/// training ends in another way, by its last epoch or because it was interrupted. The optimizer's state stays that of the last step.
+/// Source: Keras 3, `EarlyStopping`.
 ///
 /// ```
 /// use galen::prelude::*;
@@ -49,7 +50,7 @@ impl EarlyStopping {
         EarlyStopping { monitor, patience: 0, start_from: 0, restore_best: true, waited: 0, best: None }
     }
 
-    /// Epochs that may pass without a better value.
+    /// After how many epochs in a row without a better value the training stops; 0 and 1 mean after the first.
     #[must_use]
     pub fn patience(self, epochs: usize) -> Self {
         EarlyStopping { patience: epochs, ..self }
@@ -87,8 +88,9 @@ impl Callback for EarlyStopping {
         "early_stopping"
     }
 
-    fn begin(&mut self, _model: &mut Model) -> Result<()> {
+    fn begin(&mut self, begin: Begin<'_>) -> Result<()> {
         self.monitor.check()?;
+        begin.expect(&self.monitor.name)?;
         self.monitor.forget();
         (self.waited, self.best) = (0, None);
         Ok(())
@@ -106,7 +108,7 @@ impl Callback for EarlyStopping {
             return Ok(None);
         }
         self.waited += 1;
-        if self.waited <= self.patience {
+        if self.waited < self.patience {
             return Ok(None);
         }
         let name = &self.monitor.name;
@@ -131,11 +133,10 @@ impl Callback for EarlyStopping {
     fn remember(&mut self, memory: Memory) -> Result<()> {
         let kept: Kept =
             serde_json::from_value(memory.values).map_err(|e| Error::usage("early stopping", e.to_string()))?;
-        if kept.monitor.name != self.monitor.name {
+        if !self.monitor.remember(&kept.monitor) {
             let expected = format!("a training that watched {}", self.monitor.name);
             return Err(Error::data("early stopping of the checkpoint", expected, kept.monitor.name));
         }
-        self.monitor = kept.monitor;
         self.waited = kept.waited;
         self.best = kept.epoch.map(|epoch| Best { epoch, weights: memory.tensors });
         Ok(())

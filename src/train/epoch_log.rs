@@ -1,8 +1,7 @@
 use std::path::PathBuf;
 
-use super::callback::{Callback, Epoch};
+use super::callback::{Begin, Callback, Epoch};
 use super::history::EpochRecord;
-use super::model::Model;
 use crate::error::{Error, Result};
 use crate::file;
 
@@ -44,7 +43,7 @@ impl Callback for EpochLog {
         "log"
     }
 
-    fn begin(&mut self, _model: &mut Model) -> Result<()> {
+    fn begin(&mut self, _begin: Begin<'_>) -> Result<()> {
         if let Some(folder) = self.path.parent() {
             std::fs::create_dir_all(folder).map_err(|reason| Error::Io { path: folder.to_owned(), reason })?;
         }

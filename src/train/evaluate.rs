@@ -40,6 +40,9 @@ impl Evaluation {
     }
 }
 
+/// Names and values of metrics, or why one is not defined.
+pub(super) type Measured = Vec<(String, Result<f64>)>;
+
 /// Evaluation steps that are ready, the most recently used last.
 #[derive(Debug, Default)]
 pub(super) struct Evaluations(VecDeque<Pass>);
@@ -54,42 +57,47 @@ impl Model {
     /// # Errors
     /// Data that does not fit the network; a device that fails.
     pub fn evaluate(&mut self, data: &Dataset) -> Result<Evaluation> {
-        let evaluation = self.evaluate_in(data, BATCH, &mut Unwatched)?;
-        evaluation.ok_or_else(|| Error::usage("evaluate", "it was stopped, though nobody can wish that"))
+        let measured = self.measure(data, BATCH, &mut Unwatched)?;
+        let (loss, metrics) =
+            measured.ok_or_else(|| Error::usage("evaluate", "it was stopped, though nobody can wish that"))?;
+        let metrics = metrics.into_iter().map(|(name, value)| Ok((name, value?))).collect::<Result<_>>()?;
+        Ok(Evaluation { loss, metrics })
     }
 
-    /// The same in batches of `batch`; nothing where `watch` wished to stop before the end.
-    pub(super) fn evaluate_in(
+    /// Loss and metrics, in batches of `batch`; nothing where `watch` wished to stop before the end. A metric that is not defined for
+    /// these samples is an error by itself.
+    pub(super) fn measure(
         &mut self,
         data: &Dataset,
         batch: usize,
         watch: &mut dyn Watch,
-    ) -> Result<Option<Evaluation>> {
+    ) -> Result<Option<(f64, Measured)>> {
         self.definition.check(data)?;
         let mut pass = self.evaluation_pass(data, batch)?;
         let order: Vec<u32> = (0..data.len() as u32).collect();
         let rates = vec![0.0; pass.feed.steps()];
         let check = |samples: &[Tensor]| self.definition.check_samples(samples);
         let outcome = pass.run(&mut self.session, data, &order, &rates, &check, watch)?;
-        let (loss, mut metrics) = pass.feed.means(outcome.steps, &outcome.records);
+        let (loss, metrics) = pass.feed.means(outcome.steps, &outcome.records);
         let whole = outcome.steps == pass.feed.steps();
         self.evaluations.0.push_back(pass);
         if !whole {
             return Ok(None);
         }
+        let mut metrics: Measured = metrics.into_iter().map(|(name, value)| (name, Ok(value))).collect();
         metrics.extend(self.host_metrics(data, batch)?);
-        Ok(Some(Evaluation { loss, metrics }))
+        Ok(Some((loss, metrics)))
     }
 
     /// The metrics that the device does not measure, from the outputs for all samples.
-    fn host_metrics(&mut self, data: &Dataset, batch: usize) -> Result<Vec<(String, f64)>> {
-        let metrics: Vec<Metric> = self.definition.metrics.iter().copied().filter(|m| m.columns() == 0).collect();
+    fn host_metrics(&mut self, data: &Dataset, batch: usize) -> Result<Measured> {
+        let metrics: Vec<Metric> = self.definition.metrics.iter().copied().filter(|m| m.is_on_host()).collect();
         if metrics.is_empty() {
             return Ok(Vec::new());
         }
         let outputs = self.predict_columns(data, batch)?.swap_remove(0);
         let targets = data.targets().to_tensor()?;
-        metrics.iter().map(|m| Ok((m.name(), m.of_outputs(outputs.view(), &targets)?))).collect()
+        Ok(metrics.iter().map(|m| (m.name(), m.of_outputs(outputs.view(), &targets))).collect())
     }
 
     fn evaluation_pass(&mut self, data: &Dataset, batch: usize) -> Result<Pass> {

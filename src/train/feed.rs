@@ -1,6 +1,6 @@
 //! How samples reach the device: all at once where they fit, else shard by shard, in the same order either way.
 
-use super::metrics::{Measures, Metric};
+use super::metrics::Measures;
 use crate::contract::clock;
 use crate::data::Dataset;
 use crate::engine::Session;
@@ -73,7 +73,7 @@ pub(super) struct Batch {
 }
 
 impl Feed {
-    pub(super) fn new(name: &str, data: &Dataset, batch: usize, metrics: &[Metric], output: &[usize]) -> Feed {
+    pub(super) fn new(name: &str, data: &Dataset, batch: usize, measures: Measures) -> Feed {
         let stream = |role, what: String, sample: TensorSpec, (scale, shift): (f32, f32)| Stream {
             role,
             what,
@@ -91,7 +91,7 @@ impl Feed {
             batch: batch.min(data.len()),
             rows: data.len(),
             streams: inputs.chain(targets).chain(weights).collect(),
-            measures: Measures::new(metrics, output, &data.targets().sample()),
+            measures,
         }
     }
 

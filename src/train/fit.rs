@@ -29,16 +29,17 @@ impl Model {
         validation.as_ref().map_or(Ok(()), |v| self.definition.check(v))?;
         let mut pass = self.training_pass(&train, options)?;
         let last_epoch = self.epochs.saturating_add(options.epochs);
-        let plateau = options.plateau.clone();
         let mut training = Training {
             options,
             train,
             validation,
-            plateau,
+            plateau: options.plateau.clone(),
             last_epoch,
             start,
             history: History::default(),
             best: None,
+            before: self.epochs,
+            samples: 0,
         };
         let result = training.run(self, &mut pass);
         training.history.duration = start.elapsed();

@@ -3,7 +3,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 /// One epoch of a training.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct EpochRecord {
     /// Epoch, counted from 1 over all trainings of the model.
     pub epoch: usize,
@@ -130,7 +130,7 @@ mod number {
 pub struct History {
     /// The epochs, in order.
     pub epochs: Vec<EpochRecord>,
-    /// Whether the training was interrupted in the middle of an epoch.
+    /// Whether the training was interrupted before an epoch and its validation were done.
     pub interrupted: bool,
     /// Why the training ended before its last epoch, where it did: a callback's reason, the time limit, an interruption.
     pub stopped: Option<String>,

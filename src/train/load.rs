@@ -1,10 +1,11 @@
 //! Samples on their way to the device: read ahead of it, by a thread of their own.
 
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::thread::Scope;
 use std::time::{Duration, Instant};
 
 use super::feed::Feed;
+use super::program::Watch;
 use crate::data::Dataset;
 use crate::engine::Session;
 use crate::error::{Error, Result};
@@ -12,6 +13,9 @@ use crate::tensor::{Elements, Tensor};
 
 /// About how many bytes of samples that are made when they are wanted are made at once, where all of them will stay on the device.
 const CHUNK: u64 = 16 << 20;
+
+/// How often somebody who waits for samples looks whether to go on waiting.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// Looks at samples before they go to the device: one tensor per input, target and weight, in this order.
 pub(super) type Check<'a> = &'a dyn Fn(&[Tensor]) -> Result<()>;
@@ -60,22 +64,37 @@ impl Shards {
         Shards { read: receive, lazy: is_lazy(data), waited: Duration::ZERO }
     }
 
-    /// Waits for the next shard.
-    pub(super) fn next(&mut self, check: Check<'_>) -> Result<Vec<Tensor>> {
+    /// Waits for the next shard; nothing where somebody wished to stop in the meantime.
+    pub(super) fn next(&mut self, check: Check<'_>, watch: &dyn Watch) -> Result<Option<Vec<Tensor>>> {
         let start = Instant::now();
-        let shard = self.read.recv();
+        let shard = loop {
+            match self.read.recv_timeout(LOOK) {
+                Ok(shard) => break shard?,
+                Err(RecvTimeoutError::Timeout) if watch.wants_to_stop() => return Ok(None),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(Error::usage("reading samples", "the thread that reads them has ended"));
+                }
+            }
+        };
         self.waited += start.elapsed();
-        let shard = shard.map_err(|_| Error::usage("reading samples", "the thread that reads them has ended"))??;
         if self.lazy {
             check(&shard)?;
         }
-        Ok(shard)
+        Ok(Some(shard))
     }
 }
 
 impl Feed {
-    /// Writes all samples, in the dataset's own order, and tells how long it took to make them.
-    pub(super) fn load(&self, session: &mut Session, data: &Dataset, check: Check<'_>) -> Result<Duration> {
+    /// Writes all samples, in the dataset's own order, and tells how long it took to make them; nothing where somebody wished to stop
+    /// in the meantime.
+    pub(super) fn load(
+        &self,
+        session: &mut Session,
+        data: &Dataset,
+        check: Check<'_>,
+        watch: &dyn Watch,
+    ) -> Result<Option<Duration>> {
         let mut made = Duration::ZERO;
         if !is_lazy(data) {
             let tensors = data.inputs().chain(data.outputs()).filter_map(|source| source.tensor());
@@ -83,19 +102,22 @@ impl Feed {
                 self.write(session, stream, 0, tensor)?;
             }
             self.name_samples(session, 0, &(0..data.len() as u32).collect::<Vec<_>>())?;
-            return Ok(made);
+            return Ok(Some(made));
         }
         // Bytes must start at a whole word: at every fourth sample they do.
         let rows = (CHUNK / self.bytes_per_row().max(1)).max(1).next_multiple_of(4) as usize;
         let order: Vec<u32> = (0..data.len() as u32).collect();
         for (chunk, ids) in order.chunks(rows).enumerate() {
+            if watch.wants_to_stop() {
+                return Ok(None);
+            }
             let start = Instant::now();
             let samples = read(data, ids)?;
             made += start.elapsed();
             check(&samples)?;
             self.write_all(session, chunk * rows, &samples, ids)?;
         }
-        Ok(made)
+        Ok(Some(made))
     }
 
     /// Writes shard `shard` of a pass in this order.

@@ -3,19 +3,20 @@ use ndarray::{ArrayView1, ArrayViewD};
 use crate::error::{Error, Result};
 use crate::graph::Var;
 use crate::metrics::{Average, roc_auc, roc_auc_multilabel, roc_auc_one_vs_rest};
-use crate::shape::{DType, TensorSpec};
+use crate::nn::Judgement;
+use crate::shape::DType;
 use crate::tensor::Tensor;
 
 /// What is measured on the device while a model trains or is evaluated, over all samples of the pass. Where a network has several
 /// outputs, the first is measured.
 ///
-/// Precision, recall, specificity, F1, Dice and IoU are about *positives*: outputs `[batch, 1, ..]` above the loss's
-/// [threshold](crate::nn::Loss::threshold), class 1 of outputs with two classes `[batch, 2, ..]`, or every element of outputs that have
-/// the shape of their targets. A share of nothing is 0, as in scikit-learn; Dice and IoU of nothing are 1.
+/// The [loss](crate::nn::Loss::judgement) says whether outputs are classes that exclude each other, or each is decided by itself at a
+/// threshold. Precision, recall, specificity, F1, Dice and IoU are about *positives*: class 1 of two classes, or every element that is
+/// above the threshold. A share of nothing is 0, as in scikit-learn; Dice and IoU of nothing are 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Metric {
-    /// The share of samples whose largest output is the target's class.
+    /// The share of decisions that are right: of samples, pixels, or labels.
     Accuracy,
     /// The share of samples whose class is among the so many largest of the outputs `[batch, classes]`.
     TopK(usize),
@@ -59,6 +60,11 @@ impl Metric {
         }
     }
 
+    /// Whether it is counted on the host, from the outputs for all samples.
+    pub(super) fn is_on_host(self) -> bool {
+        self == Metric::Auc
+    }
+
     /// Words that it records per step; none where the device does not measure it.
     pub(super) fn columns(self) -> usize {
         match self {
@@ -72,20 +78,20 @@ impl Metric {
     ///
     /// # Errors
     /// Where predictions and targets do not fit each other or the metric.
-    pub(super) fn build(self, y: &Var, targets: &Var, threshold: f32) -> Result<Vec<Var>> {
+    pub(super) fn build(self, y: &Var, targets: &Var, judgement: Judgement) -> Result<Vec<Var>> {
         let batch = y.shape().first().copied().unwrap_or(1) as f32;
         let error = || match y.shape() == targets.shape() && targets.dtype() == DType::F32 {
             true => y.sub(targets),
             false => Err(self.unfit("targets of the outputs' shape", y, targets)),
         };
         Ok(match self {
-            Metric::Accuracy => vec![self.right(y, targets, threshold)?],
+            Metric::Accuracy => vec![self.right(y, targets, judgement)?],
             Metric::TopK(k) => vec![self.among_largest(y, targets, k)?],
             Metric::MeanSquaredError => vec![error()?.square()?.mean_all()?.scale(batch)?],
             Metric::MeanAbsoluteError => vec![error()?.abs()?.mean_all()?.scale(batch)?],
             Metric::Auc => Vec::new(),
             _ => {
-                let (predicted, truth) = self.positives(y, targets, threshold)?;
+                let (predicted, truth) = self.positives(y, targets, judgement)?;
                 // What the fourth entry of the table would be follows from the number of elements.
                 vec![predicted.mul(&truth)?.sum_all()?, predicted.sum_all()?, truth.sum_all()?]
             }
@@ -142,66 +148,72 @@ impl Metric {
         }
     }
 
-    /// How many elements of a sample are judged, for outputs and targets of these shapes per sample.
-    pub(super) fn elements(self, output: &[usize], target: &TensorSpec) -> usize {
-        let (all, is_index) = (output.iter().product(), target.dtype == DType::U32);
-        match (self, output) {
-            (Metric::TopK(_) | Metric::MeanSquaredError | Metric::MeanAbsoluteError, _) => 1,
-            (Metric::Accuracy, _) if is_index => target.shape.elements(),
-            (Metric::Accuracy, [1, _, ..]) => all,
-            (Metric::Accuracy, [rows @ .., _]) => rows.iter().product(),
-            (_, [2, rest @ ..]) => rest.iter().product(),
-            _ => all,
+    /// How many decisions there are in a sample with outputs of this shape.
+    fn decisions(self, output: &[usize], judgement: Judgement) -> usize {
+        let all: usize = output.iter().product();
+        match self {
+            Metric::TopK(_) | Metric::MeanSquaredError | Metric::MeanAbsoluteError => 1,
+            _ => judgement.axis(&batched(output)).map_or(all, |axis| all / output[axis - 1]),
         }
     }
 
-    /// The number of elements whose predicted class is right, `u32[1]` or `f32[1]`.
-    fn right(self, y: &Var, targets: &Var, threshold: f32) -> Result<Var> {
+    /// The number of decisions that are right, `u32[1]` or `f32[1]`: see [`Measures::new`].
+    fn right(self, y: &Var, targets: &Var, judgement: Judgement) -> Result<Var> {
         let shape = y.shape();
-        let rank = shape.len();
-        if shape.get(1) == Some(&1) && rank > 2 {
-            let (predicted, truth) = self.positives(y, targets, threshold)?;
+        let Some(axis) = judgement.axis(&shape) else {
+            let is_column = is_column(&shape[1..]);
+            let (predicted, truth) = match is_column && judgement.threshold == 0.5 {
+                true => return y.correct_count(targets),
+                // The op takes outputs of one number for probabilities.
+                false if is_column => {
+                    return y.add(&y.graph().fill([1], 0.5 - judgement.threshold)?)?.correct_count(targets);
+                }
+                false => self.positives(y, targets, judgement)?,
+            };
             return predicted.equal(&truth)?.sum_all();
-        }
-        let last_left: Vec<usize> = shape.iter().copied().take(rank.saturating_sub(1)).collect();
-        if targets.dtype() == DType::U32 && rank > 2 && *targets.shape() != *last_left {
-            // Channels first, as convolutions leave them; the op wants the classes last.
-            let axes: Vec<usize> = std::iter::once(0).chain(2..rank).chain([1]).collect();
-            return y.transpose(&axes)?.correct_count(targets);
-        }
-        let is_binary = rank == 2 && shape[1] == 1;
-        if is_binary && threshold != 0.5 {
-            return y.add(&y.graph().fill([1], 0.5 - threshold)?)?.correct_count(targets);
-        }
-        y.correct_count(targets)
+        };
+        // The op wants the classes last.
+        let last = |x: &Var| match axis + 1 == shape.len() {
+            true => Ok(x.clone()),
+            false => {
+                let others = (0..shape.len()).filter(|a| *a != axis);
+                x.transpose(&others.chain([axis]).collect::<Vec<_>>())
+            }
+        };
+        let targets = if targets.dtype() == DType::F32 { last(targets)? } else { targets.clone() };
+        last(y)?.correct_count(&targets)
     }
 
-    /// Which elements are taken for positive, and which are: 1 or 0.
-    fn positives(self, y: &Var, targets: &Var, threshold: f32) -> Result<(Var, Var)> {
+    /// Which decisions are for positive, and which should be: 1 or 0.
+    fn positives(self, y: &Var, targets: &Var, judgement: Judgement) -> Result<(Var, Var)> {
         let (have, graph) = (y.shape(), y.graph());
-        let level = |value| graph.fill([1], value);
-        let per_element = |targets: &Var| Ok((y.greater(&level(threshold)?)?, targets.greater(&level(0.5)?)?));
+        let above = |x: &Var, value| x.greater(&graph.fill([1], value)?);
         let is_index = targets.dtype() == DType::U32;
-        match have.get(1) {
-            Some(2) => {
-                let channel = |x: &Var, index| x.slice(&[(0, have[0]), (index, index + 1)]);
-                let predicted = channel(y, 1)?.greater(&channel(y, 0)?)?;
-                let truth = if is_index && targets.shape().elements() == predicted.shape().elements() {
-                    targets.to_f32()?.reshape(predicted.shape())?.greater(&level(0.5)?)?
-                } else if !is_index && targets.shape() == have {
-                    channel(targets, 1)?.greater(&channel(targets, 0)?)?
-                } else {
-                    return Err(self.unfit("one class or one row of two per element", y, targets));
-                };
-                Ok((predicted, truth))
+        let Some(axis) = judgement.axis(&have) else {
+            if targets.shape().elements() != have.elements() {
+                return Err(self.unfit("targets with as many elements as the outputs", y, targets));
             }
-            _ if !is_index && targets.shape() == have => per_element(targets),
-            Some(1) if targets.shape().elements() == have.elements() => {
-                let targets = if is_index { targets.to_f32()? } else { targets.clone() };
-                per_element(&targets.reshape(have)?)
-            }
-            _ => Err(self.unfit("outputs of one channel, of two classes, or of the targets' shape", y, targets)),
+            let targets = if is_index { targets.to_f32()? } else { targets.clone() };
+            return Ok((above(y, judgement.threshold)?, above(&targets.reshape(have)?, 0.5)?));
+        };
+        if have[axis] != 2 {
+            return Err(self.unfit("outputs of one number or of two classes", y, targets));
         }
+        let channel = |x: &Var, index| {
+            let ranges: Vec<(usize, usize)> =
+                (0..=axis).map(|a| if a == axis { (index, index + 1) } else { (0, have[a]) }).collect();
+            x.slice(&ranges)
+        };
+        let leads = |x: &Var| channel(x, 1)?.greater(&channel(x, 0)?);
+        let predicted = leads(y)?;
+        let truth = match is_index {
+            true if targets.shape().elements() == predicted.shape().elements() => {
+                above(&targets.to_f32()?.reshape(predicted.shape())?, 0.5)?
+            }
+            false if targets.shape() == have => leads(targets)?,
+            _ => return Err(self.unfit("one class or one row of two for each decision", y, targets)),
+        };
+        Ok((predicted, truth))
     }
 
     /// How many rows have fewer than `k` outputs above that of the target's class.
@@ -229,6 +241,16 @@ impl Metric {
     }
 }
 
+/// The shape of a batch of one.
+fn batched(output: &[usize]) -> Vec<usize> {
+    std::iter::once(1).chain(output.iter().copied()).collect()
+}
+
+/// Whether an output of this shape is one number for the sample.
+fn is_column(output: &[usize]) -> bool {
+    *output == [1]
+}
+
 /// The metrics of a pass: what the columns of its records mean.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Measures(Vec<Measure>);
@@ -243,14 +265,15 @@ struct Measure {
 }
 
 impl Measures {
-    /// These metrics, for outputs and targets of these shapes per sample.
-    pub(super) fn new(metrics: &[Metric], output: &[usize], target: &TensorSpec) -> Measures {
+    /// These metrics, for outputs of this shape per sample.
+    pub(super) fn new(metrics: &[Metric], output: &[usize], judgement: Judgement) -> Measures {
+        let counts = judgement.axis(&batched(output)).is_some() || is_column(output);
         let measure = |metric: &Metric| Measure {
             metric: *metric,
-            elements: metric.elements(output, target),
-            counts: *metric == Metric::Accuracy && !matches!(output, [1, _, ..]),
+            elements: metric.decisions(output, judgement),
+            counts: *metric == Metric::Accuracy && counts,
         };
-        Measures(metrics.iter().filter(|metric| metric.columns() > 0).map(measure).collect())
+        Measures(metrics.iter().filter(|metric| !metric.is_on_host()).map(measure).collect())
     }
 
     /// Words per step in the records: the loss, then those of each metric.

@@ -23,7 +23,7 @@ mod saved;
 mod training;
 
 pub use crate::metrics::ConfusionTable;
-pub use callback::{Callback, Epoch, Memory};
+pub use callback::{Begin, Callback, Epoch, Memory};
 pub use checkpoint::Checkpoints;
 pub use early_stopping::EarlyStopping;
 pub use epoch_log::EpochLog;

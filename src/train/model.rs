@@ -3,13 +3,14 @@ use std::collections::BTreeMap;
 use super::evaluate::Evaluations;
 use super::feed::Feed;
 use super::history::History;
+use super::metrics::Measures;
 use super::program::Pass;
 use super::{Metric, program::Recipe};
 use crate::data::Dataset;
 use crate::engine::{Device, Session};
 use crate::error::{Error, Result};
 use crate::graph::{ArenaSpec, Graph, PARAMETERS, SlotSpec};
-use crate::nn::{self, BuildCtx, Drawing, Losses, Mode, Network, STATISTICS, Summary};
+use crate::nn::{self, BuildCtx, Drawing, Judgement, Losses, Mode, Network, STATISTICS, Summary};
 use crate::optim::{EMA, Sgd, Tuned};
 use crate::shape::Shape;
 use crate::tensor::Tensor;
@@ -92,12 +93,19 @@ pub(super) struct Definition {
 impl Definition {
     pub(super) fn recipe(&self, mode: Mode) -> Recipe<'_> {
         let (network, losses, metrics) = (self.network.as_ref(), &self.losses, &self.metrics[..]);
-        Recipe { network, losses, metrics, tuned: &self.optimizer, augment: &[], mode }
+        Recipe { network, losses, metrics, judgement: self.judgement(), tuned: &self.optimizer, augment: &[], mode }
     }
 
     /// A pass over `data`.
     pub(super) fn feed(&self, name: &str, data: &Dataset, batch: usize) -> Feed {
-        Feed::new(name, data, batch, &self.metrics, &self.outputs[0])
+        Feed::new(name, data, batch, Measures::new(&self.metrics, &self.outputs[0], self.judgement()))
+    }
+
+    /// How the first output is judged.
+    pub(super) fn judgement(&self) -> Judgement {
+        let shape: Vec<usize> = std::iter::once(1).chain(self.outputs[0].iter().copied()).collect();
+        let first = self.losses.iter().next();
+        first.map_or(Judgement::elements(false), |(loss, _)| loss.judgement(&Shape::from(shape)))
     }
 }
 

@@ -34,6 +34,15 @@ impl Monitor {
         self.best
     }
 
+    /// Takes over the best value of an earlier part of the training, where the same value was watched in the same direction.
+    pub(super) fn remember(&mut self, earlier: &Monitor) -> bool {
+        let same = self.name == earlier.name && self.higher_is_better == earlier.higher_is_better;
+        if same {
+            self.best = earlier.best;
+        }
+        same
+    }
+
     pub(super) fn forget(&mut self) {
         self.best = None;
     }

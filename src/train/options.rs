@@ -160,8 +160,7 @@ impl Fit {
         if self.class_weights.is_empty() {
             return Ok(data);
         }
-        let classes =
-            data.classes().ok_or_else(|| Error::data("class weights", "targets that are classes", "others"))?;
+        let classes = data.exclusive_classes()?;
         let own = data.weights().map(|weights| weights.elements());
         let own = |sample: usize| if let Some(Elements::F32(w)) = own { w[sample] } else { 1.0 };
         let weight = |(sample, class): (usize, &u32)| {

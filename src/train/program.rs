@@ -13,7 +13,7 @@ use crate::data::Dataset;
 use crate::engine::{Executable, Session};
 use crate::error::Result;
 use crate::graph::{Graph, Init, Place, Plan, SLOT_ALIGN, SlotSpec, Var};
-use crate::nn::{self, BuildCtx, Losses, Mode, Network, STATISTICS, StatisticUpdate};
+use crate::nn::{self, BuildCtx, Judgement, Losses, Mode, Network, STATISTICS, StatisticUpdate};
 use crate::optim::Tuned;
 use crate::shape::TensorSpec;
 use crate::tensor::Tensor;
@@ -24,6 +24,7 @@ pub(super) struct Recipe<'a> {
     pub(super) network: &'a dyn Network,
     pub(super) losses: &'a Losses,
     pub(super) metrics: &'a [Metric],
+    pub(super) judgement: Judgement,
     pub(super) tuned: &'a Tuned,
     /// What is done to a batch first.
     pub(super) augment: &'a [Arc<dyn Augmentation>],
@@ -56,9 +57,8 @@ impl Recipe<'_> {
             None => loss.clone(),
         };
         let mut records = vec![shown];
-        let threshold = self.losses.iter().next().map_or(0.5, |(loss, _)| loss.threshold());
         for metric in self.metrics {
-            records.extend(metric.build(&outputs[0], &targets[0], threshold)?);
+            records.extend(metric.build(&outputs[0], &targets[0], self.judgement)?);
         }
         let gradients = match self.mode {
             Mode::Train => Some(self.tuned.gradients(&graph, &loss, &clock)?),
@@ -227,7 +227,12 @@ impl Pass {
     ) -> Result<Outcome> {
         let mut waited = Duration::ZERO;
         if self.feed.is_resident() && self.loaded != Some(data.id()) {
-            waited = self.feed.load(session, data, check)?;
+            // Until all of it is there, what lies on the device is nobody's.
+            self.loaded = None;
+            match self.feed.load(session, data, check, watch)? {
+                Some(made) => waited = made,
+                None => return self.finish(session, 0, waited),
+            }
             self.loaded = Some(data.id());
         }
         self.feed.begin(session, self.clock, self.epoch, rates, order)?;
@@ -241,7 +246,8 @@ impl Pass {
                 let per_shard = self.feed.steps_per_shard();
                 let mut done = 0;
                 while done < steps {
-                    self.feed.write_shard(session, order, done / per_shard, &shards.next(check)?)?;
+                    let Some(shard) = shards.next(check, watch)? else { break };
+                    self.feed.write_shard(session, order, done / per_shard, &shard)?;
                     let end = (done + per_shard).min(steps);
                     done = self.steps(session, done, end, watch)?;
                     if done < end {

@@ -3,7 +3,7 @@
 use std::sync::{MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::callback::{Callback, Epoch};
+use super::callback::{Begin, Callback, Epoch};
 use super::history::{EpochRecord, History};
 use super::model::Model;
 use super::options::Fit;
@@ -26,6 +26,10 @@ pub(super) struct Training<'a> {
     pub(super) history: History,
     /// The best value of what the checkpoints watch.
     pub(super) best: Option<super::monitor::Monitor>,
+    /// Epochs that the model had before this training.
+    pub(super) before: usize,
+    /// What the samples are, where there are checkpoints.
+    pub(super) samples: u32,
 }
 
 /// Shows progress, listens for the wish to stop, and takes the time of the first step.
@@ -37,7 +41,7 @@ struct FitWatch<'a> {
 }
 
 /// Listens, during validation, for the wish to stop.
-struct ValidationWatch<'a>(&'a Fit, Instant);
+struct ValidationWatch<'a>(&'a Fit);
 
 /// Why a training should stop in the middle of an epoch.
 fn wish(options: &Fit, start: Instant) -> Option<&'static str> {
@@ -50,7 +54,7 @@ fn wish(options: &Fit, start: Instant) -> Option<&'static str> {
 
 impl Watch for ValidationWatch<'_> {
     fn wants_to_stop(&self) -> bool {
-        wish(self.0, self.1).is_some()
+        self.0.interrupt.is_wished()
     }
 }
 
@@ -75,8 +79,10 @@ impl Watch for FitWatch<'_> {
 impl Training<'_> {
     /// Trains until the last epoch, or until something or somebody wants it to stop.
     pub(super) fn run(&mut self, model: &mut Model, pass: &mut Pass) -> Result<()> {
-        self.each(|callback| callback.begin(model))?;
+        let names = self.names(model);
+        self.each(|callback| callback.begin(Begin { names: &names, model: &mut *model }))?;
         if self.options.checkpoints.is_some() {
+            self.open_folder(&names)?;
             self.resume(model, pass)?;
         }
         let trained = self.epochs(model, pass);
@@ -85,29 +91,58 @@ impl Training<'_> {
         trained.and(ended)
     }
 
+    /// The names of the values that an epoch's record will have.
+    fn names(&self, model: &Model) -> Vec<String> {
+        let metrics = &model.definition.metrics;
+        let named = |on_host: bool| metrics.iter().filter(move |m| on_host || !m.is_on_host()).map(|m| (m.name(), 0.0));
+        let validated = self.validation.is_some();
+        EpochRecord {
+            val_loss: validated.then_some(0.0),
+            metrics: named(false).collect(),
+            val_metrics: named(true).filter(|_| validated).collect(),
+            ..EpochRecord::default()
+        }
+        .names()
+    }
+
     fn epochs(&mut self, model: &mut Model, pass: &mut Pass) -> Result<()> {
         let progress = Progress::new(self.options.verbose, self.last_epoch, pass.feed.clone());
         let mut watch = FitWatch { progress, options: self.options, start: self.start, first: None };
         let mut unwritten = None;
         while model.epochs < self.last_epoch && self.history.stopped.is_none() {
+            let begun = Instant::now();
             let Some(record) = self.epoch(model, pass, &mut watch)? else { break };
-            watch.progress.end(&record);
             self.history.epochs.push(record);
-            if !self.history.interrupted {
-                self.between(model)?;
-                unwritten = self.keep(model, pass)?;
+            let validated = if self.history.interrupted { Ok(()) } else { self.validate(model) };
+            if let Some(record) = self.history.epochs.last_mut() {
+                record.seconds = begun.elapsed().as_secs_f64();
+                watch.progress.end(record);
+            }
+            validated?;
+            if self.history.interrupted {
+                self.history.stopped = wish(self.options, self.start).map(str::to_owned);
+                break;
+            }
+            // A checkpoint is written whatever callbacks say: the epoch was earned.
+            let done = self.between(model);
+            unwritten = self.keep(model, pass)?;
+            match done {
+                Err(e @ Error::Io { .. }) => {
+                    self.note(format!("epoch {}: {e}", model.epochs));
+                    unwritten = Some(e);
+                }
+                done => done?,
             }
         }
         if let (Some(reason), true) = (&self.history.stopped, self.options.verbose) {
             eprintln!("stopped: {reason}");
         }
-        // A checkpoint that could not be written is only noted while there are more to come.
+        // What could not be written is only noted while there are more epochs to come.
         unwritten.map_or(Ok(()), Err)
     }
 
-    /// One epoch with its validation; nothing where it was interrupted before its first step.
+    /// One epoch without its validation; nothing where it was interrupted before its first step.
     fn epoch(&mut self, model: &mut Model, pass: &mut Pass, watch: &mut FitWatch<'_>) -> Result<Option<EpochRecord>> {
-        let epoch_start = Instant::now();
         let order = model.order(self.train.len(), self.options.shuffle);
         let base = pass.clock as usize;
         let mut rates = model.definition.optimizer.rates(base, pass.feed.steps())?;
@@ -135,26 +170,42 @@ impl Training<'_> {
             return Err(Error::NotFinite { epoch: model.epochs + 1, step: step + 1, first_bad });
         }
         self.history.interrupted = outcome.steps < pass.feed.steps();
+        if outcome.steps == 0 {
+            self.history.stopped = wish(self.options, self.start).map(str::to_owned);
+            return Ok(None);
+        }
         let mut record = record(model, pass, &outcome);
         record.learning_rate = rates.last().copied().unwrap_or_default();
-        if outcome.steps > 0 {
-            model.epochs += 1;
-            self.validate(model, &mut record)?;
-        }
-        if self.history.interrupted {
-            self.history.stopped = wish(self.options, self.start).map(str::to_owned);
-        }
-        record.seconds = epoch_start.elapsed().as_secs_f64();
-        Ok((outcome.steps > 0).then_some(record))
+        model.epochs += 1;
+        Ok(Some(record))
     }
 
-    /// Adds to the record what the model reaches on the validation data.
-    fn validate(&mut self, model: &mut Model, record: &mut EpochRecord) -> Result<()> {
-        let Some(validation) = self.validation.as_ref().filter(|_| !self.history.interrupted) else { return Ok(()) };
-        let mut watch = ValidationWatch(self.options, self.start);
-        match model.evaluate_in(validation, self.options.batch_size, &mut watch)? {
-            Some(e) => (record.val_loss, record.val_metrics) = (Some(e.loss), e.metrics),
-            None => self.history.interrupted = true,
+    /// Adds to the epoch's record what the model reaches on the validation data. The time limit does not cut this short: it would cost
+    /// the whole epoch.
+    fn validate(&mut self, model: &mut Model) -> Result<()> {
+        let Some(validation) = &self.validation else { return Ok(()) };
+        let mut watch = ValidationWatch(self.options);
+        let Some((loss, metrics)) = model.measure(validation, self.options.batch_size, &mut watch)? else {
+            self.history.interrupted = true;
+            return Ok(());
+        };
+        let mut notes = Vec::new();
+        let values = metrics.into_iter().map(|(name, value)| {
+            let value = value.unwrap_or_else(|e| {
+                notes.push(format!("val_{name}: {e}"));
+                f64::NAN
+            });
+            (name, value)
+        });
+        let values: Vec<(String, f64)> = values.collect();
+        if let Some(record) = self.history.epochs.last_mut() {
+            (record.val_loss, record.val_metrics) = (Some(loss), values);
+        }
+        for note in notes {
+            // Once is enough: the data is the same after every epoch.
+            if !self.history.notes.contains(&note) {
+                self.note(note);
+            }
         }
         Ok(())
     }

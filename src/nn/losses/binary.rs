@@ -1,5 +1,5 @@
-use super::Loss;
 use super::targets::{check_positive, check_smoothing, check_values, labels_like};
+use super::{Judgement, Loss};
 use crate::error::Result;
 use crate::graph::Var;
 use crate::shape::Shape;
@@ -68,8 +68,8 @@ impl Loss for BinaryCrossEntropy {
         NAME
     }
 
-    fn threshold(&self) -> f32 {
-        if self.from_logits { 0.0 } else { 0.5 }
+    fn judgement(&self, _shape: &Shape) -> Judgement {
+        Judgement::elements(self.from_logits)
     }
 
     fn values(&self, y: &Var, targets: &Var) -> Result<Var> {

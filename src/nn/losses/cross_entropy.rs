@@ -1,5 +1,5 @@
-use super::Loss;
 use super::targets::{check_classes, check_smoothing, class_weights, classes, counted, shares};
+use super::{Judgement, Loss};
 use crate::error::Result;
 use crate::graph::Var;
 use crate::shape::{Shape, resolve_axis};
@@ -71,6 +71,10 @@ impl CategoricalCrossEntropy {
 impl Loss for CategoricalCrossEntropy {
     fn name(&self) -> &'static str {
         NAME
+    }
+
+    fn judgement(&self, _shape: &Shape) -> Judgement {
+        Judgement::classes(self.axis)
     }
 
     fn values(&self, y: &Var, targets: &Var) -> Result<Var> {

@@ -1,6 +1,6 @@
 use super::overlap::{Overlap, overlap_methods};
 use super::targets::check_not_negative;
-use super::{CategoricalCrossEntropy, Loss};
+use super::{CategoricalCrossEntropy, Judgement, Loss};
 use crate::error::Result;
 use crate::graph::Var;
 use crate::shape::Shape;
@@ -80,8 +80,8 @@ impl Loss for DiceCrossEntropy {
         NAME
     }
 
-    fn threshold(&self) -> f32 {
-        if self.overlap.from_logits { 0.0 } else { 0.5 }
+    fn judgement(&self, shape: &Shape) -> Judgement {
+        self.overlap.judgement(shape)
     }
 
     fn values(&self, y: &Var, targets: &Var) -> Result<Var> {

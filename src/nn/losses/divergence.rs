@@ -1,8 +1,8 @@
-use super::Loss;
 use super::targets::like;
+use super::{Judgement, Loss};
 use crate::error::Result;
 use crate::graph::Var;
-use crate::shape::resolve_axis;
+use crate::shape::{Shape, resolve_axis};
 
 /// `Σ t ln(t / p)` along an axis: how much the distribution `p` misses of `t`. Both are clipped to `[1e-7, 1]`, as in Keras. One value per
 /// sample, in the predictions' shape without the axis. Source: S. Kullback, R. Leibler, "On information and sufficiency", Annals of
@@ -43,6 +43,10 @@ impl KullbackLeibler {
 impl Loss for KullbackLeibler {
     fn name(&self) -> &'static str {
         "kl_divergence"
+    }
+
+    fn judgement(&self, _shape: &Shape) -> Judgement {
+        Judgement::classes(self.axis)
     }
 
     fn values(&self, y: &Var, targets: &Var) -> Result<Var> {

@@ -1,8 +1,8 @@
-use super::Loss;
 use super::targets::{
     check_classes, check_not_negative, check_smoothing, check_values, class_weights, classes, counted, labels_like,
     shares,
 };
+use super::{Judgement, Loss};
 use crate::error::{Error, Result};
 use crate::graph::Var;
 use crate::shape::{Shape, resolve_axis};
@@ -65,8 +65,8 @@ impl Loss for BinaryFocal {
         "binary_focal_crossentropy"
     }
 
-    fn threshold(&self) -> f32 {
-        if self.from_logits { 0.0 } else { 0.5 }
+    fn judgement(&self, _shape: &Shape) -> Judgement {
+        Judgement::elements(self.from_logits)
     }
 
     fn values(&self, y: &Var, targets: &Var) -> Result<Var> {
@@ -163,6 +163,10 @@ impl CategoricalFocal {
 impl Loss for CategoricalFocal {
     fn name(&self) -> &'static str {
         CATEGORICAL
+    }
+
+    fn judgement(&self, _shape: &Shape) -> Judgement {
+        Judgement::classes(self.axis)
     }
 
     fn values(&self, y: &Var, targets: &Var) -> Result<Var> {

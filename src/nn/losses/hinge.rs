@@ -1,5 +1,5 @@
-use super::Loss;
 use super::targets::{check_classes, check_values, classes, like, shares};
+use super::{Judgement, Loss};
 use crate::error::Result;
 use crate::graph::Var;
 use crate::shape::{DType, Shape, resolve_axis};
@@ -32,8 +32,8 @@ impl Loss for Hinge {
         if self.squared { "squared_hinge" } else { "hinge" }
     }
 
-    fn threshold(&self) -> f32 {
-        0.0
+    fn judgement(&self, _shape: &Shape) -> Judgement {
+        Judgement::elements(true)
     }
 
     fn values(&self, y: &Var, targets: &Var) -> Result<Var> {

@@ -44,6 +44,36 @@ pub enum Reduction {
     Sum,
 }
 
+/// How predictions become decisions, for metrics.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Judgement {
+    /// The axis along which classes exclude each other, which counts from the end where it is negative: the largest output is the
+    /// prediction. `None` where every element is decided by itself.
+    pub classes: Option<isize>,
+    /// The output above which an element counts as positive, where it is decided by itself or stands alone on that axis: one half for
+    /// probabilities, 0 for logits.
+    pub threshold: f32,
+}
+
+impl Judgement {
+    /// Classes along this axis; an output alone on it is a probability.
+    pub fn classes(axis: isize) -> Self {
+        Judgement { classes: Some(axis), threshold: 0.5 }
+    }
+
+    /// Every element by itself, of probabilities or of logits.
+    pub fn elements(from_logits: bool) -> Self {
+        Judgement { classes: None, threshold: if from_logits { 0.0 } else { 0.5 } }
+    }
+
+    /// The axis of the classes in predictions of `rank` dimensions and `shape`, where there is more than one of them.
+    pub(crate) fn axis(self, shape: &[usize]) -> Option<usize> {
+        let axis = self.classes?;
+        let axis = usize::try_from(if axis < 0 { axis + shape.len() as isize } else { axis }).ok()?;
+        (axis > 0 && shape.get(axis).is_some_and(|classes| *classes > 1)).then_some(axis)
+    }
+}
+
 /// A loss. Write your own by implementing this: push the nodes that make values of predictions and targets; their gradients come by
 /// themselves.
 ///
@@ -92,9 +122,10 @@ pub trait Loss: fmt::Debug + Send + Sync {
         Reduction::Mean
     }
 
-    /// The output above which a prediction of one number counts as positive: one half for probabilities, 0 for logits.
-    fn threshold(&self) -> f32 {
-        0.5
+    /// How a prediction is judged right or wrong, given the predictions' shape.
+    fn judgement(&self, shape: &Shape) -> Judgement {
+        // Rows of scores are classes; of images and sequences only the loss knows where the classes are.
+        if shape.len() == 2 { Judgement::classes(-1) } else { Judgement::elements(false) }
     }
 
     /// The same loss with another reduction.
@@ -138,8 +169,8 @@ impl<L: Loss> Loss for Reduced<L> {
         self.reduction
     }
 
-    fn threshold(&self) -> f32 {
-        self.loss.threshold()
+    fn judgement(&self, shape: &Shape) -> Judgement {
+        self.loss.judgement(shape)
     }
 
     fn check(&self, targets: &Tensor, output: &Shape) -> Result<()> {

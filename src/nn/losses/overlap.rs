@@ -1,8 +1,8 @@
-use super::Loss;
 use super::targets::{
     check_classes, check_not_negative, check_positive, check_values, classes, counted, labels_like, shares,
     with_channel,
 };
+use super::{Judgement, Loss};
 use crate::error::{Error, Result};
 use crate::graph::Var;
 use crate::shape::Shape;
@@ -45,6 +45,10 @@ impl Overlap {
     /// Whether the channels of predictions of this shape exclude each other.
     pub(super) fn exclusive(&self, y: &Shape) -> bool {
         y.len() > 2 && y[1] > 1 && !self.multi_label
+    }
+
+    pub(super) fn judgement(&self, y: &Shape) -> Judgement {
+        if self.exclusive(y) { Judgement::classes(1) } else { Judgement::elements(self.from_logits) }
     }
 
     /// The targets as shares in the shape of the predictions, and which of them count, in a shape that broadcasts to it.
@@ -176,8 +180,8 @@ macro_rules! losses {
                 self.overlap.name
             }
 
-            fn threshold(&self) -> f32 {
-                if self.overlap.from_logits { 0.0 } else { 0.5 }
+            fn judgement(&self, shape: &Shape) -> Judgement {
+                self.overlap.judgement(shape)
             }
 
             fn values(&self, y: &Var, targets: &Var) -> Result<Var> {
