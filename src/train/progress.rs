@@ -48,6 +48,10 @@ impl Progress {
             line += "  ";
             line += &numbers("val_", loss, &record.val_metrics);
         }
+        // Below this nobody would notice.
+        if record.waited > 0.05 * record.seconds && record.waited > 0.1 {
+            line += &format!("  ({:.1} s of it waiting for samples)", record.waited);
+        }
         let width = self.epochs.to_string().len();
         // Standard error keeps standard output free for results; in a terminal both are seen.
         eprintln!("epoch {:>width$}/{}  {:6.1} s  {line}", record.epoch, self.epochs, record.seconds);
