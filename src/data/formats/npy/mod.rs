@@ -196,7 +196,7 @@ impl NpyArray {
         Error::data(&self.name, "numbers", "strings; to_strings gives them")
     }
 
-    /// The bytes of the NPY file that [`write`] writes.
+    /// The bytes of the NPY file that [`write()`] writes.
     pub fn to_bytes(&self) -> Vec<u8> {
         let (descr, elements) = values::bytes(&self.values);
         let mut out = header::write(&descr, self.shape());
