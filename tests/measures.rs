@@ -90,6 +90,22 @@ fn one_output_is_compared_with_the_loss_threshold() {
 }
 
 #[test]
+fn a_confusion_table_counts_as_accuracy_does() {
+    let truth = labels();
+    let column = Array2::from_shape_fn((SAMPLES, 1), |(i, _)| f32::from(truth[i]));
+    let data = Dataset::new(features(), column).expect("good data");
+    let network = Sequential::new([3]).with(Dense::new(1));
+    let loss = BinaryCrossEntropy::new().from_logits();
+    let setup = Setup::on(&Device::cpu().expect("a CPU"));
+    let mut model = network.compile_on(&setup, Sgd::new(0.1), loss, &[Metric::Accuracy]).expect("a model");
+    let y = model.predict_dataset(&data).expect("outputs");
+    assert!(y.iter().any(|v| (0.0..0.5).contains(v)), "logits that a threshold of one half would get wrong");
+    let table = model.confusion(&data).expect("a table");
+    let accuracy = model.evaluate(&data).expect("an evaluation").accuracy();
+    assert!((table.accuracy() - accuracy).abs() < 1e-6, "{} and {accuracy}", table.accuracy());
+}
+
+#[test]
 fn of_two_classes_the_second_is_positive() {
     let truth = labels();
     let classes = Array1::from_iter(truth.iter().map(|t| u32::from(*t)));

@@ -2,8 +2,8 @@
 
 use galen::Error;
 use galen::metrics::{
-    Average, Bootstrap, ConfusionTable, Delong, average_precision, brier, dice, log_loss, mean_absolute_error, roc_auc,
-    roc_auc_one_vs_rest, wilson,
+    Average, Bootstrap, ConfusionTable, Delong, OperatingPoint, average_precision, brier, dice, log_loss,
+    mean_absolute_error, roc_auc, roc_auc_one_vs_rest, wilson,
 };
 use galen::report::Report;
 use ndarray::{Array2, array};
@@ -99,6 +99,60 @@ fn one_column_is_the_probability_of_class_1() {
     assert_eq!(one.confusion(), two.confusion());
     assert_eq!(one.value("auc"), two.value("auc"));
     assert!((one.value("brier").unwrap() - two.value("brier").unwrap()).abs() < 1e-7);
+}
+
+#[test]
+fn logits_are_refused_where_they_would_be_taken_for_probabilities() {
+    let says = |report: Result<Report, Error>, words: &[&str]| {
+        let message = report.map(|r| r.to_string()).unwrap_err().to_string();
+        assert!(words.iter().all(|word| message.contains(word)), "{message}");
+    };
+    let truth = [0, 1, 1, 0];
+    let column = array![[-1.0], [0.4], [2.5], [0.1_f32]];
+    says(Report::classification("t", &truth, column.view()).build(), &["apply the sigmoid", "-1 in sample 0"]);
+    let two = array![[1.0, -1.0], [0.0, 0.4], [-1.0, 2.5], [0.0, 0.1_f32]];
+    let draft = || Report::classification("t", &truth, two.view()).resamples(50);
+    says(draft().threshold(0.5).build(), &["apply the softmax", "-1 in sample 0"]);
+    // Without a threshold the larger one is called: nothing is compared with a number on another scale.
+    assert_eq!(draft().build().unwrap().value("accuracy"), Some(0.75));
+    let labels = array![[true], [false]];
+    let logits = array![[0.2], [-0.4_f32]];
+    says(Report::multilabel("t", labels.view(), logits.view()).build(), &["apply the sigmoid", "-0.4"]);
+    let report = Report::multilabel("t", labels.view(), logits.view()).threshold(0.0).resamples(50).build().unwrap();
+    assert_eq!(report.value("exact_match"), Some(1.0));
+}
+
+#[test]
+fn a_threshold_is_the_one_that_was_chosen_on_these_scores() {
+    let (truth, scores, _) = two_classes();
+    let column = scores.slice(ndarray::s![.., 1..]).to_owned();
+    for positive in [1_u32, 0] {
+        let yes: Vec<bool> = truth.iter().map(|t| *t == positive).collect();
+        let p: Vec<f64> = scores.column(positive as usize).iter().map(|p| f64::from(*p)).collect();
+        let point = OperatingPoint::youden(&yes, &p).unwrap();
+        for scores in [&scores, &column] {
+            let report = Report::classification("t", &truth, scores.view()).positive(format!("class {positive}"));
+            // One column says 1 - p in f64, two say it in f32: half a step apart.
+            let report = report.threshold(point.threshold - 1e-6).resamples(50).build().unwrap();
+            assert_eq!(report.value("sensitivity"), Some(point.sensitivity), "class {positive}");
+            assert_eq!(report.value("specificity"), Some(point.specificity), "class {positive}");
+        }
+    }
+}
+
+#[test]
+fn a_sure_mistake_costs_what_scikit_learn_says_of_float32() {
+    // sklearn.metrics.log_loss([0, 1], numpy.float32([[0, 1], [0.5, 0.5]])), scikit-learn 1.9.1.
+    const EXPECTED: f64 = 8.317766189575195;
+    let report = |scores: ndarray::ArrayView2<f32>| {
+        let report = Report::classification("t", &[0, 1], scores).resamples(50).build().unwrap();
+        report.value("log_loss").unwrap()
+    };
+    for scores in
+        [array![[0.0, 1.0], [0.5, 0.5_f32]], array![[1.0], [0.5_f32]], array![[0.0, 1.0, 0.0], [0.5, 0.5, 0.0]]]
+    {
+        assert!((report(scores.view()) - EXPECTED).abs() < 1e-6, "{}", report(scores.view()));
+    }
 }
 
 #[test]

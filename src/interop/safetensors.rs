@@ -11,8 +11,8 @@ use crate::file;
 use crate::shape::TensorSpec;
 use crate::tensor::{Elements, Tensor};
 
-/// The word under which a file keeps the checksum (CRC-32) of its tensors' bytes, in the order of their names. Files of other programs
-/// have none.
+/// The word under which a file keeps the checksum (CRC-32) of its tensors (names, types, shapes and bytes, in the order of the names)
+/// and of all else that it says about itself. Files of other programs have none.
 const CHECKSUM: &str = "checksum";
 
 /// A safetensors file, read whole and checked.
@@ -49,20 +49,21 @@ impl Archive {
             let words = || view.data().chunks_exact(4).map(|b| [b[0], b[1], b[2], b[3]]);
             let shape = view.shape().to_vec();
             let tensor = match view.dtype() {
-                Dtype::F32 => Tensor::f32(shape, words().map(f32::from_le_bytes).collect())?,
-                Dtype::U32 => Tensor::u32(shape, words().map(u32::from_le_bytes).collect())?,
-                Dtype::U8 => Tensor::u8(shape, view.data().to_vec())?,
+                Dtype::F32 => Tensor::f32(shape, words().map(f32::from_le_bytes).collect()),
+                Dtype::U32 => Tensor::u32(shape, words().map(u32::from_le_bytes).collect()),
+                Dtype::U8 => Tensor::u8(shape, view.data().to_vec()),
                 other => {
                     others.insert(name.to_owned(), format!("{other:?}{shape:?}"));
                     continue;
                 }
             };
+            let tensor = tensor.map_err(|e| wrong(format!("a whole tensor \"{name}\""), e.to_string()))?;
             tensors.insert(name.to_owned(), tensor);
         }
         if let Some(expected) = about.get(CHECKSUM) {
-            let actual = checksum(tensors.values());
+            let actual = checksum(&file.iter().collect(), &about);
             if *expected != actual {
-                return Err(wrong(format!("tensors with checksum {expected}"), actual));
+                return Err(wrong(format!("content with checksum {expected}"), actual));
             }
         }
         Ok(Archive { path: path.to_owned(), about, tensors, others })
@@ -145,19 +146,38 @@ fn is_finite(tensor: &Tensor) -> bool {
     if let Elements::F32(x) = tensor.elements() { x.iter().all(|v| v.is_finite()) } else { true }
 }
 
-fn checksum<'a>(tensors: impl Iterator<Item = &'a Tensor>) -> String {
+/// The checksum of a file's content, whatever the order in which it stands there.
+fn checksum(tensors: &BTreeMap<&str, TensorView>, about: &HashMap<String, String>) -> String {
     let mut crc = Crc::new();
-    tensors.for_each(|tensor| crc.update(tensor.elements().bytes()));
+    // Lengths stand before what has no end of its own: nothing can move from one to the next.
+    let number = |crc: &mut Crc, n: usize| crc.update(&(n as u64).to_le_bytes());
+    let text = |crc: &mut Crc, text: &str| {
+        number(crc, text.len());
+        crc.update(text.as_bytes());
+    };
+    let about: BTreeMap<&String, &String> = about.iter().filter(|(key, _)| *key != CHECKSUM).collect();
+    number(&mut crc, about.len());
+    for (key, value) in about {
+        text(&mut crc, key);
+        text(&mut crc, value);
+    }
+    for (name, view) in tensors {
+        text(&mut crc, name);
+        text(&mut crc, &format!("{:?}", view.dtype()));
+        number(&mut crc, view.shape().len());
+        view.shape().iter().for_each(|extent| number(&mut crc, *extent));
+        crc.update(view.data());
+    }
     format!("{:08x}", crc.sum())
 }
 
 /// Writes named tensors and a few words about them. A file of that name is replaced only when the new one is whole and on disk.
 ///
 /// # Errors
-/// [`Error::Io`] where the file cannot be written.
+/// [`Error::Io`] where the file cannot be written; [`Error::Usage`] where two tensors have one name.
 pub fn write(path: &Path, tensors: &[(String, Tensor)], about: &[(&str, &str)]) -> Result<()> {
     let refused = |e: safetensors::SafeTensorError| Error::usage("safetensors", e.to_string());
-    let mut views = Vec::with_capacity(tensors.len());
+    let mut views = BTreeMap::new();
     for (name, tensor) in tensors {
         let dtype = match tensor {
             Tensor::F32(_) => Dtype::F32,
@@ -165,11 +185,12 @@ pub fn write(path: &Path, tensors: &[(String, Tensor)], about: &[(&str, &str)]) 
             Tensor::U8(_) => Dtype::U8,
         };
         let view = TensorView::new(dtype, tensor.shape().to_vec(), tensor.elements().bytes()).map_err(refused)?;
-        views.push((name.as_str(), view));
+        if views.insert(name.as_str(), view).is_some() {
+            return Err(Error::usage("safetensors", format!("two tensors are called \"{name}\"")));
+        }
     }
-    let by_name: BTreeMap<&str, &Tensor> = tensors.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
     let mut about: HashMap<String, String> = about.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-    about.insert(CHECKSUM.to_owned(), checksum(by_name.into_values()));
+    about.insert(CHECKSUM.to_owned(), checksum(&views, &about));
     let bytes = safetensors::serialize(views, Some(about)).map_err(refused)?;
     file::replace(path, &bytes)
 }
@@ -210,7 +231,48 @@ mod tests {
         for end in 0..whole.len() {
             assert!(matches!(Archive::from_bytes(&path, &whole[..end]), Err(Error::Format { .. })), "{end} bytes");
         }
+        // What the header says is covered too. Only the checksum's own name may be lost: nothing else is then another.
+        for at in 0..data {
+            for bit in [0x01, 0x02, 0x20] {
+                let mut bytes = whole.clone();
+                bytes[at] ^= bit;
+                match Archive::from_bytes(&path, &bytes) {
+                    Err(Error::Format { path: named, .. }) => assert_eq!(named, path),
+                    Err(other) => panic!("byte {at}: {other}"),
+                    Ok(read) => {
+                        assert_eq!(read.about(CHECKSUM), None, "byte {at} ^ {bit}");
+                        assert_eq!(
+                            (read.about("format"), &read.tensors),
+                            (Some("test"), &archive.tensors),
+                            "byte {at}"
+                        );
+                    }
+                }
+            }
+        }
+        let twice = [tensors[0].clone(), tensors[0].clone()];
+        assert!(matches!(write(&path, &twice, &[]), Err(Error::Usage { .. })));
         std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn files_of_other_programs_have_no_checksum() {
+        let bytes = 1.5_f32.to_le_bytes();
+        let view = TensorView::new(Dtype::F32, vec![1], &bytes).unwrap();
+        let file = safetensors::serialize([("x", view)], None).unwrap();
+        let read = Archive::from_bytes(Path::new("x"), &file).unwrap();
+        assert_eq!(read.tensor("x"), Some(&Tensor::f32([1], vec![1.5]).unwrap()));
+    }
+
+    #[test]
+    fn a_tensor_that_cannot_be_is_an_error_of_the_file() {
+        // Empty, with extents whose product overflows.
+        let header =
+            r#"{"x":{"dtype":"F32","shape":[0,9223372036854775807,9223372036854775807],"data_offsets":[0,0]}}"#;
+        let mut file = (header.len() as u64).to_le_bytes().to_vec();
+        file.extend(header.as_bytes());
+        let message = Archive::from_bytes(Path::new("net.safetensors"), &file).unwrap_err().to_string();
+        assert!(message.starts_with("net.safetensors: "), "{message}");
     }
 
     #[test]

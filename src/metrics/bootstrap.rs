@@ -13,6 +13,8 @@ use crate::error::{Error, Result};
 const MOST_UNDEFINED: f64 = 0.1;
 /// The most resamples: the numbers of one metric then need 80 MB.
 const MOST_RESAMPLES: usize = 10_000_000;
+/// The most samples: each takes 24 bytes here, and a resample 8 more.
+const MOST_SAMPLES: usize = 1 << 28;
 
 /// Confidence intervals of any metric, from samples drawn again and again from those there are, with replacement. Source: B. Efron,
 /// R. Tibshirani, "An introduction to the bootstrap" (1993); SciPy, `bootstrap` with `paired=True`.
@@ -48,18 +50,16 @@ pub struct Bootstrap {
 
 impl Bootstrap {
     fn new(rows: Vec<usize>, ends: Vec<usize>, strata: Vec<Vec<usize>>) -> Result<Self> {
-        check::not_empty("bootstrap", rows.len())?;
-        if u32::try_from(rows.len()).is_err() {
-            return Err(Error::data("bootstrap", "fewer than 2³² samples", rows.len().to_string()));
-        }
+        check_count(rows.len())?;
         Ok(Bootstrap { rows, ends, strata, resamples: 2000, level: 0.95, seed: 0, bca: false })
     }
 
     /// Draws samples, of which there are so many. 2000 resamples, a level of 0.95, the percentile method.
     ///
     /// # Errors
-    /// [`Error::Data`] where there are none.
+    /// [`Error::Data`] where there are none, or more than 2²⁸.
     pub fn by_sample(samples: usize) -> Result<Self> {
+        check_count(samples)?;
         Self::new((0..samples).collect(), (1..=samples).collect(), vec![(0..samples).collect()])
     }
 
@@ -67,7 +67,7 @@ impl Bootstrap {
     /// sample is of. A resample may have more or fewer samples than there are.
     ///
     /// # Errors
-    /// [`Error::Data`] where there are no samples.
+    /// [`Error::Data`] where there are no samples, or more than 2²⁸.
     pub fn by_group<G: Eq + Hash>(groups: &[G]) -> Result<Self> {
         let members = members(groups);
         let ends = members.iter().scan(0, |end, unit| {
@@ -82,7 +82,7 @@ impl Bootstrap {
     /// sample is of. Source: SciPy, `bootstrap` of several samples; pROC, `ci.auc(method="bootstrap")`.
     ///
     /// # Errors
-    /// [`Error::Data`] where there are no samples.
+    /// [`Error::Data`] where there are no samples, or more than 2²⁸.
     pub fn by_class<C: Eq + Hash>(classes: &[C]) -> Result<Self> {
         let n = classes.len();
         Self::new((0..n).collect(), (1..=n).collect(), members(classes))
@@ -249,6 +249,14 @@ impl Bootstrap {
         // Members of a unit are rising; those of by_group are.
         (0..self.samples()).filter(|i| out.binary_search(i).is_err()).collect()
     }
+}
+
+fn check_count(samples: usize) -> Result<()> {
+    check::not_empty("bootstrap", samples)?;
+    if samples > MOST_SAMPLES {
+        return Err(Error::data("bootstrap", format!("at most {MOST_SAMPLES} samples"), samples.to_string()));
+    }
+    Ok(())
 }
 
 /// How often each of `n` samples was drawn.

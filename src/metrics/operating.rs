@@ -8,6 +8,9 @@ use crate::error::{Error, Result};
 /// A threshold, chosen on samples that the model did not train on and kept for others: the thresholds that there are and their
 /// sensitivities and specificities are those of scikit-learn's `roc_curve`.
 ///
+/// Any score will do, probability or logit; but the threshold is on the scale of the scores that it was chosen on, and holds for no
+/// other. For a report's threshold choose it on the probability of the positive class.
+///
 /// ```
 /// use galen::metrics::OperatingPoint;
 ///
@@ -21,7 +24,7 @@ use crate::error::{Error, Result};
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct OperatingPoint {
-    /// A sample is called positive from this score on; +∞ where none is.
+    /// A sample is called positive from this score on, on the scale of the scores that it was chosen on; +∞ where none is.
     pub threshold: f64,
     /// Of the positive samples that it was chosen on, the share found.
     pub sensitivity: f64,

@@ -4,6 +4,9 @@ use serde::Serialize;
 use super::check;
 use crate::error::{Error, Result};
 
+/// The most classes that are counted: 384 MiB of counts.
+const MOST_CLASSES: usize = 1 << 24;
+
 /// How far two masks lie over each other, counted in pixels or voxels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Overlap {
@@ -34,13 +37,17 @@ impl Overlap {
     /// Counts each of `classes` classes in two maps of classes of the same shape; the first is usually the background.
     ///
     /// # Errors
-    /// [`Error::Shape`] where their shapes differ or they have no pixel; [`Error::Data`] where a class is `classes` or more.
+    /// [`Error::Shape`] where their shapes differ or they have no pixel; [`Error::Data`] where a class is `classes` or more, or there are
+    /// more than 2²⁴.
     pub fn per_class<D: Dimension>(
         truth: ArrayView<u32, D>,
         predicted: ArrayView<u32, D>,
         classes: usize,
     ) -> Result<Vec<Self>> {
         check::same_shape("overlap", &truth.raw_dim(), &predicted.raw_dim())?;
+        if classes > MOST_CLASSES {
+            return Err(Error::data("classes", format!("at most {MOST_CLASSES} of them"), classes.to_string()));
+        }
         let largest = truth.iter().chain(predicted.iter()).max().map_or(0, |c| *c as usize);
         if largest >= classes {
             return Err(Error::data("map of classes", format!("numbers below {classes}"), largest.to_string()));

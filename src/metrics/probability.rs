@@ -40,19 +40,24 @@ fn mean(values: impl Iterator<Item = f64>, n: usize) -> f64 {
     values.sum::<f64>() / n as f64
 }
 
-/// `−ln p`, with `p` kept from 0 and 1 by the spacing of `f64` at 1.
-fn surprise(p: f64) -> f64 {
-    -p.clamp(f64::EPSILON, 1.0 - f64::EPSILON).ln()
+/// `−ln p`, with `p` kept `nearest` from 0 and 1.
+fn surprise(p: f64, nearest: f64) -> f64 {
+    -p.clamp(nearest, 1.0 - nearest).ln()
 }
 
 /// The mean of `−ln` of the probability that the true value was given: cross-entropy. A probability of 0 or 1 is moved by 2.2e-16, so
-/// that a sure mistake costs 36 and not ∞. Source: scikit-learn, `log_loss`.
+/// that a sure mistake costs 36 and not ∞. Source: scikit-learn, `log_loss` of `float64`.
 ///
 /// # Errors
 /// [`Error::Data`] where the two differ in number, there are none, or a number is not in 0..1 (which sample).
 pub fn log_loss(truth: &[bool], probability: &[f64]) -> Result<f64> {
+    log_loss_within(truth, probability, f64::EPSILON)
+}
+
+/// The same, with probabilities kept `nearest` from 0 and 1: what their type can say.
+pub(crate) fn log_loss_within(truth: &[bool], probability: &[f64], nearest: f64) -> Result<f64> {
     probabilities(truth, probability)?;
-    let losses = truth.iter().zip(probability).map(|(t, p)| surprise(if *t { *p } else { 1.0 - p }));
+    let losses = truth.iter().zip(probability).map(|(t, p)| surprise(if *t { *p } else { 1.0 - p }, nearest));
     Ok(mean(losses, truth.len()))
 }
 
@@ -62,8 +67,13 @@ pub fn log_loss(truth: &[bool], probability: &[f64]) -> Result<f64> {
 /// [`Error::Data`] where there are not as many rows as true classes, a class has no column, a number is not in 0..1, or a row's sum is
 /// not 1 (within 1e-4).
 pub fn log_loss_multiclass(truth: &[u32], probability: ArrayView2<f64>) -> Result<f64> {
+    log_loss_multiclass_within(truth, probability, f64::EPSILON)
+}
+
+/// The same, with probabilities kept `nearest` from 0 and 1.
+pub(crate) fn log_loss_multiclass_within(truth: &[u32], probability: ArrayView2<f64>, nearest: f64) -> Result<f64> {
     distributions(truth, probability)?;
-    let losses = truth.iter().zip(probability.rows()).map(|(t, row)| surprise(row[*t as usize]));
+    let losses = truth.iter().zip(probability.rows()).map(|(t, row)| surprise(row[*t as usize], nearest));
     Ok(mean(losses, truth.len()))
 }
 

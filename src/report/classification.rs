@@ -7,13 +7,15 @@ use super::{Class, Operating, Report};
 use crate::error::{Error, Result};
 use crate::metrics::{
     Average, ConfusionTable, KappaWeights, ReliabilityCurve, average_precision_one_vs_rest, brier, brier_multiclass,
-    expected_calibration_error, log_loss, log_loss_multiclass, roc_auc_one_vs_rest,
+    expected_calibration_error, log_loss_multiclass_within, log_loss_within, roc_auc_one_vs_rest,
 };
 
 /// How many bins a calibration curve has.
 pub(super) const BINS: usize = 10;
 /// By how much a row of probabilities may miss a sum of 1.
 const SUM: f64 = 1e-4;
+/// How near probabilities may come to 0 and 1 where their logarithm is taken: the scores are `f32`.
+const NEAREST: f64 = f32::EPSILON as f64;
 
 /// True classes and scores: see [`Report::classification`].
 #[derive(Clone, Debug)]
@@ -27,9 +29,11 @@ pub struct Classification {
 
 impl Report {
     /// A report of a classification: the number of each sample's true class, and `scores` `[samples, classes]`, of which the largest
-    /// is the model's choice. A single column is the probability of class 1 of two.
+    /// is the model's choice. A single column is the probability of class 1 of two; of logits take the sigmoid first.
     ///
-    /// Calibration, log loss and Brier score need rows that are probabilities; of other scores they are reported as missing.
+    /// Calibration, log loss and Brier score need rows that are probabilities; of other scores they are reported as missing. Log loss
+    /// keeps probabilities `f32::EPSILON` (1.2e-7) from 0 and 1, as scikit-learn's `log_loss` does with `float32`: a sure mistake costs
+    /// 15.9.
     pub fn classification(name: impl Into<String>, truth: &[u32], scores: ArrayView2<f32>) -> Draft<Classification> {
         let scores = scores.mapv(f64::from);
         let truth = truth.to_vec();
@@ -50,9 +54,10 @@ impl Draft<Classification> {
         self
     }
 
-    /// From which score on a sample is called positive, for two classes: chosen on other samples than these, as by
-    /// [`OperatingPoint`](crate::metrics::OperatingPoint) on the validation part. Unless told, the class with the larger score is
-    /// called.
+    /// From which probability of the positive class on a sample is called positive, for two classes: chosen on other samples than
+    /// these, as by [`OperatingPoint`](crate::metrics::OperatingPoint) on the same probability in the validation part. It means the
+    /// same for one column and for two; scores that are no probabilities are refused with it. Unless told, the class with the larger
+    /// score is called.
     pub fn threshold(mut self, threshold: f64) -> Self {
         self.kind.threshold = Some(threshold);
         self
@@ -63,8 +68,9 @@ impl Draft<Classification> {
     /// # Errors
     /// [`Error::Data`] where there are no samples, not as many rows of scores or groups as samples, a score is not finite, a true class
     /// has no column, fewer than two classes, not as many names as classes, two with the same name, or the positive one is not among
-    /// them; [`Error::Parameter`] where a setting makes no sense, such as a threshold for three classes. What is not defined for these
-    /// samples is no error but among [`Report::missing`].
+    /// them, a single column is outside of 0..1, or there is a threshold and the scores are no probabilities; [`Error::Parameter`]
+    /// where a setting makes no sense, such as a threshold for three classes. What is not defined for these samples is no error but
+    /// among [`Report::missing`].
     pub fn build(self) -> Result<Report> {
         self.settings.check(self.kind.truth.len())?;
         let Draft { name, settings, kind } = self;
@@ -142,6 +148,10 @@ impl Task {
         if scores.ncols() == 1 {
             // Sigmoid's one column says the same as softmax's two.
             let column = scores.column(0).to_owned();
+            if let Some((sample, p)) = column.iter().enumerate().find(|(_, p)| !(0.0..=1.0).contains(*p)) {
+                let expected = "probabilities in 0..1 where there is one column (apply the sigmoid to logits first)";
+                return Err(Error::data("report, scores", expected, format!("{p} in sample {sample}")));
+            }
             let other: Array1<f64> = column.mapv(|p| 1.0 - p);
             scores = ndarray::stack![Axis(1), other, column];
         }
@@ -156,8 +166,8 @@ impl Task {
         let names = names.unwrap_or_else(|| (0..n).map(|class| format!("class {class}")).collect());
         check_names("report, classes", &names, n)?;
         let positive = positive_of(&names, positive)?;
-        check_threshold(threshold, positive)?;
         let probabilities = are_probabilities(&scores);
+        check_threshold(threshold, positive, &probabilities)?;
         let mut task = Task { truth, scores, names, probabilities, positive, threshold, called: Vec::new() };
         task.called = task.calls();
         Ok(task)
@@ -237,12 +247,14 @@ impl Task {
         if let Some(positive) = self.positive {
             let truth: Vec<bool> = self.truth.iter().map(|class| *class as usize == positive).collect();
             let scores = self.score_of(positive);
-            rows.resampled(KEYS[0], n, |rows| log_loss(&pick(&truth, rows), &pick(&scores, rows)));
+            rows.resampled(KEYS[0], n, |rows| log_loss_within(&pick(&truth, rows), &pick(&scores, rows), NEAREST));
             rows.resampled(KEYS[1], n, |rows| brier(&pick(&truth, rows), &pick(&scores, rows)));
             rows.value(KEYS[2], n, expected_calibration_error(&truth, &scores, BINS));
         } else {
             let scores = |rows: &[usize]| self.scores.select(Axis(0), rows);
-            rows.resampled(KEYS[0], n, |rows| log_loss_multiclass(&pick(&self.truth, rows), scores(rows).view()));
+            rows.resampled(KEYS[0], n, |rows| {
+                log_loss_multiclass_within(&pick(&self.truth, rows), scores(rows).view(), NEAREST)
+            });
             rows.resampled(KEYS[1], n, |rows| brier_multiclass(&pick(&self.truth, rows), scores(rows).view()));
             rows.value(KEYS[2], n, self.reliability().map(|(_, curve)| curve.expected_error()));
         }
@@ -287,7 +299,7 @@ fn positive_of(names: &[String], wished: Option<String>) -> Result<Option<usize>
     }
 }
 
-fn check_threshold(threshold: Option<f64>, positive: Option<usize>) -> Result<()> {
+fn check_threshold(threshold: Option<f64>, positive: Option<usize>, probabilities: &Result<(), String>) -> Result<()> {
     match (threshold, positive) {
         (Some(threshold), None) => {
             Err(Error::parameter("report", "threshold", "left out for more than two classes", threshold))
@@ -295,6 +307,10 @@ fn check_threshold(threshold: Option<f64>, positive: Option<usize>) -> Result<()
         (Some(threshold), _) if threshold.is_nan() => {
             Err(Error::parameter("report", "threshold", "a number", threshold))
         }
+        (Some(_), _) => probabilities.clone().map_err(|reason| {
+            let expected = "probabilities where a threshold is given (apply the softmax to logits first)";
+            Error::data("report, scores", expected, reason)
+        }),
         _ => Ok(()),
     }
 }

@@ -2,7 +2,9 @@
 
 use super::rows::{Rows, pick};
 use crate::error::{Error, Result};
-use crate::metrics::{BinaryCounts, Delong, PrecisionRecallCurve, RocCurve, average_precision, roc_auc};
+use crate::metrics::{BinaryCounts, Delong, average_precision, roc_auc};
+#[cfg(feature = "plot")]
+use crate::metrics::{PrecisionRecallCurve, RocCurve};
 
 /// One question: what is true, how sure the model was, and what was called true.
 #[derive(Clone, Debug)]
@@ -59,6 +61,7 @@ impl Label {
     }
 
     /// The curves, where both classes are there.
+    #[cfg(feature = "plot")]
     pub fn curves(&self) -> Result<(RocCurve, PrecisionRecallCurve)> {
         Ok((RocCurve::new(&self.truth, &self.scores)?.corners(), PrecisionRecallCurve::new(&self.truth, &self.scores)?))
     }

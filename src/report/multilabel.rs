@@ -14,14 +14,14 @@ pub struct Multilabel {
     truth: Array2<bool>,
     scores: Array2<f64>,
     names: Option<Vec<String>>,
-    threshold: f64,
+    threshold: Option<f64>,
 }
 
 impl Report {
     /// A report of samples that have several labels each, or none: `truth` and `scores` `[samples, labels]`.
     pub fn multilabel(name: impl Into<String>, truth: ArrayView2<bool>, scores: ArrayView2<f32>) -> Draft<Multilabel> {
         let (truth, scores) = (truth.to_owned(), scores.mapv(f64::from));
-        Draft::new(name, Multilabel { truth, scores, names: None, threshold: 0.5 })
+        Draft::new(name, Multilabel { truth, scores, names: None, threshold: None })
     }
 }
 
@@ -32,9 +32,10 @@ impl Draft<Multilabel> {
         self
     }
 
-    /// From which score on a label is given, chosen on other samples than these; 0.5 unless told.
+    /// From which score on a label is given, on the scale of the scores, chosen on other samples than these. Unless told it is 0.5, and
+    /// the scores must be probabilities.
     pub fn threshold(mut self, threshold: f64) -> Self {
-        self.kind.threshold = threshold;
+        self.kind.threshold = Some(threshold);
         self
     }
 
@@ -42,7 +43,7 @@ impl Draft<Multilabel> {
     ///
     /// # Errors
     /// [`Error::Data`] where there are no samples or labels, truth and scores differ in shape, a score is not finite, or there are not
-    /// as many names as labels, or two the same; [`Error::Parameter`] where a setting makes no sense. What is not defined for these
+    /// as many names as labels, or two the same, or a score is outside of 0..1 and there is no threshold; [`Error::Parameter`] where a setting makes no sense. What is not defined for these
     /// samples is no error but among [`Report::missing`].
     pub fn build(self) -> Result<Report> {
         let Draft { name, settings, kind: Multilabel { truth, scores, names, threshold } } = self;
@@ -55,6 +56,16 @@ impl Draft<Multilabel> {
         if let Some(((row, _), score)) = scores.indexed_iter().find(|(_, score)| !score.is_finite()) {
             return Err(Error::data("report, scores", "finite numbers", format!("{score} in sample {row}")));
         }
+        let threshold = match threshold {
+            Some(threshold) => threshold,
+            None => match scores.indexed_iter().find(|(_, p)| !(0.0..=1.0).contains(*p)) {
+                Some(((row, _), score)) => {
+                    let expected = "probabilities in 0..1 (apply the sigmoid to logits first, or give a threshold)";
+                    return Err(Error::data("report, scores", expected, format!("{score} in sample {row}")));
+                }
+                None => 0.5,
+            },
+        };
         if threshold.is_nan() {
             return Err(Error::parameter("report", "threshold", "a number", threshold));
         }

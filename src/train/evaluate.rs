@@ -171,7 +171,8 @@ impl Model {
         })
     }
 
-    /// How often each class of `data` was taken for each other.
+    /// How often each class of `data` was taken for each other. One output per sample counts as class 1 above the loss's
+    /// [threshold](crate::nn::Loss::threshold), as for the metrics; of several the largest counts.
     ///
     /// # Errors
     /// Where the targets are not classes; see also [`Model::predict`].
@@ -182,8 +183,12 @@ impl Model {
             let actual = Shape::from(predicted.shape()).to_string();
             return Err(Error::shape("confusion", "one row of outputs per sample, [n, classes]", actual));
         }
-        let rows = predicted.rows().into_iter();
-        let classes: Vec<u32> = rows.map(|row| class_of(row.iter().copied())).collect();
+        let threshold = self.definition.losses.iter().next().map_or(0.5, |(loss, _)| loss.threshold());
+        let class = |row: ndarray::ArrayView1<f32>| match row.as_slice() {
+            Some([one]) => u32::from(*one > threshold || one.is_nan()),
+            _ => class_of(row.iter().copied()),
+        };
+        let classes: Vec<u32> = predicted.rows().into_iter().map(class).collect();
         ConfusionTable::new(&truth, &classes)
     }
 

@@ -1,7 +1,8 @@
+use std::io::Write;
 use std::path::Path;
 use std::time::Instant;
 
-use galen::data::formats::images::{self, ImageOptions, image_folder};
+use galen::data::formats::images::{self, ImageOptions, Masks, image_folder, image_folder_as};
 use galen::data::{RowMut, Rows};
 use galen::{DType, Elements, Error, Tensor, TensorSpec};
 use serde_json::Value;
@@ -149,6 +150,43 @@ fn a_header_claims_and_gets_nothing() {
     refused(small, &["rgb.png", "at most 100 bytes", "189 for 7x9"]);
 }
 
+/// A PNG of zeros with this width and height, bits per pixel and kind of colours (0: grey, 3: a palette).
+fn zeros(side: usize, bits: u8, kind: u8, palette: &[u8]) -> Vec<u8> {
+    let mut bytes = b"\x89PNG\r\n\x1a\n".to_vec();
+    let mut chunk = |name: &[u8; 4], content: &[u8]| {
+        bytes.extend((content.len() as u32).to_be_bytes());
+        let from = bytes.len();
+        bytes.extend(name);
+        bytes.extend(content);
+        let mut crc = flate2::Crc::new();
+        crc.update(&bytes[from..]);
+        bytes.extend(crc.sum().to_be_bytes());
+    };
+    let extent = (side as u32).to_be_bytes();
+    chunk(b"IHDR", &[&extent[..], &extent, &[bits, kind, 0, 0, 0]].concat());
+    if !palette.is_empty() {
+        chunk(b"PLTE", palette);
+        chunk(b"tRNS", &[255]);
+    }
+    let mut pixels = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
+    pixels.write_all(&vec![0; side * (1 + side * usize::from(bits) / 8)]).unwrap();
+    chunk(b"IDAT", &pixels.finish().unwrap());
+    chunk(b"IEND", &[]);
+    bytes
+}
+
+#[test]
+fn an_empty_mask_of_one_bit_per_pixel_is_read_however_small_its_file() {
+    let (plain, name) = (ImageOptions::new(), Path::new("mask.png"));
+    let file = zeros(1024, 1, 0, &[]);
+    assert!(file.len() < 400, "{} bytes: compressed as much as can be", file.len());
+    let mask = images::parse_mask(&file, name, &plain, &Masks::binary()).unwrap();
+    assert_eq!(mask.shape().iter().product::<usize>(), 1024 * 1024);
+    assert_eq!(images::parse(&file, name, &plain).unwrap(), Tensor::u8([1, 1024, 1024], vec![0; 1 << 20]).unwrap());
+    let palette = images::parse(&zeros(1024, 1, 3, &[9, 9, 9, 0, 0, 0]), name, &plain).unwrap();
+    assert_eq!(palette.shape(), [4, 1024, 1024], "colours of a palette, and alpha");
+}
+
 #[test]
 fn what_is_no_image_is_refused() {
     let parse = |bytes: &[u8]| images::parse(bytes, Path::new("x.png"), &ImageOptions::new());
@@ -186,6 +224,25 @@ fn folders_are_classes_in_the_order_of_their_names() {
     let data = found.dataset().unwrap();
     assert_eq!((data.len(), data.classes()), (3, Some(vec![0, 1, 1])));
     assert!(!format!("{found:?} {data:?}").contains("galen-formats"), "a path in what may be logged");
+}
+
+#[test]
+fn images_to_test_on_have_the_labels_of_the_training() {
+    let (folder, plain) = (classes(), ImageOptions::new());
+    std::fs::remove_dir_all(folder.0.join("a")).unwrap();
+    let alone = image_folder(&folder.0, &plain).unwrap();
+    assert_eq!(alone.labels(), [0, 0], "by itself the folder knows one class");
+    let found = image_folder_as(&folder.0, &["a", "b", "c"], &plain).unwrap();
+    assert_eq!((found.classes().len(), found.labels(), found.names()), (3, &[1, 1][..], alone.names()));
+    // The order is that of the classes, not of the names.
+    let found = image_folder_as(&classes().0, &["b", "a"], &plain).unwrap();
+    assert_eq!(
+        (found.labels(), found.names()),
+        (&[0, 0, 1][..], &["10.TIFF", "2.png", "x.jpeg"].map(String::from)[..])
+    );
+    refused(image_folder_as(&folder.0, &["a", "c"], &plain), &["/b", "[\"a\", \"c\"]"]);
+    assert!(matches!(image_folder_as(&folder.0, &["b", "b"], &plain), Err(Error::Data { .. })));
+    refused(image_folder_as(&Folder::new().0, &["a"], &plain), &["no sub-folder"]);
 }
 
 fn one_bytes(tensor: &Tensor) -> &[u8] {

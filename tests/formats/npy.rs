@@ -219,6 +219,11 @@ fn files_that_cannot_be_read_sample_by_sample_are_refused_at_once() {
     refused(npy::rows(folder.put("long.npy", &described("<f4", "(2, 2)", &[0; 17]))), &["long.npy", "16 bytes", "17"]);
     let vector = npy("{'descr': '<f4', 'fortran_order': True, 'shape': (2, 1)}", &[0; 8]);
     assert_eq!(npy::rows(folder.put("vector.npy", &vector)).unwrap().len(), 2);
+    // Of no samples, which need no bytes, any size could be claimed.
+    for shape in ["(0, 1000000000)", "(0,)", "(3, 0)"] {
+        let path = folder.put("none.npy", &described("<f4", shape, &[]));
+        refused(npy::rows(path), &["none.npy", "at least one sample, with elements"]);
+    }
     // Cut after it was opened.
     let path = folder.put("cut.npy", &described("|u1", "(4,)", &[1, 2, 3, 4]));
     let rows = npy::rows(&path).unwrap();

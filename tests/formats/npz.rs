@@ -74,6 +74,25 @@ fn stored_arrays_are_read_sample_by_sample() {
 }
 
 #[test]
+fn deflated_arrays_fill_no_more_memory_than_they_may() {
+    let folder = Folder::new();
+    let path = folder.0.join("zeros.npz");
+    npz::write(&path, [("x", NpyArray::from(&Array1::<f64>::zeros(1_000_000)))]).unwrap();
+    let zeros = || Npz::open(&path).unwrap();
+    assert!(std::fs::metadata(&path).unwrap().len() < 20_000);
+    refused(zeros().most_bytes(8_000_000).array("x"), &["x.npy", "8000000 bytes", "Npz::most_bytes", "8000128"]);
+    assert_eq!(zeros().most_bytes(8_000_128).array("x").unwrap().len(), 1_000_000);
+    // A list of the archive that claims fewer bytes than come: the size stands 24 bytes after the entry's mark.
+    let mut lies = std::fs::read(&path).unwrap();
+    let entry = lies.windows(4).rposition(|w| w == b"PK\x01\x02").unwrap();
+    lies[entry + 24..entry + 28].copy_from_slice(&200_u32.to_le_bytes());
+    refused(Npz::parse(lies, Path::new("lies.npz")).unwrap().array("x"), &["x.npy"]);
+    // What is stored as it is takes the file's own size, and needs no limit.
+    let stored = Npz::open(file("stored.npz")).unwrap().most_bytes(0);
+    assert!(stored.array("x").is_ok());
+}
+
+#[test]
 fn what_is_written_is_read_again_here_and_by_another_reader() {
     let folder = Folder::new();
     let (path, again) = (folder.0.join("a.npz"), folder.0.join("b.npz"));

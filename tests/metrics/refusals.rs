@@ -80,6 +80,16 @@ fn tables_of_nothing_or_of_too_many_classes_are_refused() {
 }
 
 #[test]
+fn more_than_memory_holds_is_refused_before_it_is_asked_for() {
+    let map = arr2(&[[0_u32, 1]]);
+    for many in [usize::MAX, usize::MAX / 2, 1 << 40] {
+        says(Overlap::per_class(map.view(), map.view(), many), &["classes", "at most 16777216", &many.to_string()]);
+        says(Bootstrap::by_sample(many), &["bootstrap", "at most 268435456", &many.to_string()]);
+    }
+    says(Bootstrap::by_sample(0), &["bootstrap", "at least one sample"]);
+}
+
+#[test]
 fn what_is_no_probability_is_refused() {
     let of = |p: &[f64]| {
         let error = expected_calibration_error(&T, p, 10);

@@ -154,6 +154,8 @@ fn files_readers_and_gzip_give_the_same_table() {
     for end in 2..packed.len() {
         says(Csv::new().parse(&packed[..end], "f.csv.gz"), &["f.csv.gz", "gzip"]);
     }
+    assert_eq!(Csv::new().most_bytes(8).parse(&packed, "packed").expect("as much as it may"), plain);
+    says(Csv::new().most_bytes(7).parse(&packed, "f.csv.gz"), &["f.csv.gz", "at most 7 bytes", "Csv::most_bytes"]);
     let path = std::env::temp_dir().join(format!("galen-csv-{}.csv", std::process::id()));
     std::fs::write(&path, "a,b\n1,x\n").expect("a file");
     assert_eq!(Csv::new().read(&path).expect("a table"), plain);

@@ -118,6 +118,30 @@ fn levels_become_the_columns_of_scikit_learn() {
 }
 
 #[test]
+fn levels_that_are_numbers_are_compared_as_numbers() {
+    let numbers = Table::new().with_numeric("x", vec![1.0, 2.0, 1.0]).expect("a table");
+    let texts = |levels: &[&str]| {
+        let levels: Vec<Option<&str>> = levels.iter().copied().map(Some).collect();
+        Table::new().with_texts("x", &levels).expect("a table")
+    };
+    let fit = |table: &Table, unseen| OneHot::fit(table, "x", &[0, 1], &Levels::new().unseen(unseen)).expect("levels");
+    let slip = texts(&["1.0", "2.0", "n/a", "2"]);
+    let fitted = fit(&numbers, Unseen::Zeros);
+    assert_eq!(fitted.apply(&slip).expect("columns"), [Some(0), Some(1), None, Some(1)]);
+    says(fit(&numbers, Unseen::Refuse).apply(&slip), &["column \"x\"", "(1, 2)", "\"n/a\" in row 2"]);
+    // Saved and read again, it still knows.
+    let json = serde_json::to_string(&fitted).expect("JSON");
+    assert_eq!(serde_json::from_str::<OneHot>(&json).expect("an encoding").apply(&slip).expect("columns")[1], Some(1));
+    // Fitted on texts, applied to numbers.
+    let fitted = fit(&texts(&["1.0", "n/a"]), Unseen::Zeros);
+    assert_eq!(fitted.apply(&numbers).expect("columns"), [Some(0), None, Some(0)]);
+    // Texts on both sides are other levels where they are other texts.
+    assert_eq!(fitted.apply(&texts(&["1", "1.0"])).expect("columns"), [None, Some(0)]);
+    let both = fit(&texts(&["01", "1.0"]), Unseen::Zeros);
+    says(both.apply(&numbers), &["column \"x\"", "\"1\"", "\"01\" and \"1.0\""]);
+}
+
+#[test]
 fn channels_are_standardised_over_samples_and_places() {
     // [2, 2, 3]; the second channel is far from zero.
     let x = vec![1.0, 2.0, 3.0, 1e4, 1e4 + 1.0, 1e4 + 2.0, 4.0, 5.0, 9.0, 1e4, 1e4, 1e4 + 3.0];

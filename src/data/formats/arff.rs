@@ -11,7 +11,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
-use super::text::{decode, format, read as read_file, shown, unpack};
+use super::text::{MOST_UNPACKED, decode, format, read as read_file, shown, unpack};
 use crate::data::table::{Categorical, Table, Values, number};
 use crate::error::{Error, Result};
 
@@ -30,13 +30,14 @@ pub fn read(path: impl AsRef<Path>) -> Result<Table> {
 ///
 /// # Errors
 /// [`Error::Format`], with the line, where a declaration is none, a name stands twice, a row has more or fewer values than there are
-/// attributes, a value is no number or not in its list, a quote is never closed, or `@data` never comes.
+/// attributes, a value is no number or not in its list, a quote is never closed, `@data` never comes, or a gzipped file
+/// holds more than 4 GiB.
 pub fn parse(bytes: &[u8], name: impl AsRef<Path>) -> Result<Table> {
     parse_within(bytes, name.as_ref(), MOST_FROM_SPARSE)
 }
 
 fn parse_within(bytes: &[u8], name: &Path, most: usize) -> Result<Table> {
-    let bytes = unpack(bytes, name)?;
+    let bytes = unpack(bytes, name, MOST_UNPACKED, "unpack it to read more")?;
     let text = decode(&bytes, false, name)?;
     let mut lines = Lines { lines: text.lines(), number: 0, name };
     let mut attributes = header(&mut lines)?;

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use csv::{ByteRecord, ReaderBuilder, Trim};
 
-use super::text::{decode, format, line_at, read, shown, unpack};
+use super::text::{MOST_UNPACKED, decode, format, line_at, read, shown, unpack};
 use crate::data::table::{Categorical, Table, Values, number};
 use crate::error::{Error, Result};
 
@@ -36,6 +36,7 @@ pub struct Csv {
     decimal_comma: bool,
     latin1: bool,
     missing: Vec<String>,
+    most_bytes: u64,
     declared: BTreeMap<String, Kind>,
 }
 
@@ -57,6 +58,7 @@ impl Default for Csv {
             decimal_comma: false,
             latin1: false,
             missing: ["", "?", "NA", "NaN"].map(str::to_owned).to_vec(),
+            most_bytes: MOST_UNPACKED,
             declared: BTreeMap::new(),
         }
     }
@@ -122,6 +124,12 @@ impl Csv {
         Csv { missing: markers.into_iter().map(Into::into).collect(), ..self }
     }
 
+    /// Refuses gzipped files that hold more bytes than this, before they fill the memory; 4 GiB unless told otherwise.
+    #[must_use]
+    pub fn most_bytes(self, bytes: u64) -> Self {
+        Csv { most_bytes: bytes, ..self }
+    }
+
     /// These columns hold numbers; anything else in them is an error.
     #[must_use]
     pub fn numbers<S: Into<String>>(self, columns: impl IntoIterator<Item = S>) -> Self {
@@ -162,12 +170,13 @@ impl Csv {
     ///
     /// # Errors
     /// [`Error::Format`] where a row has more or fewer values than there are columns, a declared number is none (both with the line), a
-    /// name stands twice in the header, a declared column does not exist, a quote is never closed, or it is no text;
+    /// name stands twice in the header, a declared column does not exist, a quote is never closed, it is no text, or
+    /// a gzipped file holds more than [`Csv::most_bytes`];
     /// [`Error::Parameter`] where delimiter, quote and comment are not three different characters of ASCII.
     pub fn parse(&self, bytes: &[u8], name: impl AsRef<Path>) -> Result<Table> {
         self.check()?;
         let name = name.as_ref();
-        let bytes = unpack(bytes, name)?;
+        let bytes = unpack(bytes, name, self.most_bytes, "Csv::most_bytes")?;
         let text = decode(&bytes, self.latin1, name)?;
         if self.spaces {
             File { how: self, text: &single_spaces(&text, self.quote), name }.table()

@@ -15,7 +15,7 @@
 //! ```
 
 use std::fmt;
-use std::io::{Cursor, Write};
+use std::io::{Cursor, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -28,12 +28,16 @@ use super::storage::{Reader, Storage};
 use crate::error::{Error, Result};
 use crate::file;
 
+/// How many bytes a deflated array may have unless told otherwise: a file of a thousandth of that could be all zeros.
+const MOST_UNPACKED: u64 = 4 << 30;
+
 /// An NPZ file, opened: its list of arrays has been read, and none of them. Cloning is cheap. Threads can read from it at once.
 #[derive(Clone)]
 pub struct Npz {
     archive: ZipArchive<Reader>,
     storage: Storage,
     names: Vec<String>,
+    most_bytes: u64,
     path: PathBuf,
 }
 
@@ -59,7 +63,13 @@ impl Npz {
         let archive = ZipArchive::new(storage.reader()).map_err(|e| refuse(e, path))?;
         let name = |entry: &str| entry.strip_suffix(".npy").map(str::to_owned);
         let names = archive.file_names().filter_map(name).collect();
-        Ok(Npz { archive, storage, names, path: path.to_owned() })
+        Ok(Npz { archive, storage, names, most_bytes: MOST_UNPACKED, path: path.to_owned() })
+    }
+
+    /// Refuses deflated arrays that have more bytes than this, before they fill the memory; 4 GiB unless told otherwise.
+    #[must_use]
+    pub fn most_bytes(self, bytes: u64) -> Npz {
+        Npz { most_bytes: bytes, ..self }
     }
 
     /// The names of the arrays, in the order of the file.
@@ -71,13 +81,19 @@ impl Npz {
     ///
     /// # Errors
     /// [`Error::Format`] where there is none of that name (naming those that there are), or as [`npy::read`]; also where the
-    /// archive's checksum is not that of the content.
+    /// archive's checksum is not that of the content, or a deflated array has more than [`Npz::most_bytes`].
     pub fn array(&self, name: &str) -> Result<NpyArray> {
         let (index, path) = self.find(name)?;
         // The entries' list is shared; only the position is the clone's own.
         let mut archive = self.archive.clone();
         let mut entry = archive.by_index(index).map_err(|e| refuse(e, &path))?;
-        npy::decode(&mut entry, &path)
+        let size = entry.size();
+        if entry.compression() != CompressionMethod::Stored && size > self.most_bytes {
+            let expected = format!("at most {} bytes, deflated (Npz::most_bytes)", self.most_bytes);
+            return Err(Error::Format { path, expected, actual: size.to_string() });
+        }
+        // No more than the archive's list says; the byte after it, which is not there, makes the reader compare the checksum.
+        npy::decode(&mut entry.by_ref().take(size.saturating_add(1)), &path)
     }
 
     /// The array of this name as samples that stay on disk until they are wanted, as [`npy::rows`]. The archive's checksum is not

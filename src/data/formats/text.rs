@@ -17,13 +17,20 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The bytes themselves, or, where they are a gzip stream (told by its first bytes), what it holds.
-pub(super) fn unpack<'a>(bytes: &'a [u8], name: &Path) -> Result<Cow<'a, [u8]>> {
+/// How many bytes a gzip stream may hold unless told otherwise: a file of a thousandth of that could be all zeros.
+pub(super) const MOST_UNPACKED: u64 = 4 << 30;
+
+/// The bytes themselves, or, where they are a gzip stream (told by its first bytes), what it holds, at most `most` bytes; `setting` is
+/// what a caller can do about that.
+pub(super) fn unpack<'a>(bytes: &'a [u8], name: &Path, most: u64, setting: &str) -> Result<Cow<'a, [u8]>> {
     if !bytes.starts_with(&[0x1f, 0x8b]) {
         return Ok(Cow::Borrowed(bytes));
     }
     let mut content = Vec::new();
-    match MultiGzDecoder::new(bytes).read_to_end(&mut content) {
+    match MultiGzDecoder::new(bytes).take(most.saturating_add(1)).read_to_end(&mut content) {
+        Ok(_) if content.len() as u64 > most => {
+            Err(format(name, format!("a gzip stream of at most {most} bytes, unpacked ({setting})"), "more"))
+        }
         Ok(_) => Ok(Cow::Owned(content)),
         Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => {
             Err(format(name, "a whole gzip stream", "one that ends before its checksum"))

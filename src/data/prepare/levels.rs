@@ -2,7 +2,7 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::table::{Categorical, Table, Values, column_named, levels_of};
+use crate::data::table::{Categorical, Table, Values, column_named, levels_of, number};
 use crate::error::{Error, Result};
 
 /// What becomes of a level that was not there when the encoding was fitted.
@@ -79,6 +79,9 @@ impl Levels {
 pub struct OneHot {
     column: String,
     levels: Vec<String>,
+    /// Whether the levels were numbers: text in a column is then read as numbers too.
+    #[serde(default)]
+    numeric: bool,
     /// The level that stands in for a missing one.
     fill: Option<String>,
     how: Levels,
@@ -126,17 +129,27 @@ impl OneHot {
                 return Err(Error::data(name, expected, levels.join(", ")));
             }
         };
-        Ok(OneHot { column: column.to_owned(), levels, fill, how: how.clone() })
+        let numeric = matches!(table.column(column)?, Values::Numeric(_));
+        Ok(OneHot { column: column.to_owned(), levels, numeric, fill, how: how.clone() })
     }
 
     /// For every row the column that is 1; `None` where all are 0.
     ///
+    /// Where the column held numbers when this was fitted, or holds them now, levels are compared as numbers: `"1.0"` is 1. One slip of
+    /// the pen turns a column of numbers into texts when it is read from CSV.
+    ///
     /// # Errors
-    /// [`Error::Data`] where there is no such column, or a row's level is missing or unseen and nothing else was chosen for that.
+    /// [`Error::Data`] where there is no such column, a row's level is missing or unseen and nothing else was chosen for that, or a
+    /// number may be several of the levels (`"1"` and `"1.0"`).
     pub fn apply(&self, table: &Table) -> Result<Vec<Option<usize>>> {
         let (values, name) = (as_levels(table, &self.column)?, column_named(&self.column));
         let known: HashMap<&String, usize> = self.levels.iter().zip(0..).collect();
-        let places: Vec<Option<usize>> = values.levels().iter().map(|level| known.get(level).copied()).collect();
+        let numeric = self.numeric || matches!(table.column(&self.column)?, Values::Numeric(_));
+        let place = |level: &String| match known.get(level) {
+            None if numeric => self.same_number(level),
+            found => Ok(found.copied()),
+        };
+        let places: Vec<Option<usize>> = values.levels().iter().map(place).collect::<Result<_>>()?;
         let fill = self.fill.as_ref().and_then(|fill| known.get(fill).copied());
         let of = |(row, code): (usize, &Option<u32>)| {
             let Some(code) = code else {
@@ -182,6 +195,19 @@ impl OneHot {
     /// The level that stands in for a missing one.
     pub(super) fn fill(&self) -> Option<&str> {
         self.fill.as_deref()
+    }
+
+    /// The place of the level that is the same number as this one, written in another way.
+    fn same_number(&self, level: &str) -> Result<Option<usize>> {
+        let Some(wanted) = number(level) else { return Ok(None) };
+        let mut same = self.levels.iter().enumerate().filter(|(_, known)| number(known) == Some(wanted));
+        match (same.next(), same.next()) {
+            (Some((_, one)), Some((_, other))) => {
+                let expected = format!("levels that are different numbers where numbers are compared with \"{level}\"");
+                Err(Error::data(column_named(&self.column), expected, format!("\"{one}\" and \"{other}\"")))
+            }
+            (found, _) => Ok(found.map(|(place, _)| place)),
+        }
     }
 
     fn shift(&self, place: usize) -> Option<usize> {

@@ -20,9 +20,10 @@ pub(super) struct Head {
     pub(super) format: ImageFormat,
 }
 
-/// No compression of these formats packs more bytes of pixels than this into one: deflate ends at 1032, the shortest JPEG scan near
-/// 1365. What a header claims beyond it, the file cannot hold.
-const MOST_PACKED: u64 = 2048;
+/// No compression of these formats packs more bytes of pixels than this into one: deflate ends at 1032, each of which may be eight
+/// pixels of one bit with four bytes of colour each; the shortest JPEG scan is near 1365. What a header claims beyond it, the file
+/// cannot hold.
+const MOST_PACKED: u64 = 1032 * 32;
 
 /// The header of the file at `path`, without its pixels.
 pub(super) fn head(path: &Path, most_bytes: u64) -> Result<Head> {

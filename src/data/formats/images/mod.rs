@@ -1,6 +1,6 @@
 //! Images and masks from PNG, JPEG and TIFF files, decoded when they are wanted.
 //!
-//! - [`image_folder`]: one sub-folder per class.
+//! - [`image_folder`]: one sub-folder per class; [`image_folder_as`]: with the classes of the training's folder.
 //! - [`image_mask_folders`]: images, and a mask for each.
 //! - [`read`]: one image.
 //!
@@ -35,7 +35,7 @@ use std::path::Path;
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
 
-pub use folder::{ImageFolder, image_folder};
+pub use folder::{ImageFolder, image_folder, image_folder_as};
 pub use mask::Masks;
 pub use options::ImageOptions;
 pub use pairs::{ImageMasks, image_mask_folders};

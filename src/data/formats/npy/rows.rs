@@ -30,7 +30,7 @@ pub struct NpyRows {
 ///
 /// # Errors
 /// [`Error::Io`] where the file cannot be read; [`Error::Format`] where it is not NPY, has no dimensions, holds strings or pickled
-/// objects, is in Fortran's order (a sample would lie scattered over the file), or is shorter or longer than its header says.
+/// objects, has no elements, is in Fortran's order (a sample would lie scattered over the file), or is shorter or longer than its header says.
 pub fn rows(path: impl AsRef<Path>) -> Result<NpyRows> {
     let path = path.as_ref();
     let storage = Storage::open(path)?;
@@ -67,9 +67,9 @@ fn sample(header: &Header, length: u64) -> Result<(usize, TensorSpec), Refusal> 
         let actual = "Fortran's order; save numpy.ascontiguousarray(array), or read the array as a whole";
         return Err(Refusal::new("samples one after the other (C's order)", actual));
     }
-    // Any number of samples without elements could be claimed.
-    if shape.contains(&0) {
-        return Err(Refusal::new("samples with elements", format!("{:?}", header.shape)));
+    // Any number of samples without elements could be claimed, and of no samples any size.
+    if header.shape.contains(&0) {
+        return Err(Refusal::new("at least one sample, with elements", format!("{:?}", header.shape)));
     }
     let (_, bytes) = header.extent()?;
     let there = length.saturating_sub(header.length);
