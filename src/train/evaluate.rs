@@ -172,7 +172,7 @@ impl Model {
     }
 
     /// How often each class of `data` was taken for each other. One output per sample counts as class 1 above the loss's
-    /// [threshold](crate::nn::Loss::threshold), as for the metrics; of several the largest counts.
+    /// [threshold](crate::nn::Loss::judgement), as for the metrics; of several the largest counts.
     ///
     /// # Errors
     /// Where the targets are not classes; see also [`Model::predict`].
@@ -183,7 +183,7 @@ impl Model {
             let actual = Shape::from(predicted.shape()).to_string();
             return Err(Error::shape("confusion", "one row of outputs per sample, [n, classes]", actual));
         }
-        let threshold = self.definition.losses.iter().next().map_or(0.5, |(loss, _)| loss.threshold());
+        let threshold = self.definition.judgement().threshold;
         let class = |row: ndarray::ArrayView1<f32>| match row.as_slice() {
             Some([one]) => u32::from(*one > threshold || one.is_nan()),
             _ => class_of(row.iter().copied()),
