@@ -1,5 +1,6 @@
 //! Files as others write them, and files that are broken. Small ones lie in `tests/formats/files`, made by `tests/formats/make.py`;
 //! the public data sets are read from the folder `GALEN_DATA`, where it is set.
+#![cfg(any(feature = "images", feature = "npy"))]
 
 #[cfg(feature = "images")]
 #[path = "formats/images.rs"]
