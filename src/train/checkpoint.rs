@@ -185,6 +185,9 @@ impl Training<'_> {
         {
             self.note(anew("best value"));
         }
+        if self.options.verbose {
+            eprintln!("going on after epoch {} of {}", model.epochs, self.last_epoch);
+        }
         Ok(())
     }
 
