@@ -5,32 +5,31 @@ use serde::{Deserialize, Serialize};
 
 use super::callback::{Memory, expect};
 use super::history::EpochRecord;
-use super::keep;
+
 use super::model::Model;
 use super::monitor::Monitor;
 use super::program::Pass;
 use super::training::Training;
-use crate::TensorSpec;
 use crate::error::{Error, Result};
 use crate::file;
 use crate::graph::{ArenaSpec, PARAMETERS};
-use crate::interop::safetensors::{self, Archive};
+use crate::interop::safetensors;
 use crate::nn::STATISTICS;
 use crate::optim::{GRADIENTS, Plateau};
 use crate::tensor::Tensor;
 
 /// The key under which a checkpoint keeps what it knows of its training: what makes a model's file a checkpoint.
-const TRAINING: &str = "training";
+pub(super) const TRAINING: &str = "training";
 /// What the names of state begin with that is neither a parameter nor a statistic.
 const STATE: &str = "state:";
 /// What the names of callbacks' tensors begin with.
-const CALLBACK: &str = "callback:";
+pub(super) const CALLBACK: &str = "callback:";
 /// The checkpoint of the last epoch, and the one before it.
-const LAST: [&str; 2] = ["last.safetensors", "previous.safetensors"];
+pub(super) const LAST: [&str; 2] = ["last.safetensors", "previous.safetensors"];
 /// The model of the best epoch.
 const BEST: &str = "best.safetensors";
 /// The name of a checkpoint that is whole and not yet the last.
-const NEXT: &str = "next.safetensors";
+pub(super) const NEXT: &str = "next.safetensors";
 
 /// Where and when checkpoints of a training are written.
 ///
@@ -54,10 +53,10 @@ const NEXT: &str = "next.safetensors";
 /// ```
 #[derive(Clone, Debug)]
 pub struct Checkpoints {
-    folder: PathBuf,
+    pub(super) folder: PathBuf,
     every: Option<usize>,
     best: Option<Monitor>,
-    resume: bool,
+    pub(super) resume: bool,
 }
 
 impl Checkpoints {
@@ -86,28 +85,28 @@ impl Checkpoints {
         Checkpoints { resume: true, ..self }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
 }
 
 /// What a checkpoint keeps besides tensors.
 #[derive(Serialize, Deserialize)]
-struct Kept {
-    seed: u64,
-    steps: u32,
-    epochs: usize,
+pub(super) struct Kept {
+    pub(super) seed: u64,
+    pub(super) steps: u32,
+    pub(super) epochs: usize,
     /// Epochs that the model had before this training.
-    before: usize,
-    batch_size: usize,
-    shuffle: bool,
+    pub(super) before: usize,
+    pub(super) batch_size: usize,
+    pub(super) shuffle: bool,
     /// What the samples are: [`Dataset::fingerprint`](crate::data::Dataset).
-    samples: u32,
-    plateau: Option<Plateau>,
-    best: Option<Monitor>,
-    stopped: Option<String>,
-    history: Vec<EpochRecord>,
-    callbacks: BTreeMap<String, serde_json::Value>,
+    pub(super) samples: u32,
+    pub(super) plateau: Option<Plateau>,
+    pub(super) best: Option<Monitor>,
+    pub(super) stopped: Option<String>,
+    pub(super) history: Vec<EpochRecord>,
+    pub(super) callbacks: BTreeMap<String, serde_json::Value>,
 }
 
 impl Training<'_> {
@@ -124,101 +123,6 @@ impl Training<'_> {
         self.best = checkpoints.best.clone();
         self.samples = self.train.fingerprint();
         Ok(())
-    }
-
-    /// Goes on from the last checkpoint, where there is one and that is wished.
-    pub(super) fn resume(&mut self, model: &mut Model, pass: &mut Pass) -> Result<()> {
-        let Some(checkpoints) = &self.options.checkpoints else { return Ok(()) };
-        // Where there is no last one, the process ended while it was being replaced, and the next is whole.
-        let paths = [LAST[0], NEXT, LAST[1]].map(|name| checkpoints.path(name));
-        if !paths.iter().any(|path| path.exists()) {
-            return Ok(());
-        }
-        if !checkpoints.resume {
-            let reason = format!(
-                "{} already holds a training; resume() goes on with it, another folder leaves it alone",
-                checkpoints.folder.display()
-            );
-            return Err(Error::usage("checkpoints", reason));
-        }
-        let (archive, kept, notes) = last_whole(&paths)?;
-        notes.into_iter().for_each(|note| self.note(note));
-        self.expect_same(model, &archive, &kept)?;
-        self.restore(model, pass, &archive, kept)
-    }
-
-    /// Takes over everything that a checkpoint kept.
-    fn restore(&mut self, model: &mut Model, pass: &mut Pass, archive: &Archive, kept: Kept) -> Result<()> {
-        let arenas = state_of(pass);
-        let wanted: Vec<(String, TensorSpec)> =
-            arenas.iter().flat_map(|a| a.slots.iter().map(|s| (file_name(a, &s.name), s.spec.clone()))).collect();
-        let tensors = archive.wanted(&wanted)?;
-        let known = |name: &str| name.starts_with(CALLBACK) || wanted.iter().any(|(have, _)| have == name);
-        let unknown: Vec<&str> = archive.names().filter(|name| !known(name)).collect();
-        if let Some(first) = unknown.first() {
-            let actual = format!("{} more, the first \"{first}\"", unknown.len());
-            return Err(archive.wrong("the tensors of this training and no others", actual));
-        }
-        let attached = keep::attached(archive)?;
-        // Whoever objects does so before anything has changed.
-        self.remind(archive, kept.callbacks)?;
-        let slots = arenas.iter().flat_map(|a| a.slots.iter().map(move |s| (a, s)));
-        for ((arena, slot), tensor) in slots.zip(&tensors) {
-            model.session.write(&arena.name, slot.offset, tensor.elements())?;
-        }
-        (model.steps, model.epochs) = (kept.steps, kept.epochs);
-        pass.set_clock(&mut model.session, kept.steps, model.seed)?;
-        attached.into_iter().for_each(|(name, value)| {
-            model.attached.entry(name).or_insert(value);
-        });
-        self.before = kept.before;
-        self.last_epoch = kept.before.saturating_add(self.options.epochs);
-        (self.history.epochs, self.history.stopped) = (kept.history, kept.stopped);
-        let anew = |what: &str| format!("the checkpoint's {what} has other settings: this one begins anew");
-        if let (Some(plateau), Some(earlier)) = (&mut self.plateau, &kept.plateau)
-            && !plateau.remember(earlier)
-        {
-            self.note(anew("plateau"));
-        }
-        if let (Some(best), Some(earlier)) = (&mut self.best, &kept.best)
-            && !best.remember(earlier)
-        {
-            self.note(anew("best value"));
-        }
-        if self.options.verbose {
-            eprintln!("going on after epoch {} of {}", model.epochs, self.last_epoch);
-        }
-        Ok(())
-    }
-
-    /// Gives callbacks back what they remembered.
-    fn remind(&mut self, archive: &Archive, mut memories: BTreeMap<String, serde_json::Value>) -> Result<()> {
-        let mut keys = Keys::default();
-        self.each(|callback| {
-            let key = keys.next(callback.name());
-            let Some(values) = memories.remove(&key) else { return Ok(()) };
-            let prefix = format!("{CALLBACK}{key}/");
-            let own = |(name, tensor): (&str, &Tensor)| Some((name.strip_prefix(&prefix)?.to_owned(), tensor.clone()));
-            callback.remember(Memory { values, tensors: archive.tensors().filter_map(own).collect() })
-        })?;
-        for key in memories.into_keys() {
-            self.note(format!("the checkpoint remembers a callback \"{key}\", which this training does not have"));
-        }
-        Ok(())
-    }
-
-    /// Refuses the checkpoint of another training.
-    fn expect_same(&self, model: &Model, archive: &Archive, kept: &Kept) -> Result<()> {
-        let same = [
-            ("seed", model.seed, kept.seed),
-            ("batch size", self.options.batch_size as u64, kept.batch_size as u64),
-            ("shuffling", self.options.shuffle.into(), kept.shuffle.into()),
-            ("samples, weights and scaling of checksum", self.samples.into(), kept.samples.into()),
-        ];
-        match same.iter().find(|(_, now, then)| now != then) {
-            Some((what, now, then)) => Err(archive.wrong(format!("a training with {what} {now}"), then.to_string())),
-            None => Ok(()),
-        }
     }
 
     /// Writes the checkpoints that are due after an epoch. Gives the error, where that could not be done.
@@ -318,10 +222,10 @@ pub(super) fn is_state(name: &str) -> bool {
 
 /// What callbacks' memories are called: by the callback's name, the second of a name `name 2`.
 #[derive(Default)]
-struct Keys(BTreeMap<String, usize>);
+pub(super) struct Keys(BTreeMap<String, usize>);
 
 impl Keys {
-    fn next(&mut self, name: &str) -> String {
+    pub(super) fn next(&mut self, name: &str) -> String {
         let count = self.0.entry(name.to_owned()).or_default();
         *count += 1;
         if *count == 1 { name.to_owned() } else { format!("{name} {count}") }
@@ -329,39 +233,16 @@ impl Keys {
 }
 
 /// The state that lives on from step to step, apart from that of the pass itself.
-fn state_of(pass: &Pass) -> Vec<ArenaSpec> {
+pub(super) fn state_of(pass: &Pass) -> Vec<ArenaSpec> {
     let own = pass.feed.arenas();
     let lives = |arena: &&ArenaSpec| arena.name != GRADIENTS && !own.contains(&arena.name);
     pass.plan().arenas.iter().filter(lives).cloned().collect()
 }
 
 /// What a slot is called in a checkpoint: parameters and statistics as in a model file.
-fn file_name(arena: &ArenaSpec, slot: &str) -> String {
+pub(super) fn file_name(arena: &ArenaSpec, slot: &str) -> String {
     match arena.name.as_str() {
         PARAMETERS | STATISTICS => slot.to_owned(),
         other => format!("{STATE}{other}/{slot}"),
     }
-}
-
-/// The first of these checkpoints that is whole, and what is to be said of those before it.
-fn last_whole(paths: &[PathBuf]) -> Result<(Archive, Kept, Vec<String>)> {
-    let (mut notes, mut first) = (Vec::new(), None);
-    for path in paths.iter().filter(|path| path.exists()) {
-        match Archive::open(path).and_then(|archive| Ok((kept(&archive)?, archive))) {
-            Ok((kept, archive)) => return Ok((archive, kept, notes)),
-            Err(e) => {
-                notes.push(format!("a damaged checkpoint is passed over: {e}"));
-                first.get_or_insert(e);
-            }
-        }
-    }
-    Err(first.unwrap_or_else(|| Error::usage("checkpoints", "there is none")))
-}
-
-/// What the checkpoint says of its training.
-fn kept(archive: &Archive) -> Result<Kept> {
-    let Some(kept) = archive.about(TRAINING) else {
-        return Err(archive.wrong("a checkpoint", archive.about("format").unwrap_or("another file")));
-    };
-    serde_json::from_str(kept).map_err(|e| archive.wrong("the state of a training", e.to_string()))
 }

@@ -19,6 +19,7 @@ mod monitor;
 mod options;
 mod program;
 mod progress;
+mod resume;
 mod saved;
 mod training;
 
