@@ -5,7 +5,6 @@ use serde::{Deserialize, Serialize};
 
 use super::callback::{Memory, expect};
 use super::history::EpochRecord;
-
 use super::model::Model;
 use super::monitor::Monitor;
 use super::program::Pass;
