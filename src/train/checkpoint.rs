@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::callback::{Memory, expect};
 use super::history::EpochRecord;
+use super::keep;
 use super::model::Model;
 use super::monitor::Monitor;
 use super::program::Pass;
@@ -12,7 +13,6 @@ use super::training::Training;
 use crate::error::{Error, Result};
 use crate::file;
 use crate::graph::{ArenaSpec, PARAMETERS};
-use crate::interop::safetensors;
 use crate::nn::STATISTICS;
 use crate::optim::{GRADIENTS, Plateau};
 use crate::tensor::Tensor;
@@ -157,11 +157,10 @@ impl Training<'_> {
         let kept = serde_json::to_string(&kept).map_err(|e| Error::usage("a checkpoint", e.to_string()))?;
         let mut about = model.about()?;
         about.push((TRAINING, kept));
-        let about: Vec<(&str, &str)> = about.iter().map(|(key, text)| (*key, text.as_str())).collect();
         let [last, previous] = LAST.map(|name| checkpoints.path(name));
         // Under a third name first: at no moment is there less than one whole checkpoint.
         let next = checkpoints.path(NEXT);
-        safetensors::write(&next, &tensors, &about)?;
+        keep::write(&next, &tensors, &about)?;
         let moved =
             |from: &Path, to: &Path| file::rename(from, to).map_err(|reason| Error::Io { path: to.to_owned(), reason });
         if last.exists() {
@@ -171,7 +170,7 @@ impl Training<'_> {
         match checkpoints.every {
             Some(every) if model.epochs.is_multiple_of(every) => {
                 let path = checkpoints.path(&format!("epoch-{:04}.safetensors", model.epochs));
-                safetensors::write(&path, &tensors, &about)?;
+                keep::write(&path, &tensors, &about)?;
             }
             _ => {}
         }

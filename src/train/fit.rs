@@ -28,13 +28,11 @@ impl Model {
         self.definition.check(&train)?;
         validation.as_ref().map_or(Ok(()), |v| self.definition.check(v))?;
         let mut pass = self.training_pass(&train, options)?;
-        let last_epoch = self.epochs.saturating_add(options.epochs);
         let mut training = Training {
             options,
             train,
             validation,
             plateau: options.plateau.clone(),
-            last_epoch,
             start,
             history: History::default(),
             best: None,

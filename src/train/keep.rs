@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::graph::SlotSpec;
 use crate::interop::safetensors::{self, Archive};
 use crate::nn::Architecture;
+use crate::tensor::Tensor;
 
 /// The form of a model's file, under the key `format` of its header.
 pub(super) const FORMAT: &str = "galen model 1";
@@ -27,17 +28,12 @@ impl Model {
     /// # Errors
     /// [`Error::Io`] where the file cannot be written; a device that fails.
     pub fn save(&mut self, path: impl AsRef<Path>) -> Result<()> {
-        let mut tensors = Vec::new();
-        for slot in self.kept_slots()? {
-            let tensor = self.parameter(&slot.name)?;
-            tensors.push((slot.name, tensor));
-        }
+        let tensors = self.weights()?;
         let about = self.about()?;
         if let Some((_, reason)) = about.iter().find(|(key, _)| *key == NO_ARCHITECTURE) {
             log::warn!("{}: saved without its architecture: {reason}", path.as_ref().display());
         }
-        let about: Vec<(&str, &str)> = about.iter().map(|(key, text)| (*key, text.as_str())).collect();
-        safetensors::write(path.as_ref(), &tensors, &about)
+        write(path.as_ref(), &tensors, &about)
     }
 
     /// What the model's file says about itself: keys and texts.
@@ -169,6 +165,12 @@ impl Model {
     fn kept_slots(&self) -> Result<Vec<SlotSpec>> {
         Ok(self.parameter_specs()?.into_iter().chain(self.statistic_specs()).collect())
     }
+}
+
+/// Writes a model's file: its tensors, and [what it says about itself](Model::about).
+pub(super) fn write(path: &Path, tensors: &[(String, Tensor)], about: &[(&str, String)]) -> Result<()> {
+    let about: Vec<(&str, &str)> = about.iter().map(|(key, text)| (*key, text.as_str())).collect();
+    safetensors::write(path, tensors, &about)
 }
 
 /// What is attached to a file.

@@ -9,7 +9,7 @@ use super::program::Watch;
 use crate::data::Dataset;
 use crate::engine::Session;
 use crate::error::{Error, Result};
-use crate::tensor::{Elements, Tensor};
+use crate::tensor::Tensor;
 
 /// About how many bytes of samples that are made when they are wanted are made at once, where all of them will stay on the device.
 const CHUNK: u64 = 16 << 20;
@@ -150,7 +150,6 @@ impl Feed {
 
     fn write(&self, session: &mut Session, stream: usize, first: usize, tensor: &Tensor) -> Result<()> {
         let (arena, width) = self.place(stream);
-        let elements: Elements<'_> = tensor.elements();
-        session.write(&arena, first * width, elements)
+        session.write(&arena, first * width, tensor.elements())
     }
 }

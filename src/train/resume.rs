@@ -61,7 +61,6 @@ impl Training<'_> {
             model.attached.entry(name).or_insert(value);
         });
         self.before = kept.before;
-        self.last_epoch = kept.before.saturating_add(self.options.epochs);
         (self.history.epochs, self.history.stopped) = (kept.history, kept.stopped);
         let anew = |what: &str| format!("the checkpoint's {what} has other settings: this one begins anew");
         if let (Some(plateau), Some(earlier)) = (&mut self.plateau, &kept.plateau)
@@ -75,7 +74,7 @@ impl Training<'_> {
             self.note(anew("best value"));
         }
         if self.options.verbose {
-            eprintln!("going on after epoch {} of {}", model.epochs, self.last_epoch);
+            eprintln!("going on after epoch {} of {}", model.epochs, self.last_epoch());
         }
         Ok(())
     }

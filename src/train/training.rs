@@ -20,8 +20,6 @@ pub(super) struct Training<'a> {
     pub(super) train: Dataset,
     pub(super) validation: Option<Dataset>,
     pub(super) plateau: Option<Plateau>,
-    /// The number of the epoch that is to be the last.
-    pub(super) last_epoch: usize,
     pub(super) start: Instant,
     pub(super) history: History,
     /// The best value of what the checkpoints watch.
@@ -91,6 +89,11 @@ impl Training<'_> {
         trained.and(ended)
     }
 
+    /// The number of the epoch that is to be the last.
+    pub(super) fn last_epoch(&self) -> usize {
+        self.before.saturating_add(self.options.epochs)
+    }
+
     /// The names of the values that an epoch's record will have.
     fn names(&self, model: &Model) -> Vec<String> {
         let metrics = &model.definition.metrics;
@@ -106,10 +109,10 @@ impl Training<'_> {
     }
 
     fn epochs(&mut self, model: &mut Model, pass: &mut Pass) -> Result<()> {
-        let progress = Progress::new(self.options.verbose, self.last_epoch, pass.feed.clone());
+        let progress = Progress::new(self.options.verbose, self.last_epoch(), pass.feed.clone());
         let mut watch = FitWatch { progress, options: self.options, start: self.start, first: None };
         let mut unwritten = None;
-        while model.epochs < self.last_epoch && self.history.stopped.is_none() {
+        while model.epochs < self.last_epoch() && self.history.stopped.is_none() {
             let begun = Instant::now();
             let Some(record) = self.epoch(model, pass, &mut watch)? else { break };
             self.history.epochs.push(record);
