@@ -1,5 +1,7 @@
 //! A training that is killed and resumed ends where one that never stopped ends; callbacks, and what is kept of them.
 
+mod common;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -57,17 +59,6 @@ fn cpu() -> Device {
     Device::cpu().expect("a processor")
 }
 
-fn devices() -> Vec<Device> {
-    match Device::gpu() {
-        Ok(gpu) => vec![cpu(), gpu],
-        Err(e) if std::env::var_os("GALEN_REQUIRE_GPU").is_some() => panic!("no GPU: {e}"),
-        Err(e) => {
-            eprintln!("SKIPPED on the GPU: {e}");
-            vec![cpu()]
-        }
-    }
-}
-
 /// A folder of its own, removed at the end.
 struct Folder(PathBuf);
 
@@ -99,7 +90,7 @@ fn numbers(history: &History) -> Vec<EpochRecord> {
 
 #[test]
 fn stopping_after_any_epoch_changes_nothing() {
-    for device in devices() {
+    for device in common::devices() {
         let whole = Folder::new("whole");
         let mut expected = model(&device, 5);
         let history = expected.fit(&data(), &options(&whole.0)).expect("a training");

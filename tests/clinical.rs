@@ -2,6 +2,9 @@
 //! build, so they are not part of the usual tests: `tests/train` runs them. `GALEN_DATA` is the folder with the data;
 //! `GALEN_DEVICE` names another device than the CPU.
 
+#[path = "../examples/beats/mod.rs"]
+#[allow(dead_code)] // Drawn beats and names are the program's.
+mod beats;
 #[path = "clinical/data.rs"]
 mod data;
 #[path = "clinical/heart.rs"]
@@ -46,15 +49,8 @@ fn dice(predicted: impl Iterator<Item = f32>, truth: impl Iterator<Item = f32>, 
 
 /// The area under the ROC curve: how often a positive sample has the higher score, ties counted half.
 fn auc(scores: &[f32], positive: &[bool]) -> f64 {
-    let of = |which: bool| scores.iter().zip(positive).filter(move |(_, p)| **p == which).map(|(s, _)| *s);
-    let (mut wins, mut pairs) = (0.0, 0.0);
-    for a in of(true) {
-        for b in of(false) {
-            pairs += 1.0;
-            wins += if a > b { 1.0 } else { f64::from(u8::from(a == b)) / 2.0 };
-        }
-    }
-    wins / pairs
+    let scores: Vec<f64> = scores.iter().copied().map(f64::from).collect();
+    galen::metrics::roc_auc(positive, &scores).expect("samples of both classes")
 }
 
 #[test]

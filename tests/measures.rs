@@ -1,5 +1,7 @@
 //! What the device measures while it trains and evaluates, against the same counted on the host from predictions.
 
+mod common;
+
 use galen::Var;
 use galen::nn::{BinaryCrossEntropy, Losses};
 use galen::prelude::*;
@@ -9,18 +11,6 @@ const SAMPLES: usize = 23;
 
 fn number(i: usize) -> f32 {
     ((i as u32).wrapping_mul(2_654_435_761) >> 8) as f32 / (1 << 24) as f32
-}
-
-fn devices() -> Vec<Device> {
-    let cpu = Device::cpu().expect("a processor");
-    match Device::gpu() {
-        Ok(gpu) => vec![cpu, gpu],
-        Err(e) if std::env::var_os("GALEN_REQUIRE_GPU").is_some() => panic!("no GPU: {e}"),
-        Err(e) => {
-            eprintln!("SKIPPED on the GPU: {e}");
-            vec![cpu]
-        }
-    }
 }
 
 /// What an evaluation gives for `metrics`, and the predictions, on every device.
@@ -43,7 +33,7 @@ fn measured(
         let values = metrics.iter().map(|metric| evaluation.metric(&metric.name())).collect();
         (values, model.predict_dataset(data).expect("predictions"))
     };
-    devices().iter().map(on).collect()
+    common::devices().iter().map(on).collect()
 }
 
 /// True positives, false positives, false negatives, true negatives.
@@ -180,7 +170,7 @@ fn the_area_under_the_curve_is_counted_from_all_outputs() {
     let truth = labels();
     let classes = Array1::from_iter(truth.iter().map(|t| u32::from(*t)));
     let data = Dataset::new(features(), classes).expect("good data");
-    for device in devices() {
+    for device in common::devices() {
         let network = Sequential::new([3]).with(Dense::new(2));
         let loss = CategoricalCrossEntropy::new().from_logits();
         let setup = Setup::on(&device).seed(4);

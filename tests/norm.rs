@@ -8,11 +8,6 @@ use galen::prelude::*;
 use galen::{DType, Error, Graph, Session, Tensor};
 use ndarray::{Array1, Array2, Array4, ArrayD, Axis};
 
-fn devices() -> Vec<Device> {
-    let cpu = Device::cpu_with_threads(2).expect("threads");
-    std::iter::once(cpu).chain(common::gpu().cloned()).collect()
-}
-
 /// 40 samples of three features with means of about 5, -3 and 0, and their sum as target.
 fn data() -> Dataset {
     let mut random = galen::contract::Threefry::new(5, 6);
@@ -52,7 +47,7 @@ fn close(actual: &[f64], expected: &[f64], within: f64, what: &str) {
 #[test]
 fn running_statistics_follow_the_batches_and_serve_inference() {
     let (data, [mean, variance]) = (data(), moments(&data()));
-    for device in devices() {
+    for device in common::devices() {
         let mut model = model(&device, BatchNorm::new().momentum(0.9), Sgd::new(0.05));
         model.fit(&data, &fit(3)).expect("a training");
         let kept = 0.9f64.powi(3);
@@ -73,7 +68,7 @@ fn running_statistics_follow_the_batches_and_serve_inference() {
 
 #[test]
 fn frozen_statistics_stay_and_gamma_learns_on() {
-    for device in devices() {
+    for device in common::devices() {
         let mut model = model(&device, BatchNorm::new().frozen(), Sgd::new(0.05));
         let before = model.evaluate(&data()).expect("a loss").loss;
         let history = model.fit(&data(), &fit(2)).expect("a training");
@@ -86,7 +81,7 @@ fn frozen_statistics_stay_and_gamma_learns_on() {
 
 #[test]
 fn a_layer_whose_parameters_are_frozen_keeps_its_statistics() {
-    for device in devices() {
+    for device in common::devices() {
         let mut model = model(&device, BatchNorm::new(), Tuned::new(Sgd::new(0.05)).freeze("batch_norm"));
         model.fit(&data(), &fit(2)).expect("a training");
         assert_eq!(numbers(&mut model, "batch_norm/moving_mean"), [0.0; 3]);
@@ -98,7 +93,7 @@ fn a_layer_whose_parameters_are_frozen_keeps_its_statistics() {
 fn a_step_that_goes_bad_leaves_the_statistics_alone() {
     let x = data().features().to_tensor().expect("in memory");
     let bad = Dataset::new(x, Array2::<f32>::from_elem((40, 1), 1e30)).expect("finite data");
-    for device in devices() {
+    for device in common::devices() {
         let mut model = model(&device, BatchNorm::new(), Sgd::new(0.05));
         match model.fit(&bad, &fit(1)) {
             Err(Error::NotFinite { .. }) => {}
@@ -138,7 +133,7 @@ fn the_devices_train_alike() {
         assert!(model.statistic_specs().iter().any(|s| s.name == "batch_norm_1/moving_variance"));
         (loss, model.evaluate(&data).expect("a loss").loss)
     };
-    let all: Vec<(f64, f64)> = devices().iter().map(train).collect();
+    let all: Vec<(f64, f64)> = common::devices().iter().map(train).collect();
     for found in &all[1..] {
         close(&[found.0, found.1], &[all[0].0, all[0].1], 1e-3, "the last loss, and that of an evaluation");
     }
@@ -172,7 +167,7 @@ fn each_layer_normalises_what_its_name_says() {
     let mut random = galen::contract::Threefry::new(7, 1);
     let x = ArrayD::from_shape_fn(vec![2, 6, 3, 5], |i| random.normal() + 3.0 * i[1] as f32 + i[0] as f32);
     let same = |layer: &dyn Layer, expected: &ArrayD<f32>| {
-        for device in devices() {
+        for device in common::devices() {
             let found = apply(&device, layer, &x);
             let far = found.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0f32, f32::max);
             assert!(far < 3e-6, "{device}: {layer:?} is off by {far}");

@@ -12,11 +12,6 @@ use ndarray::{Array1, Array2, Array3, ArrayD, Axis, Ix1, Ix2, s};
 /// Samples, steps, features and units.
 const SIZES: [usize; 4] = [4, 6, 3, 5];
 
-/// The CPU and, where there is one, the GPU.
-fn devices() -> Vec<Device> {
-    std::iter::once(Device::cpu_with_threads(2).expect("threads")).chain(common::gpu().cloned()).collect()
-}
-
 /// Normal numbers `[4, 6, 3]`, and lengths of none, some, all and more than all of the steps.
 fn sequences() -> (Array3<f32>, Array1<u32>) {
     let mut random = galen::contract::Threefry::new(7, 1);
@@ -111,7 +106,7 @@ fn layers(sequences: bool, backwards: bool) -> [(&'static str, Box<dyn Recurrent
 #[test]
 fn layers_compute_kerass_formulas() {
     let (x, lengths) = sequences();
-    for device in devices() {
+    for device in common::devices() {
         for (sequences, backwards) in [(true, false), (true, true), (false, false), (false, true)] {
             for (kind, layer) in layers(sequences, backwards) {
                 let build = |ctx: &BuildCtx, x: &Var, lengths: &Var| {
@@ -144,7 +139,7 @@ fn what_stands_behind_the_end_is_never_seen() {
         outputs.push(ctx.block("both", x.graph(), |ctx| both.build_with_lengths(ctx, x, lengths))?);
         Ok(outputs)
     };
-    for device in devices() {
+    for device in common::devices() {
         let (one, _) = run(&device, &x, &lengths, &build);
         let (two, _) = run(&device, &other, &lengths, &build);
         assert!(one.iter().flatten().all(|y| y.is_finite()), "{device}");
@@ -164,7 +159,7 @@ fn what_stands_behind_the_end_is_never_seen() {
 fn both_directions_are_joined() {
     let (x, lengths) = sequences();
     let all = Array1::from(vec![SIZES[1] as u32; SIZES[0]]);
-    for device in devices() {
+    for device in common::devices() {
         for (sequences, backwards) in [(true, false), (false, false), (true, true)] {
             for merge in [Merge::Concat, Merge::Sum] {
                 let cell = || {
@@ -211,7 +206,7 @@ fn parameters_begin_as_in_keras() {
         let layers: [&dyn Layer; 3] = [&SimpleRnn::new(units), &Lstm::new(units), &Gru::new(units)];
         layers.into_iter().map(|layer| ctx.layer(layer, x)).collect()
     };
-    let (_, mut session) = run(&devices()[0], &x, &lengths, &build);
+    let (_, mut session) = run(&common::devices()[0], &x, &lengths, &build);
     for (name, gates) in [("simple_rnn", 1), ("lstm", 4), ("gru", 3)] {
         let kernel = parameter(&mut session, &format!("{name}/kernel"));
         assert_eq!(kernel.shape(), [features, gates * units]);
@@ -283,7 +278,7 @@ fn a_network_learns_what_stood_at_the_beginning() -> Result<()> {
         Ok(vec![ctx.layer(&Dense::new(2), &last)?])
     });
     let loss = CategoricalCrossEntropy::new().from_logits();
-    let setup = Setup::on(&devices()[0]).seed(1);
+    let setup = Setup::on(&common::devices()[0]).seed(1);
     let mut model = network.compile_on(&setup, Adam::new(0.02), loss, &[Metric::Accuracy])?;
     model.fit(&data, &Fit::new().epochs(30).batch_size(32).verbose(false))?;
     let accuracy = model.evaluate(&data)?.accuracy();

@@ -1,5 +1,7 @@
 //! Samples that are made when they are wanted: trained on as if they were in memory, on every device and wherever they lie.
 
+mod common;
+
 use galen::data::{RowMut, Rows, Source};
 use galen::prelude::*;
 use galen::{DType, Error, Result, Tensor, TensorSpec};
@@ -78,16 +80,6 @@ fn made(bad: Option<usize>) -> Dataset {
     Dataset::new(Source::rows(Made { dtype: DType::U8, bad }), Source::rows(Labels(None))).expect("good data")
 }
 
-fn devices() -> Vec<Device> {
-    let mut devices = vec![Device::cpu().expect("a processor")];
-    match Device::gpu() {
-        Ok(gpu) => devices.push(gpu),
-        Err(e) if std::env::var_os("GALEN_REQUIRE_GPU").is_some() => panic!("no GPU: {e}"),
-        Err(e) => eprintln!("SKIPPED on the GPU: {e}"),
-    }
-    devices
-}
-
 fn model(device: &Device, budget: Option<u64>) -> Model {
     let network =
         Sequential::new([WIDTH]).with(Dense::new(8).activation(Relu)).with(Dropout::new(0.2)).with(Dense::new(2));
@@ -111,7 +103,7 @@ fn tight(device: &Device, data: &Dataset) -> u64 {
 
 #[test]
 fn made_samples_train_like_those_in_memory() {
-    for device in devices() {
+    for device in common::devices() {
         let expected = trained(&device, &in_memory(), None);
         assert_eq!(trained(&device, &made(None), None), expected, "resident on {device:?}");
         let budget = tight(&device, &in_memory());
@@ -150,7 +142,7 @@ fn a_selection_of_made_samples_is_that_of_the_same_in_memory() {
 
 #[test]
 fn a_bad_sample_stops_the_training_and_is_named() {
-    for device in devices() {
+    for device in common::devices() {
         let message = |data: &Dataset, budget| {
             let mut model = model(&device, budget);
             let error = model.fit(data, &Fit::new().batch_size(8).verbose(false)).expect_err("a bad sample");

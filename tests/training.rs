@@ -58,14 +58,9 @@ fn cpu() -> Device {
     Device::cpu_with_threads(2).expect("threads")
 }
 
-/// The CPU and, where there is one, the GPU.
-fn devices() -> Vec<Device> {
-    std::iter::once(cpu()).chain(common::gpu().cloned()).collect()
-}
-
 #[test]
 fn a_network_learns_on_every_device() {
-    for device in devices() {
+    for device in common::devices() {
         let mut model = model(&Setup::on(&device).seed(3));
         let history = model.fit(&bars(200), &fit(8).validation(&bars(60))).expect("a training");
         let last = history.epochs.last().expect("epochs");
@@ -81,7 +76,7 @@ fn threads_and_memory_change_no_bit() {
     let one = bits(&Setup::on(&Device::cpu_with_threads(1).expect("a thread")));
     assert_eq!(one, bits(&Setup::on(&cpu())), "one thread and two");
     assert_ne!(one, bits(&Setup::on(&cpu()).seed(1)), "another seed gives other parameters");
-    for device in devices() {
+    for device in common::devices() {
         let resident = bits(&Setup::on(&device));
         assert_eq!(resident, bits(&Setup::on(&device)), "{device}: twice");
         let setup = Setup::on(&device).memory_budget(Some(streaming_budget(&device)));
@@ -96,7 +91,7 @@ fn odd_samples_are_streamed_like_any_other() {
     let bytes = ndarray::Array2::from_shape_fn((101, 7), |_| random.below(256) as u8);
     let labels = Array1::from_shape_fn(101, |i| u32::from(bytes[[i, 3]] > 127));
     let data = Dataset::new(bytes, labels).expect("good data");
-    for device in devices() {
+    for device in common::devices() {
         let train = |budget: Option<u64>| {
             let network = Sequential::new([7]).with(Dense::new(2).activation(Softmax));
             let setup = Setup::on(&device).memory_budget(budget);
@@ -121,7 +116,7 @@ fn data_that_differs_in_its_scaling_alone_is_told_apart() {
     let data = bars(40);
     let doubled =
         Dataset::scaled(data.features().clone(), data.targets().clone(), 2.0 / 255.0, -0.5).expect("good data");
-    for device in devices() {
+    for device in common::devices() {
         let mut model = model(&Setup::on(&device));
         let a = model.evaluate(&data).expect("numbers");
         let b = model.evaluate(&doubled).expect("numbers");
@@ -184,14 +179,14 @@ const CHILD: &str = "GALEN_TEST_PRINT_PARAMETERS_OF";
 #[test]
 fn print_parameters() {
     if let Ok(name) = std::env::var(CHILD) {
-        let device = devices().into_iter().find(|d| d.name() == name).expect("the device");
+        let device = common::devices().into_iter().find(|d| d.name() == name).expect("the device");
         println!("bits {:?}", bits(&Setup::on(&device)));
     }
 }
 
 #[test]
 fn two_processes_give_the_same_bits() {
-    for device in devices() {
+    for device in common::devices() {
         let exe = std::env::current_exe().expect("this binary");
         let output = Command::new(exe)
             .args(["--exact", "print_parameters", "--nocapture"])
@@ -259,7 +254,7 @@ fn a_step_asks_nothing_of_the_host() {
 
 #[test]
 fn a_diverging_training_names_the_node_and_keeps_the_parameters() {
-    for device in devices() {
+    for device in common::devices() {
         let mut model = model(&Setup::on(&device));
         model.fit(&bars(64), &fit(1)).expect("a training");
         // An infinite weight makes the convolution's output infinite in the first step.
@@ -283,7 +278,7 @@ fn a_diverging_training_names_the_node_and_keeps_the_parameters() {
 
 #[test]
 fn a_wish_to_stop_ends_a_training_soon_and_cleanly() {
-    for device in devices() {
+    for device in common::devices() {
         let mut model = model(&Setup::on(&device));
         let data = bars(100);
         let before = model.evaluate(&data).expect("numbers").loss;
@@ -304,7 +299,7 @@ fn a_wish_to_stop_ends_a_training_soon_and_cleanly() {
 
 #[test]
 fn fit_goes_on_where_it_stopped() {
-    for device in devices() {
+    for device in common::devices() {
         let (mut once, mut twice) = (model(&Setup::on(&device)), model(&Setup::on(&device)));
         once.fit(&bars(100), &fit(3)).expect("a training");
         twice.fit(&bars(100), &fit(1)).expect("a training");

@@ -12,15 +12,6 @@ use galen::prelude::*;
 use galen::{Graph, Result, Session, Tensor, Var};
 use ndarray::{Array1, Array2, ArrayD, Axis};
 
-fn cpu() -> Device {
-    Device::cpu_with_threads(2).expect("threads")
-}
-
-/// The CPU and, where there is one, the GPU.
-fn devices() -> Vec<Device> {
-    std::iter::once(cpu()).chain(common::gpu().cloned()).collect()
-}
-
 /// Normal numbers, the same for the same stream.
 fn normal(shape: &[usize], stream: u32) -> ArrayD<f32> {
     let mut random = galen::contract::Threefry::new(7, stream);
@@ -63,7 +54,7 @@ fn several_heads_compute_the_formula() {
         .value_depth(3)
         .output_width(8)
         .bias_initializer(galen::nn::Initializer::Uniform(-1.0, 1.0));
-    for device in devices() {
+    for device in common::devices() {
         let inputs =
             [Tensor::from(q.clone()), v.clone().into(), Array1::from(lengths.to_vec()).into(), mask.clone().into()];
         let (outputs, mut session) = run(&device, &inputs, |ctx, x| {
@@ -110,7 +101,7 @@ fn what_is_hidden_is_not_seen() {
     let x = normal(&[2, 5, 8], 3);
     let mut other = x.clone();
     other.slice_axis_mut(Axis(1), ndarray::Slice::from(3..)).fill(100.0);
-    for device in devices() {
+    for device in common::devices() {
         let lengths = Tensor::from(Array1::from(vec![3u32, 3]));
         let hidden = |x: &ArrayD<f32>| {
             let (y, _) = run(&device, &[x.clone().into(), lengths.clone()], |ctx, x| {
@@ -133,7 +124,7 @@ fn what_is_hidden_is_not_seen() {
 #[test]
 fn positions_and_means_are_what_they_say() {
     let x = normal(&[2, 3, 5], 4);
-    for device in devices() {
+    for device in common::devices() {
         let (y, mut session) = run(&device, &[x.clone().into()], |ctx, x| {
             Ok(vec![
                 ctx.layer(&SinusoidalPositions::new(), &x[0])?,
@@ -173,7 +164,7 @@ fn positions_and_means_are_what_they_say() {
 fn padding_has_neither_vector_nor_gradient_and_an_unknown_token_is_no_number() {
     let tokens = Array2::from_shape_vec((2, 3), vec![1u32, 0, 2, 0, 0, 4]).expect("tokens");
     let embedding = Embedding::new(4, 3).padding(0);
-    for device in devices() {
+    for device in common::devices() {
         let (y, mut session) = run(&device, &[tokens.clone().into()], |ctx, x| {
             let y = ctx.layer(&embedding, &x[0])?;
             let table = x[0].graph().slot(PARAMETERS, "embedding/embeddings").expect("the table");
@@ -208,7 +199,7 @@ fn blocks_keep_to_their_formula() {
     let mut hidden = memory.clone();
     hidden.slice_axis_mut(Axis(1), ndarray::Slice::from(2..)).fill(9.0);
     let zeros = galen::nn::Initializer::Constant(0.0);
-    for device in devices() {
+    for device in common::devices() {
         let decode = |x: &ArrayD<f32>, memory: &ArrayD<f32>, pre_norm: bool| {
             let block = TransformerDecoderBlock::new(2, 8);
             let block = if pre_norm { block.pre_norm() } else { block };
@@ -281,7 +272,7 @@ fn classifier(pre_norm: bool) -> Functional {
 
 #[test]
 fn a_transformer_learns_the_order_of_tokens() {
-    for device in devices() {
+    for device in common::devices() {
         for pre_norm in [false, true] {
             let loss = CategoricalCrossEntropy::new();
             let setup = Setup::on(&device).seed(2);

@@ -10,7 +10,6 @@ use galen::data::formats::images::{ImageOptions, Masks, image_mask_folders};
 use galen::data::formats::npz::Npz;
 use galen::data::{Dataset, Rows, Source};
 use galen::{Elements, Tensor};
-use ndarray::{Ix1, Ix2};
 
 /// The folder with the data. Without it a training says that it was skipped.
 pub fn folder() -> Option<PathBuf> {
@@ -43,56 +42,6 @@ pub fn nuclei(folder: &Path) -> Result<(Vec<f32>, Vec<f32>, usize)> {
     }
     let (masks, _) = Source::rows(pairs.masks().clone()).to_tensor()?.into_f32()?.into_raw_vec_and_offset();
     Ok((images, masks, count))
-}
-
-/// Heartbeats of the classes N, S, V: signals `[n, 1, 128]` in units of the record's own amplitude, the intervals before and after
-/// `[n, 2]` as deviations from the record's median, classes, records.
-pub struct Beats {
-    pub x: Vec<f32>,
-    pub rr: Vec<f32>,
-    pub y: Vec<u32>,
-    pub record: Vec<u32>,
-}
-
-/// Reads the heartbeats of MIT-BIH's DS1.
-pub fn beats(folder: &Path) -> Result<Beats> {
-    let file = Npz::open(folder.join("ecg_mitbih/mitbih_beats_ds1.npz"))?;
-    let x = file.array("x")?.to_f32()?.into_dimensionality::<Ix2>()?;
-    let y = file.array("y")?.to_u32()?.into_dimensionality::<Ix1>()?;
-    let record = file.array("record")?.to_u32()?.into_dimensionality::<Ix1>()?;
-    let prev = file.array("rr_prev_s")?.to_f32()?.into_dimensionality::<Ix1>()?;
-    let next = file.array("rr_next_s")?.to_f32()?.into_dimensionality::<Ix1>()?;
-    // A record's own median interval: what is early for one patient is usual for another.
-    let mut own: BTreeMap<u32, Vec<f32>> = BTreeMap::new();
-    for (r, rr) in record.iter().zip(&prev).filter(|(_, rr)| rr.is_finite()) {
-        own.entry(*r).or_default().push(*rr);
-    }
-    let median: BTreeMap<u32, f32> = own
-        .into_iter()
-        .map(|(r, mut v)| {
-            v.sort_by(f32::total_cmp);
-            (r, v[v.len() / 2])
-        })
-        .collect();
-    // And its own amplitude: electrodes lie differently on everyone.
-    let mut squares: BTreeMap<u32, (f64, usize)> = BTreeMap::new();
-    for (r, beat) in record.iter().zip(x.rows()) {
-        let sum = squares.entry(*r).or_default();
-        sum.0 += beat.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>();
-        sum.1 += beat.len();
-    }
-    let amplitude: BTreeMap<u32, f32> =
-        squares.into_iter().map(|(r, (sum, n))| (r, (sum / n as f64).sqrt().max(1.0) as f32)).collect();
-    let mut out = Beats { x: Vec::new(), rr: Vec::new(), y: Vec::new(), record: Vec::new() };
-    for i in (0..y.len()).filter(|i| y[*i] <= 2) {
-        let usual = median[&record[i]];
-        let relative = |rr: f32| if rr.is_finite() { (rr / usual).clamp(0.0, 3.0) - 1.0 } else { 0.0 };
-        out.x.extend(x.row(i).iter().map(|v| v / amplitude[&record[i]]));
-        out.rr.extend([relative(prev[i]), relative(next[i])]);
-        out.y.push(y[i]);
-        out.record.push(record[i]);
-    }
-    Ok(out)
 }
 
 /// E. coli promoters: bases `[106, 57]` as 0 to 3, and whether each is a promoter.

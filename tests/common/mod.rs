@@ -21,6 +21,12 @@ pub fn gpu() -> Option<&'static Device> {
     GPU.get_or_init(own_gpu).as_ref()
 }
 
+/// The CPU and, where there is one, the GPU.
+pub fn devices() -> Vec<Device> {
+    let cpu = Device::cpu_with_threads(2).expect("threads");
+    std::iter::once(cpu).chain(gpu().cloned()).collect()
+}
+
 /// Like [`gpu`], opened anew: tests run side by side, and one that counts dispatches must count only its own.
 pub fn own_gpu() -> Option<Device> {
     let found = match std::env::var("GALEN_DEVICE") {
