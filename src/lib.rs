@@ -128,6 +128,7 @@ pub mod gpu;
 pub mod graph;
 pub mod interop;
 pub mod metrics;
+pub(crate) mod microkernel;
 pub mod nn;
 pub mod ops;
 pub mod optim;

@@ -1,10 +1,13 @@
 //! What a CPU twin is handed: views into memory that the plan owns.
 
+use std::cell::Cell;
+
 use ndarray::NdFloat;
 use rayon::prelude::*;
 use smallvec::SmallVec;
 
 use super::Io;
+use crate::microkernel::wide;
 
 /// The number type of a CPU run: `f32` for work, `f64` for the truth that tests compare with.
 pub trait Real: NdFloat + Default + std::iter::Sum + 'static {
@@ -16,6 +19,14 @@ pub trait Real: NdFloat + Default + std::iter::Sum + 'static {
     fn erf(self) -> Self;
     /// `1 − erf x`, with all digits of small results.
     fn erfc(self) -> Self;
+    /// The numbers as `f32`, where they are: for kernels that know no other type.
+    fn as_f32(_x: &[Self]) -> Option<&[f32]> {
+        None
+    }
+    /// Like [`Real::as_f32`], to be changed.
+    fn as_f32_mut(_x: &mut [Self]) -> Option<&mut [f32]> {
+        None
+    }
 }
 
 impl Real for f32 {
@@ -30,6 +41,12 @@ impl Real for f32 {
     }
     fn erfc(self) -> Self {
         libm::erfcf(self)
+    }
+    fn as_f32(x: &[f32]) -> Option<&[f32]> {
+        Some(x)
+    }
+    fn as_f32_mut(x: &mut [f32]) -> Option<&mut [f32]> {
+        Some(x)
     }
 }
 
@@ -135,21 +152,38 @@ pub struct CpuCall<'a, T> {
     pub scratch: &'a mut [T],
 }
 
+thread_local! {
+    static OWN_MEMORY: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
+}
+
+/// Runs `work` with `len` elements of memory that the thread keeps from one call to the next, so that they stay near. Their content is
+/// undefined.
+pub fn with_own_memory<R>(len: usize, work: impl FnOnce(&mut [f32]) -> R) -> R {
+    // Taken, not borrowed: while `work` waits for other threads this one may be given other work.
+    let mut memory = OWN_MEMORY.take();
+    if memory.len() < len {
+        memory.resize(len, 0.0);
+    }
+    let result = work(&mut memory[..len]);
+    OWN_MEMORY.set(memory);
+    result
+}
+
 /// Work below this many elements is not worth waking another thread.
 const SERIAL: usize = 1 << 14;
 
-/// Runs `f(start, chunk)` over `out` in chunks of a fixed size, on all cores where that pays. The chunks depend on the length
+/// Runs `f(start, chunk)`, compiled for the widest vectors, over `out` in chunks of a fixed size, on all cores where that pays. The chunks depend on the length
 /// alone, so the number of threads changes no bit.
 pub fn parallel_chunks<T: Send>(out: &mut [T], f: impl Fn(usize, &mut [T]) + Send + Sync) {
     if out.len() <= SERIAL {
-        return f(0, out);
+        return wide(|| f(0, out));
     }
-    out.par_chunks_mut(SERIAL).enumerate().for_each(|(i, chunk)| f(i * SERIAL, chunk));
+    out.par_chunks_mut(SERIAL).enumerate().for_each(|(i, chunk)| wide(|| f(i * SERIAL, chunk)));
 }
 
 /// Whether `f` holds for every chunk of `x`, asked on all cores where that pays.
 pub fn parallel_all<T: Sync>(x: &[T], f: impl Fn(&[T]) -> bool + Send + Sync) -> bool {
-    if x.len() <= SERIAL { f(x) } else { x.par_chunks(SERIAL).all(f) }
+    if x.len() <= SERIAL { wide(|| f(x)) } else { x.par_chunks(SERIAL).all(|x| wide(|| f(x))) }
 }
 
 /// Like [`parallel_chunks`], over several slices of the same length at once: `f(start, chunks)`.
@@ -160,7 +194,7 @@ pub fn parallel_together<T: Send, const N: usize>(out: [&mut [T]; N], f: impl Fn
 fn halve<T: Send, const N: usize>(start: usize, out: [&mut [T]; N], f: &(impl Fn(usize, [&mut [T]; N]) + Sync)) {
     let len = out.first().map_or(0, |o| o.len());
     if len <= SERIAL {
-        return f(start, out);
+        return wide(|| f(start, out));
     }
     let middle = (len / 2).next_multiple_of(SERIAL);
     let mut halves = out.map(|o| o.split_at_mut(middle));
@@ -173,9 +207,7 @@ fn halve<T: Send, const N: usize>(start: usize, out: [&mut [T]; N], f: &(impl Fn
 pub fn parallel_rows<T: Send>(out: &mut [T], width: usize, f: impl Fn(usize, &mut [T]) + Send + Sync) {
     let per_chunk = (SERIAL / width).max(1);
     let run = |chunk: usize, rows: &mut [T]| {
-        for (i, row) in rows.chunks_exact_mut(width).enumerate() {
-            f(chunk * per_chunk + i, row);
-        }
+        wide(|| rows.chunks_exact_mut(width).enumerate().for_each(|(i, row)| f(chunk * per_chunk + i, row)));
     };
     if out.len() <= SERIAL {
         return out.chunks_mut(per_chunk * width).enumerate().for_each(|(i, rows)| run(i, rows));
@@ -186,11 +218,11 @@ pub fn parallel_rows<T: Send>(out: &mut [T], width: usize, f: impl Fn(usize, &mu
 /// Runs `f(index, element)` over elements that cost about `work` reads each, on all cores where that pays.
 pub fn parallel_outputs<T: Send>(out: &mut [T], work: usize, f: impl Fn(usize, &mut T) + Send + Sync) {
     if out.len().saturating_mul(work) <= SERIAL {
-        return out.iter_mut().enumerate().for_each(|(i, o)| f(i, o));
+        return wide(|| out.iter_mut().enumerate().for_each(|(i, o)| f(i, o)));
     }
     let chunk = (SERIAL / work.max(1)).max(1);
     out.par_chunks_mut(chunk).enumerate().for_each(|(c, out)| {
-        out.iter_mut().enumerate().for_each(|(i, o)| f(c * chunk + i, o));
+        wide(|| out.iter_mut().enumerate().for_each(|(i, o)| f(c * chunk + i, o)));
     });
 }
 
@@ -204,9 +236,8 @@ pub fn parallel_row_pairs<A: Send, B: Send>(
 ) {
     let per_chunk = (SERIAL / width).max(1);
     let run = |chunk: usize, a: &mut [A], b: &mut [B]| {
-        for (i, (a, b)) in a.chunks_exact_mut(width).zip(b.chunks_exact_mut(width)).enumerate() {
-            f(chunk * per_chunk + i, a, b);
-        }
+        let rows = a.chunks_exact_mut(width).zip(b.chunks_exact_mut(width)).enumerate();
+        wide(|| rows.for_each(|(i, (a, b))| f(chunk * per_chunk + i, a, b)));
     };
     if a.len() <= SERIAL {
         return run(0, a, b);

@@ -20,7 +20,7 @@ use crate::shape::TensorSpec;
 
 pub use host::{
     CpuCall, Real, View, parallel_all, parallel_chunks, parallel_outputs, parallel_row_pairs, parallel_rows,
-    parallel_together,
+    parallel_together, with_own_memory,
 };
 pub use launch::{Access, Binding, GpuTraits, Kernel, Launch, Launches, Slot, Source, grid};
 pub(crate) use random::StreamKey;

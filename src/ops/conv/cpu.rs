@@ -8,7 +8,7 @@ use std::ops::Range;
 use ndarray::{ArrayView2, ArrayViewMut2, linalg::general_mat_mul, s};
 use rayon::prelude::*;
 
-use super::{Sizes, depthwise};
+use super::{Sizes, depthwise, direct};
 use crate::contract::{Real, parallel_chunks, parallel_rows};
 use crate::ops::matmul::product;
 
@@ -228,12 +228,18 @@ pub(super) fn forward_scratch(s: &Sizes) -> usize {
         return 0;
     }
     let cut = Cut::of(s, TASKS);
-    cut.tasks(s) * cut.gathered(s)
+    (cut.tasks(s) * cut.gathered(s)).max(direct::forward_scratch(s))
 }
 
 pub(super) fn forward<T: Real>(s: &Sizes, x: &[T], w: &[T], last: Epilogue<'_, T>, y: &mut [T], scratch: &mut [T]) {
     if depthwise::fits(s) {
         return depthwise::forward(s, x, w, last, y);
+    }
+    if let (Some(x), Some(w), Some(y), Some(scratch)) =
+        (T::as_f32(x), T::as_f32(w), T::as_f32_mut(y), T::as_f32_mut(scratch))
+    {
+        let last = Epilogue { bias: last.bias.and_then(T::as_f32), relu: last.relu };
+        return direct::forward(s, x, w, last, y, scratch);
     }
     let cut = Cut::of(s, TASKS);
     let (x_len, y_len) = (s.c_in * s.volume(), s.c_out * s.positions());
@@ -289,12 +295,21 @@ fn forward_sample<T: Real>(
 }
 
 pub(super) fn grad_x_scratch(s: &Sizes) -> usize {
-    forward_scratch(s)
+    if depthwise::fits(s) {
+        return 0;
+    }
+    let cut = Cut::of(s, TASKS);
+    (cut.tasks(s) * cut.gathered(s)).max(direct::grad_x_scratch(s))
 }
 
 pub(super) fn grad_x<T: Real>(s: &Sizes, dy: &[T], w: &[T], dx: &mut [T], scratch: &mut [T]) {
     if depthwise::fits(s) {
         return depthwise::grad_x(s, dy, w, dx);
+    }
+    if let (Some(dy), Some(w), Some(dx), Some(scratch)) =
+        (T::as_f32(dy), T::as_f32(w), T::as_f32_mut(dx), T::as_f32_mut(scratch))
+    {
+        return direct::grad_x(s, dy, w, dx, scratch);
     }
     let cut = Cut::of(s, TASKS);
     let (x_len, y_len) = (s.c_in * s.volume(), s.c_out * s.positions());
@@ -351,12 +366,17 @@ pub(super) fn grad_w_scratch(s: &Sizes) -> usize {
     }
     let cut = grad_w_cut(s);
     let sums = if cut.per_task.is_some() { s.c_out * s.taps() } else { 0 };
-    cut.tasks(s) * (cut.gathered(s) + sums)
+    (cut.tasks(s) * (cut.gathered(s) + sums)).max(direct::grad_w_scratch(s))
 }
 
 pub(super) fn grad_w<T: Real>(s: &Sizes, x: &[T], dy: &[T], dw: &mut [T], scratch: &mut [T]) {
     if depthwise::fits(s) {
         return depthwise::grad_w(s, x, dy, dw);
+    }
+    if let (Some(x), Some(dy), Some(dw), Some(scratch)) =
+        (T::as_f32(x), T::as_f32(dy), T::as_f32_mut(dw), T::as_f32_mut(scratch))
+    {
+        return direct::grad_w(s, x, dy, dw, scratch);
     }
     let cut = grad_w_cut(s);
     let (x_len, y_len) = (s.c_in * s.volume(), s.c_out * s.positions());

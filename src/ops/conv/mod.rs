@@ -11,6 +11,7 @@
 
 mod cpu;
 mod depthwise;
+mod direct;
 mod gpu;
 mod options;
 #[cfg(test)]

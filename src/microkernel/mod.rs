@@ -1,0 +1,332 @@
+//! The innermost loops of matrix products and convolutions on the processor: register tiles, in the widest instructions that the
+//! processor has, found at run time. Everything above (which operand lies where, how work is shared out) is plain Rust.
+//!
+//! Two forms suffice. An *outer* product sums `a[k, i] · b[offset(k) + j]` over `k`: with offsets that are multiples of a row it is the
+//! core of a matrix product, and with offsets that are the taps of a window it is a convolution of an image that was never gathered.
+//! An *inner* product sums `a[i][p] · b[j][p]` over `p`, for the gradient of a convolution's weights.
+//!
+//! Source: K. Goto, R. van de Geijn, "Anatomy of high-performance matrix multiplication", ACM TOMS 34, 2008; E. Georganas et al.,
+//! "Anatomy of high-performance deep learning convolutions on SIMD architectures", SC 2018.
+//!
+//! The order of every sum depends on the sizes and on the kind of processor alone. This is one of the modules with `unsafe`: vector
+//! loads and stores have no safe form. Each function here checks the bounds of all that it will touch before the loop.
+#![allow(unsafe_code)]
+
+mod lanes;
+
+use std::sync::OnceLock;
+
+use lanes::{Lanes, Portable};
+
+/// Vectors side by side in the largest outer tile.
+pub const VECTORS: usize = 3;
+/// Lanes of the widest vector.
+pub const MOST_LANES: usize = 16;
+/// Columns of the widest outer tile, on any processor.
+pub const MOST_COLUMNS: usize = VECTORS * MOST_LANES;
+/// Rows and columns of the largest inner tile.
+pub const INNER: [usize; 2] = [4, 6];
+
+/// The instructions that the kernels use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Isa {
+    /// 16 lanes, 32 registers.
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+    /// 8 lanes, 16 registers.
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    /// Whatever the compiler makes of 8 lanes.
+    Portable,
+}
+
+impl Isa {
+    /// The widest that this processor has; `GALEN_ISA` (`avx2`, `portable`) asks for less.
+    pub fn best() -> Isa {
+        static BEST: OnceLock<Isa> = OnceLock::new();
+        *BEST.get_or_init(|| {
+            let wished = std::env::var("GALEN_ISA").unwrap_or_default();
+            Isa::available().into_iter().find(|isa| wished.is_empty() || isa.name() == wished).unwrap_or(Isa::Portable)
+        })
+    }
+
+    /// All that this processor has, the widest first.
+    pub fn available() -> Vec<Isa> {
+        let mut all = Vec::new();
+        #[cfg(target_arch = "x86_64")]
+        {
+            let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+            let wide = is_x86_feature_detected!("avx512vl") && is_x86_feature_detected!("avx512bw");
+            if avx2 && wide && is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512dq") {
+                all.push(Isa::Avx512);
+            }
+            if avx2 {
+                all.push(Isa::Avx2);
+            }
+        }
+        all.push(Isa::Portable);
+        all
+    }
+
+    /// Its name in `GALEN_ISA`.
+    pub fn name(self) -> &'static str {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => "avx512",
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => "avx2",
+            Isa::Portable => "portable",
+        }
+    }
+
+    /// Floats of a vector.
+    pub const fn lanes(self) -> usize {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => 16,
+            _ => 8,
+        }
+    }
+
+    /// Rows of its outer tile: as many as leave no register unused.
+    pub const fn rows(self) -> usize {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => 8,
+            _ => 4,
+        }
+    }
+
+    /// Rows and columns of its inner tile.
+    pub const fn inner(self) -> [usize; 2] {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => INNER,
+            _ => [3, 4],
+        }
+    }
+}
+
+/// Where the rows of the second operand of an outer product start.
+#[derive(Clone, Copy, Debug)]
+pub struct Offsets<'a> {
+    list: &'a [u32],
+    most: usize,
+}
+
+impl<'a> Offsets<'a> {
+    /// Rows that start at `list`.
+    pub fn new(list: &'a [u32]) -> Self {
+        Offsets { list, most: list.iter().copied().max().unwrap_or(0) as usize }
+    }
+
+    /// How many rows there are.
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+}
+
+/// `y[i · stride + j] = Σₖ a[k · step + i] · b[offset(k) + j]` (`+ y` where `add`) for `i < rows`, `j < vectors · lanes`, `k` ascending.
+///
+/// # Panics
+/// Where an operand is too short, `rows` is not 1, 2, 4 or 8, or `vectors` not 1 to 3.
+#[allow(clippy::too_many_arguments)]
+#[inline]
+pub fn outer(
+    isa: Isa,
+    [rows, vectors]: [usize; 2],
+    (a, step): (&[f32], usize),
+    b: &[f32],
+    offsets: Offsets<'_>,
+    (y, stride): (&mut [f32], usize),
+    add: bool,
+) {
+    let (n, columns) = (offsets.len(), vectors * isa.lanes());
+    assert!(n == 0 || (n - 1) * step + rows <= a.len(), "an outer product's first operand is too short");
+    assert!(offsets.most + columns <= b.len(), "an outer product's second operand is too short");
+    assert!((rows - 1) * stride + columns <= y.len(), "an outer product's result is too short");
+    let call = Outer { a: a.as_ptr(), step, b: b.as_ptr(), offsets: offsets.list, y: y.as_mut_ptr(), stride, add };
+    macro_rules! tiles {
+        ($run:path, $lanes:ty) => {
+            match (rows, vectors) {
+                (8, 3) => $run(Tile::<$lanes, 8, 3>::NEW, call),
+                (8, 2) => $run(Tile::<$lanes, 8, 2>::NEW, call),
+                (8, 1) => $run(Tile::<$lanes, 8, 1>::NEW, call),
+                (4, 3) => $run(Tile::<$lanes, 4, 3>::NEW, call),
+                (4, 2) => $run(Tile::<$lanes, 4, 2>::NEW, call),
+                (4, 1) => $run(Tile::<$lanes, 4, 1>::NEW, call),
+                (2, 3) => $run(Tile::<$lanes, 2, 3>::NEW, call),
+                (2, 2) => $run(Tile::<$lanes, 2, 2>::NEW, call),
+                (2, 1) => $run(Tile::<$lanes, 2, 1>::NEW, call),
+                (1, 3) => $run(Tile::<$lanes, 1, 3>::NEW, call),
+                (1, 2) => $run(Tile::<$lanes, 1, 2>::NEW, call),
+                (1, 1) => $run(Tile::<$lanes, 1, 1>::NEW, call),
+                _ => panic!("there is no outer tile of {rows} rows and {vectors} vectors"),
+            }
+        };
+    }
+    // SAFETY: the processor has the instructions (`Isa` values of others are not made), and the bounds were checked above.
+    unsafe {
+        match isa {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => tiles!(lanes::outer_avx512, lanes::Avx512),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => tiles!(lanes::outer_avx2, lanes::Avx2),
+            Isa::Portable => tiles!(lanes::outer_portable, Portable),
+        }
+    }
+}
+
+/// `y[i · stride + j] += Σₚ a[a_at[i] + p] · b[b_at[j] + p]` for `p < len`; every lane sums its own `p`, then lanes are added in pairs.
+///
+/// # Panics
+/// Where an operand is too short, `len` is not a multiple of the lanes, or there are more rows or columns than [`Isa::inner`] says.
+pub fn inner(
+    isa: Isa,
+    (a, a_at): (&[f32], &[u32]),
+    (b, b_at): (&[f32], &[u32]),
+    len: usize,
+    (y, stride): (&mut [f32], usize),
+) {
+    let most = |at: &[u32]| at.iter().copied().max().unwrap_or(0) as usize;
+    assert!(len.is_multiple_of(isa.lanes()), "an inner product of {len} elements, which is no multiple of the lanes");
+    assert!(most(a_at) + len <= a.len() && most(b_at) + len <= b.len(), "an inner product's operand is too short");
+    assert!((a_at.len() - 1) * stride + b_at.len() <= y.len(), "an inner product's result is too short");
+    let call = Inner { a: a.as_ptr(), a_at, b: b.as_ptr(), b_at, len, y: y.as_mut_ptr(), stride };
+    macro_rules! columns {
+        ($run:path, $lanes:ty, $rows:literal, [$($columns:literal),*]) => {
+            match b_at.len() {
+                $($columns => $run(Tile::<$lanes, $rows, $columns>::NEW, call),)*
+                n => panic!("there is no inner tile of {n} columns"),
+            }
+        };
+    }
+    macro_rules! tiles {
+        ($run:path, $lanes:ty, [$($rows:literal),*], $columns:tt) => {
+            match a_at.len() {
+                $($rows => columns!($run, $lanes, $rows, $columns),)*
+                n => panic!("there is no inner tile of {n} rows"),
+            }
+        };
+    }
+    // SAFETY: as in `outer`.
+    unsafe {
+        match isa {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => tiles!(lanes::inner_avx512, lanes::Avx512, [1, 2, 3, 4], [1, 2, 3, 4, 5, 6]),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => tiles!(lanes::inner_avx2, lanes::Avx2, [1, 2, 3], [1, 2, 3, 4]),
+            Isa::Portable => tiles!(lanes::inner_portable, Portable, [1, 2, 3], [1, 2, 3, 4]),
+        }
+    }
+}
+
+/// Runs `work` compiled for the widest instructions: loops over elements that it inlines are vectorised for them. The operations and
+/// their order are the same, so no bit changes.
+#[inline]
+pub fn wide<R>(work: impl FnOnce() -> R) -> R {
+    match Isa::best() {
+        // SAFETY: the processor has the instructions.
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 => unsafe { lanes::run_avx512(work) },
+        // SAFETY: the processor has the instructions.
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 => unsafe { lanes::run_avx2(work) },
+        Isa::Portable => work(),
+    }
+}
+
+/// The arguments of [`outer`], checked.
+#[derive(Clone, Copy)]
+struct Outer<'a> {
+    a: *const f32,
+    step: usize,
+    b: *const f32,
+    offsets: &'a [u32],
+    y: *mut f32,
+    stride: usize,
+    add: bool,
+}
+
+/// The arguments of [`inner`], checked.
+#[derive(Clone, Copy)]
+struct Inner<'a> {
+    a: *const f32,
+    a_at: &'a [u32],
+    b: *const f32,
+    b_at: &'a [u32],
+    len: usize,
+    y: *mut f32,
+    stride: usize,
+}
+
+/// A tile of `R` rows and `C` columns (vectors of them for [`outer`]).
+struct Tile<S, const R: usize, const C: usize>(std::marker::PhantomData<S>);
+
+impl<S: Lanes, const R: usize, const C: usize> Tile<S, R, C> {
+    const NEW: Self = Tile(std::marker::PhantomData);
+
+    /// # Safety
+    /// The bounds that [`outer`] checks, and the instructions of `S`.
+    #[inline(always)]
+    unsafe fn outer(self, call: Outer<'_>) {
+        let Outer { a, step, b, offsets, y, stride, add } = call;
+        // SAFETY: see the function.
+        unsafe {
+            let mut sums = [[S::zero(); C]; R];
+            let mut a = a;
+            for &offset in offsets {
+                let from = b.add(offset as usize);
+                let mut row = [S::zero(); C];
+                for (j, v) in row.iter_mut().enumerate() {
+                    *v = S::load(from.add(j * S::LANES));
+                }
+                for (i, sums) in sums.iter_mut().enumerate() {
+                    let factor = S::splat(*a.add(i));
+                    for (sum, v) in sums.iter_mut().zip(row) {
+                        *sum = S::fma(factor, v, *sum);
+                    }
+                }
+                a = a.add(step);
+            }
+            for (i, sums) in sums.iter().enumerate() {
+                for (j, sum) in sums.iter().enumerate() {
+                    let to = y.add(i * stride + j * S::LANES);
+                    S::store(to, if add { S::add(S::load(to), *sum) } else { *sum });
+                }
+            }
+        }
+    }
+
+    /// # Safety
+    /// The bounds that [`inner`] checks, and the instructions of `S`.
+    #[inline(always)]
+    unsafe fn inner(self, call: Inner<'_>) {
+        let Inner { a, a_at, b, b_at, len, y, stride } = call;
+        // SAFETY: see the function.
+        unsafe {
+            let a: [*const f32; R] = std::array::from_fn(|i| a.add(a_at[i] as usize));
+            let b: [*const f32; C] = std::array::from_fn(|j| b.add(b_at[j] as usize));
+            let mut sums = [[S::zero(); C]; R];
+            let mut p = 0;
+            while p < len {
+                let mut left = [S::zero(); R];
+                for (v, a) in left.iter_mut().zip(a) {
+                    *v = S::load(a.add(p));
+                }
+                for (j, b) in b.iter().enumerate() {
+                    let right = S::load(b.add(p));
+                    for (sums, left) in sums.iter_mut().zip(left) {
+                        sums[j] = S::fma(left, right, sums[j]);
+                    }
+                }
+                p += S::LANES;
+            }
+            for (i, sums) in sums.iter().enumerate() {
+                for (j, sum) in sums.iter().enumerate() {
+                    *y.add(i * stride + j) += S::sum(*sum);
+                }
+            }
+        }
+    }
+}
