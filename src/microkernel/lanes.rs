@@ -3,13 +3,15 @@
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::*;
 
+use super::strips::{Mix, Strips};
 use super::{Inner, Outer, Tile};
 
 /// A vector of floats and what the kernels do with it.
 ///
 /// # Safety
 /// The functions may be called only where the processor has the type's instructions; pointers must be valid for [`Lanes::LANES`] floats.
-pub(super) trait Lanes {
+#[allow(missing_docs)]
+pub trait Lanes {
     type Vector: Copy;
     const LANES: usize;
 
@@ -17,7 +19,14 @@ pub(super) trait Lanes {
     unsafe fn splat(x: f32) -> Self::Vector;
     unsafe fn load(from: *const f32) -> Self::Vector;
     unsafe fn store(to: *mut f32, v: Self::Vector);
+    /// `n` floats, fewer than lanes, and zeros.
+    unsafe fn load_part(from: *const f32, n: usize) -> Self::Vector;
+    /// The first `n` lanes, of which there are more.
+    unsafe fn store_part(to: *mut f32, v: Self::Vector, n: usize);
     unsafe fn add(a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    unsafe fn sub(a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// Zero where a lane is negative; NaN and negative zero stay.
+    unsafe fn relu(v: Self::Vector) -> Self::Vector;
     /// `a · b + c`
     unsafe fn fma(a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
     /// The sum of the lanes, in pairs: lane `i` and lane `i + LANES / 2` first.
@@ -63,8 +72,32 @@ impl Lanes for Portable {
         unsafe { to.cast::<[f32; 8]>().write(v) }
     }
     #[inline(always)]
+    unsafe fn load_part(from: *const f32, n: usize) -> [f32; 8] {
+        let mut v = [0.0; 8];
+        for (i, v) in v.iter_mut().enumerate().take(n) {
+            // SAFETY: the caller's promise.
+            *v = unsafe { from.add(i).read() };
+        }
+        v
+    }
+    #[inline(always)]
+    unsafe fn store_part(to: *mut f32, v: [f32; 8], n: usize) {
+        for (i, v) in v.iter().enumerate().take(n) {
+            // SAFETY: the caller's promise.
+            unsafe { to.add(i).write(*v) };
+        }
+    }
+    #[inline(always)]
     unsafe fn add(a: [f32; 8], b: [f32; 8]) -> [f32; 8] {
         std::array::from_fn(|i| a[i] + b[i])
+    }
+    #[inline(always)]
+    unsafe fn sub(a: [f32; 8], b: [f32; 8]) -> [f32; 8] {
+        std::array::from_fn(|i| a[i] - b[i])
+    }
+    #[inline(always)]
+    unsafe fn relu(v: [f32; 8]) -> [f32; 8] {
+        v.map(|v| if v < 0.0 { 0.0 } else { v })
     }
     #[inline(always)]
     unsafe fn fma(a: [f32; 8], b: [f32; 8], c: [f32; 8]) -> [f32; 8] {
@@ -85,72 +118,89 @@ pub(super) struct Avx2;
 #[cfg(target_arch = "x86_64")]
 pub(super) struct Avx512;
 
+/// The methods that are one instruction each.
 #[cfg(target_arch = "x86_64")]
-macro_rules! x86 {
-    ($name:ident, $vector:ty, $lanes:literal, $zero:ident, $splat:ident, $load:ident, $store:ident, $add:ident, $fma:ident, $sum:ident) => {
-        impl Lanes for $name {
-            type Vector = $vector;
-            const LANES: usize = $lanes;
-
-            #[inline(always)]
-            unsafe fn zero() -> $vector {
-                // SAFETY: the caller's promise, here and below.
-                unsafe { $zero() }
-            }
-            #[inline(always)]
-            unsafe fn splat(x: f32) -> $vector {
-                unsafe { $splat(x) }
-            }
-            #[inline(always)]
-            unsafe fn load(from: *const f32) -> $vector {
-                unsafe { $load(from) }
-            }
-            #[inline(always)]
-            unsafe fn store(to: *mut f32, v: $vector) {
-                unsafe { $store(to, v) }
-            }
-            #[inline(always)]
-            unsafe fn add(a: $vector, b: $vector) -> $vector {
-                unsafe { $add(a, b) }
-            }
-            #[inline(always)]
-            unsafe fn fma(a: $vector, b: $vector, c: $vector) -> $vector {
-                unsafe { $fma(a, b, c) }
-            }
-            #[inline(always)]
-            unsafe fn sum(v: $vector) -> f32 {
-                unsafe { $sum(v) }
-            }
-        }
+macro_rules! instructions {
+    ($($name:ident($($x:ident: $type:ty),*) $(-> $result:ty)?: $instruction:ident;)*) => {
+        $(#[inline(always)]
+        unsafe fn $name($($x: $type),*) $(-> $result)? {
+            // SAFETY: the caller's promise.
+            unsafe { $instruction($($x),*) }
+        })*
     };
 }
 
 #[cfg(target_arch = "x86_64")]
-x86!(
-    Avx2,
-    __m256,
-    8,
-    _mm256_setzero_ps,
-    _mm256_set1_ps,
-    _mm256_loadu_ps,
-    _mm256_storeu_ps,
-    _mm256_add_ps,
-    _mm256_fmadd_ps,
-    sum_avx2
-);
+impl Lanes for Avx2 {
+    type Vector = __m256;
+    const LANES: usize = 8;
+
+    instructions! {
+        zero() -> __m256: _mm256_setzero_ps;
+        splat(x: f32) -> __m256: _mm256_set1_ps;
+        load(from: *const f32) -> __m256: _mm256_loadu_ps;
+        store(to: *mut f32, v: __m256): _mm256_storeu_ps;
+        add(a: __m256, b: __m256) -> __m256: _mm256_add_ps;
+        sub(a: __m256, b: __m256) -> __m256: _mm256_sub_ps;
+        fma(a: __m256, b: __m256, c: __m256) -> __m256: _mm256_fmadd_ps;
+        sum(v: __m256) -> f32: sum_avx2;
+    }
+    #[inline(always)]
+    unsafe fn load_part(from: *const f32, n: usize) -> __m256 {
+        // SAFETY: the caller's promise; what is masked is not touched.
+        unsafe { _mm256_maskload_ps(from, mask_avx2(n)) }
+    }
+    #[inline(always)]
+    unsafe fn store_part(to: *mut f32, v: __m256, n: usize) {
+        // SAFETY: as above.
+        unsafe { _mm256_maskstore_ps(to, mask_avx2(n), v) }
+    }
+    #[inline(always)]
+    unsafe fn relu(v: __m256) -> __m256 {
+        // SAFETY: the caller's promise. Of a NaN the instruction gives its second operand.
+        unsafe { _mm256_max_ps(_mm256_setzero_ps(), v) }
+    }
+}
+
 #[cfg(target_arch = "x86_64")]
-x86!(
-    Avx512,
-    __m512,
-    16,
-    _mm512_setzero_ps,
-    _mm512_set1_ps,
-    _mm512_loadu_ps,
-    _mm512_storeu_ps,
-    _mm512_add_ps,
-    _mm512_fmadd_ps,
-    _mm512_reduce_add_ps
-);
+impl Lanes for Avx512 {
+    type Vector = __m512;
+    const LANES: usize = 16;
+
+    instructions! {
+        zero() -> __m512: _mm512_setzero_ps;
+        splat(x: f32) -> __m512: _mm512_set1_ps;
+        load(from: *const f32) -> __m512: _mm512_loadu_ps;
+        store(to: *mut f32, v: __m512): _mm512_storeu_ps;
+        add(a: __m512, b: __m512) -> __m512: _mm512_add_ps;
+        sub(a: __m512, b: __m512) -> __m512: _mm512_sub_ps;
+        fma(a: __m512, b: __m512, c: __m512) -> __m512: _mm512_fmadd_ps;
+        sum(v: __m512) -> f32: _mm512_reduce_add_ps;
+    }
+    #[inline(always)]
+    unsafe fn load_part(from: *const f32, n: usize) -> __m512 {
+        // SAFETY: the caller's promise; what is masked is not touched.
+        unsafe { _mm512_maskz_loadu_ps((1 << n) - 1, from) }
+    }
+    #[inline(always)]
+    unsafe fn store_part(to: *mut f32, v: __m512, n: usize) {
+        // SAFETY: as above.
+        unsafe { _mm512_mask_storeu_ps(to, (1 << n) - 1, v) }
+    }
+    #[inline(always)]
+    unsafe fn relu(v: __m512) -> __m512 {
+        // SAFETY: the caller's promise. Of a NaN the instruction gives its second operand.
+        unsafe { _mm512_max_ps(_mm512_setzero_ps(), v) }
+    }
+}
+
+/// Ones in the first `n` of eight lanes.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn mask_avx2(n: usize) -> __m256i {
+    _mm256_cmpgt_epi32(_mm256_set1_epi32(n as i32), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7))
+}
 
 /// The sum of eight lanes, in the order of [`Lanes::sum`].
 #[cfg(target_arch = "x86_64")]
@@ -162,8 +212,9 @@ unsafe fn sum_avx2(v: __m256) -> f32 {
     _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps::<1>(two, two)))
 }
 
+/// The kernels, each compiled for the instructions of `$lanes`.
 macro_rules! kernels {
-    ($lanes:ty, $outer:ident, $inner:ident, $(#[$attribute:meta])*) => {
+    ($lanes:ty, $outer:ident, $inner:ident, $strips:ident, $(#[$attribute:meta])*) => {
         $(#[$attribute])*
         pub(super) unsafe fn $outer<const R: usize, const C: usize>(tile: Tile<$lanes, R, C>, call: Outer<'_>) {
             // SAFETY: the caller's promise.
@@ -174,14 +225,25 @@ macro_rules! kernels {
             // SAFETY: the caller's promise.
             unsafe { tile.inner(call) }
         }
+        $(#[$attribute])*
+        pub(super) unsafe fn $strips<M: Mix<I, O>, const I: usize, const O: usize>(mix: M, call: Strips<I, O>) {
+            // SAFETY: the caller's promise.
+            unsafe { call.run::<$lanes, M>(mix) }
+        }
     };
 }
 
-kernels!(Portable, outer_portable, inner_portable,);
+kernels!(Portable, outer_portable, inner_portable, strips_portable,);
 #[cfg(target_arch = "x86_64")]
-kernels!(Avx2, outer_avx2, inner_avx2, #[target_feature(enable = "avx2,fma")]);
+kernels!(Avx2, outer_avx2, inner_avx2, strips_avx2, #[target_feature(enable = "avx2,fma")]);
 #[cfg(target_arch = "x86_64")]
-kernels!(Avx512, outer_avx512, inner_avx512, #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]);
+kernels!(
+    Avx512,
+    outer_avx512,
+    inner_avx512,
+    strips_avx512,
+    #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
+);
 
 /// Runs `work`, compiled for AVX2.
 #[cfg(target_arch = "x86_64")]

@@ -12,7 +12,8 @@
 //! loads and stores have no safe form. Each function here checks the bounds of all that it will touch before the loop.
 #![allow(unsafe_code)]
 
-mod lanes;
+pub mod lanes;
+pub mod strips;
 
 use std::sync::OnceLock;
 

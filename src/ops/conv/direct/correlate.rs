@@ -1,6 +1,11 @@
 //! Correlation of planes with packed weights: convolution forwards, and the gradient of its input.
 
+use std::ops::Range;
+
 use super::geometry::{Geometry, Layout};
+use super::winograd::{self, Shared};
+use crate::contract::parallel_rows;
+use crate::microkernel::strips::{self, By, Finished, Mix, Rows, Same};
 use crate::microkernel::{self, Isa, Offsets};
 use crate::ops::conv::cpu::Epilogue;
 
@@ -11,13 +16,16 @@ const NEAR: usize = 1 << 17;
 /// Flat positions from which on more images at once are no gain.
 const LONG: usize = 1 << 11;
 
-/// Weights of one group in the order in which tiles read them: for every block of rows, for every product, a row of the block.
+/// Weights of one group in the order in which tiles read them: for every product of a tap, for every block of rows, for every channel
+/// and tap, a row of the block.
 #[derive(Clone, Copy)]
 pub(super) struct Packed<'a> {
     pub(super) weights: &'a [f32],
+    /// Elements from product to product.
+    pub(super) apart: usize,
     /// Rows in use.
     pub(super) rows: usize,
-    /// Products of a sum: channels of the source times taps.
+    /// Channels of the source times taps.
     pub(super) depth: usize,
 }
 
@@ -33,28 +41,28 @@ pub(super) fn padded(isa: Isa, rows: usize) -> usize {
     whole + if rows > whole { block(isa, rows, whole)[0] } else { 0 }
 }
 
-/// Packs the weights of one group: `weight(row, channel, tap)`.
+/// Packs the weights of one group: `weight(row, channel, tap of the window)`.
 pub(super) fn pack(
     isa: Isa,
     g: &Geometry,
     rows: usize,
     channels: usize,
-    weight: impl Fn(usize, usize, usize) -> f32,
+    weight: impl Fn(usize, usize, usize) -> f32 + Sync,
     to: &mut [f32],
 ) {
     let depth = channels * g.taps.len();
-    let mut at = 0;
-    while at < rows {
+    parallel_rows(to, depth, |line, to| {
+        // A line is a row's share of a block: which product, and which row.
+        let (u, mut at) = (line / padded(isa, rows), line % padded(isa, rows));
+        at -= at % isa.rows();
         let [block, used] = block(isa, rows, at);
-        let to = &mut to[at * depth..][..block * depth];
-        for (k, to) in to.chunks_exact_mut(block).enumerate() {
-            let (channel, tap) = (k / g.taps.len(), g.taps[k % g.taps.len()].index);
-            for (i, to) in to.iter_mut().enumerate() {
-                *to = if i < used { weight(at + i, channel, tap) } else { 0.0 };
-            }
+        let part = line % padded(isa, rows) - at;
+        for (i, to) in to.iter_mut().enumerate() {
+            let (k, row) = ((part * depth + i) / block, (part * depth + i) % block);
+            let (channel, tap) = (k / g.taps.len(), &g.taps[k % g.taps.len()]);
+            *to = if row < used { g.weight(tap, u, |tap| weight(at + row, channel, tap)) } else { 0.0 };
         }
-        at += block;
-    }
+    });
 }
 
 /// Where results go: elements from image to image, row (channel) to row, slice to slice, row to row, column to column, and the first.
@@ -131,10 +139,13 @@ impl Correlation<'_> {
         self.channels * self.geometry.planes() * l.plane
     }
 
-    /// Elements of the sums that are held at once: a block of rows, or all of them where a sum is made in several parts.
+    /// Rows of sums that are held at once: a block of them, or all where a sum is made in several parts.
+    fn held(&self) -> usize {
+        if self.packed.depth > DEEP { padded(self.isa, self.packed.rows) } else { self.isa.rows() }
+    }
+
     fn sums(&self, l: &Layout) -> usize {
-        let rows = if self.packed.depth > DEEP { padded(self.isa, self.packed.rows) } else { self.isa.rows() };
-        rows * self.width(l)
+        self.geometry.products() * self.held() * self.width(l)
     }
 
     fn width(&self, l: &Layout) -> usize {
@@ -149,39 +160,39 @@ impl Correlation<'_> {
             for band in g.bands(self.portions.rows) {
                 let layout = Layout::new(g, &band, count);
                 let (planes, rest) = memory.split_at_mut(self.planes(&layout));
-                planes.fill(0.0);
-                for image in 0..count {
-                    let x = &x[(from + image) * self.source_image..];
-                    let channels = x.chunks(self.volume).zip(planes.chunks_exact_mut(g.planes() * layout.plane));
-                    channels.take(self.channels).for_each(|(x, planes)| layout.lay_out(g, x, image, planes));
+                for (channel, planes) in planes.chunks_exact_mut(g.planes() * layout.plane).enumerate() {
+                    let x = &x[from * self.source_image + channel * self.volume..];
+                    layout.lay_out(self.isa, g, x, self.source_image, planes);
                 }
-                let y = &mut y[from * self.target.image..];
-                self.band(&layout, count, planes, rest, y);
+                self.band(&layout, planes, rest, &mut y[from * self.target.image..]);
             }
         }
     }
 
-    fn band(&self, layout: &Layout, images: usize, planes: &[f32], sums: &mut [f32], y: &mut [f32]) {
+    fn band(&self, layout: &Layout, planes: &[f32], sums: &mut [f32], y: &mut [f32]) {
         let (isa, width, rows, depth) = (self.isa, self.width(layout), self.packed.rows, self.packed.depth);
         let mut offsets = [0; DEEP];
         let parts = depth.div_ceil(DEEP);
         for part in 0..parts {
             let k0 = part * DEEP;
             let offsets = &mut offsets[..DEEP.min(depth - k0)];
-            let taps = self.geometry.taps.len();
+            let taps = &self.geometry.taps;
             for (k, offset) in (k0..).zip(offsets.iter_mut()) {
-                let channel = k / taps * self.geometry.planes() * layout.plane;
-                *offset = (channel + layout.tap(&self.geometry.taps[k % taps])) as u32;
+                let channel = k / taps.len() * self.geometry.planes() * layout.plane;
+                *offset = (channel + layout.tap(&taps[k % taps.len()])) as u32;
             }
             let offsets = Offsets::new(offsets);
             let mut at = 0;
             while at < rows {
                 let [block, used] = block(isa, rows, at);
-                let weights = &self.packed.weights[at * depth + k0 * block..];
-                let sums = if parts > 1 { &mut sums[at * width..] } else { &mut *sums };
-                self.products(layout, planes, (weights, block), offsets, sums, part > 0);
+                let held = if parts > 1 { at } else { 0 };
+                for u in 0..self.geometry.products() {
+                    let weights = &self.packed.weights[u * self.packed.apart + at * depth + k0 * block..];
+                    let sums = &mut sums[(u * self.held() + held) * width..];
+                    self.products((&planes[u * layout.plane..], width), (weights, block), offsets, sums, part > 0);
+                }
                 if part + 1 == parts {
-                    self.finish(layout, images, at..at + used, sums, y);
+                    self.finish(layout, at..at + used, &sums[held * width..], y);
                 }
                 at += block;
             }
@@ -191,14 +202,13 @@ impl Correlation<'_> {
     /// The sums of one block of rows at all positions of the band.
     fn products(
         &self,
-        layout: &Layout,
-        planes: &[f32],
+        (planes, width): (&[f32], usize),
         (weights, block): (&[f32], usize),
         offsets: Offsets<'_>,
         sums: &mut [f32],
         add: bool,
     ) {
-        let (isa, width) = (self.isa, self.width(layout));
+        let isa = self.isa;
         let mut from = 0;
         while from < width {
             let vectors = ((width - from) / isa.lanes()).min(microkernel::VECTORS);
@@ -209,69 +219,79 @@ impl Correlation<'_> {
     }
 
     /// Brings sums to where they belong: bias and ReLU, and the zeros between rows left out.
-    fn finish(
-        &self,
-        layout: &Layout,
-        images: usize,
-        rows: std::ops::Range<usize>,
-        sums: &[f32],
-        y: &mut [f32],
-    ) {
-        let width = self.width(layout);
-        let [slices, lines, columns] = layout.result;
+    fn finish(&self, layout: &Layout, rows: Range<usize>, sums: &[f32], y: &mut [f32]) {
         let t = &self.target;
-        let origin: usize = t.first + (0..3).map(|axis| layout.origin[axis] * t.pitch[axis]).sum::<usize>();
-        for image in 0..images {
-            for (row, sums) in rows.clone().zip(sums.chunks(width)) {
-                let bias = self.last.bias.map_or(0.0, |bias| bias[self.first_row + row]);
-                let epilogue = Row { bias, relu: self.last.relu };
-                for z in 0..slices {
-                    for line in 0..lines {
-                        let from = image * layout.image + z * layout.pitch[0] + line * layout.pitch[1];
-                        let to = origin + image * t.image + row * t.channel + z * t.pitch[0] + line * t.pitch[1];
-                        epilogue.copy(&sums[from..from + columns], &mut y[to..], t.pitch[2]);
-                    }
+        let origin = |row: usize| {
+            let rows = self.geometry.fold.map_or(1, |fold| fold.shared.rows());
+            let [z, line, column] = layout.origin;
+            t.first + row * t.channel + z * t.pitch[0] + line * rows * t.pitch[1] + column * t.pitch[2]
+        };
+        for (i, row) in rows.enumerate() {
+            let bias = self.last.bias.map_or(0.0, |bias| bias[self.first_row + row]);
+            for image in 0..layout.images {
+                for z in 0..layout.result[0] {
+                    let from = i * self.width(layout) + image * layout.image + z * layout.pitch[0];
+                    let to = origin(row) + image * t.image + z * t.pitch[0];
+                    self.finish_slice(layout, bias, (sums, from), (y, to));
                 }
             }
         }
     }
-}
 
-/// What is done to a row of sums on its way out.
-#[derive(Clone, Copy)]
-struct Row {
-    bias: f32,
-    relu: bool,
-}
-
-impl Row {
-    #[inline(always)]
-    fn finished(self, sum: f32) -> f32 {
-        let y = sum + self.bias;
-        // Not max(): that would drop a NaN.
-        if self.relu && y < 0.0 { 0.0 } else { y }
+    /// The rows of one slice.
+    fn finish_slice(&self, layout: &Layout, bias: f32, (sums, from): (&[f32], usize), (y, to): (&mut [f32], usize)) {
+        let ([_, lines, columns], t, relu) = (layout.result, &self.target, self.last.relu);
+        match self.geometry.fold.map(|fold| fold.shared) {
+            Some(Shared::Two) => {
+                let mix = Finished { after: By(winograd::Result), bias, relu };
+                self.finish_tiles::<4, 2>(layout, mix, (sums, from), (y, to));
+            }
+            Some(Shared::Four) => {
+                let mix = Finished { after: By(winograd::Result), bias, relu };
+                self.finish_tiles::<6, 4>(layout, mix, (sums, from), (y, to));
+            }
+            None if t.pitch[2] == 1 => {
+                let mix = Finished { after: Same, bias, relu };
+                let reads = Rows { at: [Some(from)], step: layout.pitch[1] };
+                let writes = Rows { at: [Some(to)], step: t.pitch[1] };
+                strips::pass(self.isa, mix, (sums, reads), (y, writes), lines, [columns; 2]);
+            }
+            None => {
+                for line in 0..lines {
+                    let sums = &sums[from + line * layout.pitch[1]..][..columns];
+                    let y = y[to + line * t.pitch[1]..].iter_mut().step_by(t.pitch[2]);
+                    // Not max(): that would drop a NaN.
+                    let finished = |y: f32| if relu && y < 0.0 { 0.0 } else { y };
+                    y.zip(sums).for_each(|(y, sum)| *y = finished(*sum + bias));
+                }
+            }
+        }
     }
 
-    #[inline]
-    fn copy(self, sums: &[f32], y: &mut [f32], step: usize) {
-        const WHOLE: usize = 8;
-        let n = sums.len();
-        if step != 1 {
-            return y.iter_mut().step_by(step).zip(sums).for_each(|(y, s)| *y = self.finished(*s));
-        }
-        let y = &mut y[..n];
-        if n < WHOLE {
-            return y.iter_mut().zip(sums).for_each(|(y, s)| *y = self.finished(*s));
-        }
-        let whole = |sums: &[f32], y: &mut [f32]| {
-            if let (Some(sums), Some(y)) = (sums.first_chunk::<WHOLE>(), y.first_chunk_mut::<WHOLE>()) {
-                *y = sums.map(|s| self.finished(s));
-            }
+    /// The rows of one slice that were made of mixed rows, tile by tile.
+    fn finish_tiles<const I: usize, const O: usize>(
+        &self,
+        layout: &Layout,
+        mix: impl Mix<I, O>,
+        (sums, from): (&[f32], usize),
+        (y, to): (&mut [f32], usize),
+    ) {
+        let [_, tiles, columns] = layout.result;
+        let (t, apart) = (&self.target, self.held() * self.width(layout));
+        let all = self.geometry.fold.map_or(0, |fold| fold.result) - layout.origin[1] * O;
+        let mut pass = |tile: usize, times: usize| {
+            let reads = Rows {
+                at: std::array::from_fn(|u| Some(u * apart + from + tile * layout.pitch[1])),
+                step: layout.pitch[1],
+            };
+            let row = |i: usize| (tile * O + i < all).then(|| to + (tile * O + i) * t.pitch[1]);
+            let writes = Rows { at: std::array::from_fn(row), step: O * t.pitch[1] };
+            strips::pass(self.isa, mix, (sums, reads), (&mut *y, writes), times, [columns; 2]);
         };
-        for (sums, y) in sums.chunks_exact(WHOLE).zip(y.chunks_exact_mut(WHOLE)) {
-            whole(sums, y);
+        let whole = (all / O).min(tiles);
+        pass(0, whole);
+        if whole < tiles {
+            pass(whole, 1);
         }
-        // The last step begins earlier, so that it is a whole one; what it does again comes out the same.
-        whole(&sums[n - WHOLE..], &mut y[n - WHOLE..]);
     }
 }

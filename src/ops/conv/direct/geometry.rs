@@ -7,31 +7,45 @@
 use smallvec::SmallVec;
 
 use super::super::Sizes;
-use crate::microkernel::MOST_COLUMNS;
+use super::winograd::{self, Shared};
+use crate::microkernel::strips::{self, By, Mix, Rows};
+use crate::microkernel::{Isa, MOST_COLUMNS, MOST_LANES};
 
 /// A tap of the window: which it is, which phase of the source it meets, and where from the result's position.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tap {
-    /// Its index in the window.
-    pub(super) index: usize,
+    /// Its index in the window; of rows that share products, all three of them in the order in which they meet the source.
+    indices: [usize; 3],
     phase: usize,
     shift: [isize; 3],
+}
+
+/// Rows that share products: see [`super::winograd`].
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fold {
+    pub(super) shared: Shared,
+    /// Rows of the source and of the results, before they were taken together.
+    source: usize,
+    pub(super) result: usize,
+    /// The row of the source that the first result's first tap meets.
+    first: isize,
 }
 
 /// A correlation with steps of one.
 #[derive(Clone, Debug)]
 pub(super) struct Geometry {
-    /// Slices, rows and columns of the source.
+    /// Slices, rows and columns of the source; rows that share products are one.
     source: [usize; 3],
     /// Steps between the elements of a phase of the source.
     step: [usize; 3],
     /// Where the phases that taps meet begin.
     phases: SmallVec<[[usize; 3]; 4]>,
     /// Slices, rows and columns of the results.
-    pub(super) result: [usize; 3],
+    result: [usize; 3],
     pub(super) taps: SmallVec<[Tap; 32]>,
     least: [isize; 3],
     most: [isize; 3],
+    pub(super) fold: Option<Fold>,
 }
 
 /// Every tap of a window, in order.
@@ -43,7 +57,7 @@ fn window(kernel: [usize; 3]) -> impl Iterator<Item = (usize, [usize; 3])> {
 impl Geometry {
     fn new(source: [usize; 3], step: [usize; 3], result: [usize; 3]) -> Self {
         let (phases, taps) = (SmallVec::new(), SmallVec::new());
-        Geometry { source, step, phases, result, taps, least: [isize::MAX; 3], most: [isize::MIN; 3] }
+        Geometry { source, step, phases, result, taps, least: [isize::MAX; 3], most: [isize::MIN; 3], fold: None }
     }
 
     fn push(&mut self, index: usize, phase: [usize; 3], shift: [isize; 3]) {
@@ -56,7 +70,7 @@ impl Geometry {
             self.least[axis] = self.least[axis].min(shift[axis]);
             self.most[axis] = self.most[axis].max(shift[axis]);
         }
-        self.taps.push(Tap { index, phase, shift });
+        self.taps.push(Tap { indices: [index; 3], phase, shift });
     }
 
     /// The convolution forwards; the gradient of its weights reads the same planes.
@@ -68,7 +82,7 @@ impl Geometry {
             let phase = std::array::from_fn(|axis| at(axis).rem_euclid(w.stride[axis] as isize) as usize);
             geometry.push(index, phase, std::array::from_fn(|axis| at(axis).div_euclid(w.stride[axis] as isize)));
         }
-        geometry
+        geometry.folded(s)
     }
 
     /// The gradient of the input in one phase of it: which elements of `dy` reach every `stride`-th element of `dx` from `phase` on.
@@ -77,19 +91,77 @@ impl Geometry {
         let result = std::array::from_fn(|axis| (s.input[axis].saturating_sub(phase[axis])).div_ceil(w.stride[axis]));
         let mut geometry = Geometry::new(s.output, [1; 3], result);
         for (index, tap) in window(w.kernel) {
-            let at = |axis: usize| {
-                (phase[axis] + w.before(axis)) as isize - (tap[axis] * w.dilation[axis]) as isize
-            };
+            let at =
+                |axis: usize| (phase[axis] + w.before(axis)) as isize - (tap[axis] * w.dilation[axis]) as isize;
             if (0..3).all(|axis| at(axis).rem_euclid(w.stride[axis] as isize) == 0) {
                 geometry.push(index, [0; 3], std::array::from_fn(|axis| at(axis).div_euclid(w.stride[axis] as isize)));
             }
         }
-        geometry
+        geometry.folded(s)
+    }
+
+    /// The same with rows that share products, where that pays: three neighbouring rows of taps, steps of one, and so many channels that
+    /// the products are the work.
+    fn folded(mut self, s: &Sizes) -> Self {
+        const WORTH: usize = 256;
+        let three = self.taps.len().is_multiple_of(3) && s.window.kernel[1] == 3 && s.window.dilation[1] == 1;
+        let cost = |shared: Shared| self.result[1].div_ceil(shared.rows()) * shared.products();
+        let best = [Shared::Four, Shared::Two].into_iter().min_by_key(|shared| cost(*shared));
+        let Some(shared) = best.filter(|best| cost(*best) * 5 < self.result[1] * 3 * 4) else { return self };
+        if !three || s.window.stride != [1; 3] || s.group_in() * s.group_out() < WORTH {
+            return self;
+        }
+        let first = self.least[1];
+        let mut taps: SmallVec<[Tap; 32]> = self.taps.iter().copied().filter(|tap| tap.shift[1] == first).collect();
+        for tap in &mut taps {
+            for row in 0..3 {
+                let same = |other: &&Tap| {
+                    [other.shift[0], other.shift[2]] == [tap.shift[0], tap.shift[2]]
+                        && other.shift[1] == first + row as isize
+                };
+                tap.indices[row] = self.taps.iter().find(same).map_or(0, |tap| tap.indices[0]);
+            }
+            tap.shift[1] = 0;
+        }
+        self.fold = Some(Fold { shared, source: self.source[1], result: self.result[1], first });
+        let tiles = self.result[1].div_ceil(shared.rows());
+        (self.source[1], self.result[1], self.least[1], self.most[1]) = (tiles, tiles, 0, 0);
+        self.taps = taps;
+        self
     }
 
     /// How many planes a channel of the source becomes.
     pub(super) fn planes(&self) -> usize {
-        self.phases.len()
+        self.fold.map_or(self.phases.len(), |fold| fold.shared.products())
+    }
+
+    /// How many products there are of each tap: one, or one for each mixed row.
+    pub(super) fn products(&self) -> usize {
+        self.fold.map_or(1, |fold| fold.shared.products())
+    }
+
+    /// The weight of a tap in product `u`, from those of the window.
+    pub(super) fn weight(&self, tap: &Tap, u: usize, of: impl Fn(usize) -> f32) -> f32 {
+        match self.fold {
+            None => of(tap.indices[0]),
+            Some(fold) => {
+                let [a, b, c] = fold.shared.weights()[u];
+                let [x, y, z] = tap.indices.map(of);
+                a * x + b * y + c * z
+            }
+        }
+    }
+
+    /// Adds the gradient of a tap's weights in product `u` to those of the window: the transpose of [`Geometry::weight`].
+    pub(super) fn add_gradient(&self, tap: &Tap, u: usize, d: f32, window: &mut [f32]) {
+        match self.fold {
+            None => window[tap.indices[0]] += d,
+            Some(fold) => {
+                for (index, factor) in tap.indices.into_iter().zip(fold.shared.weights()[u]) {
+                    window[index] += factor * d;
+                }
+            }
+        }
     }
 
     /// Extents of the largest phase.
@@ -149,6 +221,10 @@ pub(super) struct Layout {
     pub(super) span: usize,
     /// Elements of a plane, with room for a tile that reaches over its end.
     pub(super) plane: usize,
+    /// Elements of a plane of results.
+    pub(super) result_plane: usize,
+    /// How many images lie in the planes.
+    pub(super) images: usize,
 }
 
 impl Layout {
@@ -180,67 +256,172 @@ impl Layout {
         let last = |extents: [usize; 3]| (images - 1) * image + along(extents.map(|e: usize| e.saturating_sub(1))) + 1;
         let span = last(result);
         let reach: usize = (0..3).map(|axis| (ahead[axis] + g.most[axis]).max(0) as usize * pitch[axis]).sum();
-        let plane = lead + (span.next_multiple_of(MOST_COLUMNS) + reach).max(last(content));
-        let plane = plane.next_multiple_of(16);
-        Layout { first, content, origin, result, pitch, image, lead, ahead, span, plane }
+        // Rows are padded with zeros up to a vector's end, which must not reach into the next plane.
+        let padded = |extents: [usize; 3]| last([extents[0], extents[1], 1]) + column.next_multiple_of(MOST_LANES);
+        let plane = lead + (span.next_multiple_of(MOST_COLUMNS) + reach).max(padded(content));
+        let plane = plane.next_multiple_of(MOST_LANES);
+        let result_plane = padded(result).next_multiple_of(MOST_LANES);
+        Layout { first, content, origin, result, pitch, image, lead, ahead, span, plane, result_plane, images }
     }
 
-    /// Where the element that `tap` meets from the first result lies in the planes of its channel.
+    /// Where the element that `tap` meets from the first result lies in the planes of its channel; in product `u` it is `u` planes further.
     pub(super) fn tap(&self, tap: &Tap) -> usize {
         let shift: isize = (0..3).map(|axis| (tap.shift[axis] + self.ahead[axis]) * self.pitch[axis] as isize).sum();
         tap.phase * self.plane + (self.lead as isize + shift) as usize
     }
 
-    /// Lays out one channel of one image: `planes` are the planes of that channel.
-    pub(super) fn lay_out(&self, g: &Geometry, channel: &[f32], image: usize, planes: &mut [f32]) {
+    /// Lays out one channel of all images, which are `apart` in `x`: `planes` are the planes of that channel.
+    pub(super) fn lay_out(&self, isa: Isa, g: &Geometry, x: &[f32], apart: usize, planes: &mut [f32]) {
+        let [slices, ..] = self.content;
+        // What no row covers: before the first, between slices and images, and after the last.
+        for plane in planes.chunks_exact_mut(self.plane) {
+            let mut cleared = 0;
+            for image in 0..self.images {
+                for z in 0..slices {
+                    let start = self.lead + image * self.image + z * self.pitch[0];
+                    plane[cleared..start].fill(0.0);
+                    cleared = start + self.content[1] * self.pitch[1];
+                }
+            }
+            plane[cleared..].fill(0.0);
+        }
+        for image in 0..self.images {
+            let (x, to) = (&x[image * apart..], self.lead + image * self.image);
+            match g.fold {
+                Some(fold) => self.lay_out_folded(isa, g, fold, x, (planes, to)),
+                None => self.lay_out_phases(isa, g, x, (planes, to)),
+            }
+        }
+    }
+
+    /// Lays out the phases of an image from `to` on in each plane.
+    fn lay_out_phases(&self, isa: Isa, g: &Geometry, x: &[f32], (planes, to): (&mut [f32], usize)) {
         let [_, h, w] = g.source;
         for (phase, plane) in g.phases.iter().zip(planes.chunks_exact_mut(self.plane)) {
-            let plane = &mut plane[self.lead + image * self.image..];
+            let at = |axis: usize, i: usize| phase[axis] + (self.first[axis] + i) * g.step[axis];
             // Of a phase that begins later there may be one element less.
             let count = |axis: usize| {
                 let have = (g.source[axis].saturating_sub(phase[axis])).div_ceil(g.step[axis]);
                 self.content[axis].min(have.saturating_sub(self.first[axis]))
             };
-            let at = |axis: usize, i: usize| phase[axis] + (self.first[axis] + i) * g.step[axis];
-            let (columns, left) = (count(2), at(2, 0));
-            for z in 0..count(0) {
-                for y in 0..count(1) {
-                    let to = &mut plane[z * self.pitch[0] + y * self.pitch[1]..][..columns];
-                    let from = &channel[(at(0, z) * h + at(1, y)) * w..][..w];
-                    match g.step[2] {
-                        1 => copy_row(to, &from[left..]),
-                        step => to.iter_mut().zip(from[left.min(w)..].iter().step_by(step)).for_each(|(t, f)| *t = *f),
+            let ([rows, columns], padded) = ([count(1), count(2)], self.pitch[1]);
+            for z in 0..self.content[0] {
+                let to = to + z * self.pitch[0];
+                let from = (at(0, z) * h + at(1, 0)) * w + at(2, 0);
+                let rows = if z < count(0) && columns > 0 { rows } else { 0 };
+                // A phase with a row less than others has zeros there.
+                plane[to + rows * self.pitch[1]..to + self.content[1] * self.pitch[1]].fill(0.0);
+                if g.step[2] == 1 {
+                    let reads = Rows { at: [Some(from)], step: g.step[1] * w };
+                    let writes = Rows { at: [Some(to)], step: self.pitch[1] };
+                    strips::pass(isa, strips::Same, (x, reads), (plane, writes), rows, [columns, padded]);
+                    continue;
+                }
+                for row in 0..rows {
+                    let from = x[from + row * g.step[1] * w..].iter().step_by(g.step[2]);
+                    let (to, zeros) = plane[to + row * self.pitch[1]..][..self.pitch[1]].split_at_mut(columns);
+                    to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+                    zeros.fill(0.0);
+                }
+            }
+        }
+    }
+
+    /// Lays out the mixed rows of an image from `to` on in each plane.
+    fn lay_out_folded(&self, isa: Isa, g: &Geometry, fold: Fold, x: &[f32], to: (&mut [f32], usize)) {
+        match fold.shared {
+            Shared::Two => self.mix_in::<4, 4>(isa, By(winograd::Image), (x, fold.source, fold.first, g.source[2]), to),
+            Shared::Four => self.mix_in::<6, 6>(isa, By(winograd::Image), (x, fold.source, fold.first, g.source[2]), to),
+        }
+    }
+
+    /// Mixes `I` rows of an image `x` with `rows` rows of `w` columns into a row of each of `O` planes, tile by tile; a tile's first row is
+    /// `first` rows from the first of its results.
+    fn mix_in<const I: usize, const O: usize>(
+        &self,
+        isa: Isa,
+        mix: impl Mix<I, O>,
+        (x, rows, first, w): (&[f32], usize, isize, usize),
+        (planes, to): (&mut [f32], usize),
+    ) {
+        let per_tile = O - 2;
+        let tiles = self.content[1];
+        let widths = [self.content[2], self.pitch[1]];
+        for z in 0..self.content[0] {
+            let from = (self.first[0] + z) * rows * w + self.first[2];
+            let to = to + z * self.pitch[0];
+            let row = |tile: usize, i: usize| ((self.first[1] + tile) * per_tile + i) as isize + first;
+            let whole = |tile: usize| row(tile, 0) >= 0 && row(tile, I - 1) < rows as isize;
+            let mut tile = 0;
+            while tile < tiles {
+                // Tiles with all of their rows go in one pass.
+                let times = (tile..tiles).take_while(|tile| whole(*tile)).count().max(1);
+                let at = std::array::from_fn(|i| {
+                    let row = row(tile, i);
+                    (row >= 0 && row < rows as isize).then(|| from + row as usize * w)
+                });
+                let reads = Rows { at, step: per_tile * w };
+                let start = to + tile * self.pitch[1];
+                let writes = Rows { at: std::array::from_fn(|u| Some(u * self.plane + start)), step: self.pitch[1] };
+                strips::pass(isa, mix, (x, reads), (planes, writes), times, widths);
+                tile += times;
+            }
+        }
+    }
+
+    /// Lays out the band's results of one channel of all images, `apart` in `dy`, where the positions are, for products over positions:
+    /// one plane, or one for each mixed row.
+    pub(super) fn lay_out_results(&self, isa: Isa, g: &Geometry, dy: &[f32], apart: usize, planes: &mut [f32]) {
+        let [slices, rows, columns] = self.result;
+        for plane in planes.chunks_exact_mut(self.result_plane) {
+            let mut cleared = 0;
+            for image in 0..self.images {
+                for z in 0..slices {
+                    let start = image * self.image + z * self.pitch[0];
+                    plane[cleared..start].fill(0.0);
+                    cleared = start + rows * self.pitch[1];
+                }
+            }
+            plane[cleared..].fill(0.0);
+        }
+        for image in 0..self.images {
+            for z in 0..slices {
+                let (dy, to) = (&dy[image * apart..], image * self.image + z * self.pitch[0]);
+                let slice = self.origin[0] + z;
+                match g.fold {
+                    Some(Fold { shared: Shared::Two, result, .. }) => {
+                        self.mix_results::<2, 4>(isa, By(winograd::Gradient), (dy, slice, result), (planes, to));
+                    }
+                    Some(Fold { shared: Shared::Four, result, .. }) => {
+                        self.mix_results::<4, 6>(isa, By(winograd::Gradient), (dy, slice, result), (planes, to));
+                    }
+                    None => {
+                        let from = (slice * g.result[1] + self.origin[1]) * columns;
+                        let reads = Rows { at: [Some(from)], step: columns };
+                        let writes = Rows { at: [Some(to)], step: self.pitch[1] };
+                        let widths = [columns, self.pitch[1]];
+                        strips::pass(isa, strips::Same, (dy, reads), (planes, writes), rows, widths);
                     }
                 }
             }
         }
     }
 
-    /// Lays out the band's results of one channel of one image where its positions are, for products over positions.
-    pub(super) fn lay_out_results(&self, all: [usize; 3], channel: &[f32], image: usize, plane: &mut [f32]) {
-        let [_, h, w] = all;
-        let [slices, rows, columns] = self.result;
-        for z in 0..slices {
-            for y in 0..rows {
-                let from = ((self.origin[0] + z) * h + self.origin[1] + y) * w;
-                let to = image * self.image + z * self.pitch[0] + y * self.pitch[1];
-                copy_row(&mut plane[to..to + columns], &channel[from..]);
-            }
+    fn mix_results<const I: usize, const O: usize>(
+        &self,
+        isa: Isa,
+        mix: impl Mix<I, O>,
+        (dy, slice, all): (&[f32], usize, usize),
+        (planes, to): (&mut [f32], usize),
+    ) {
+        let [_, tiles, columns] = self.result;
+        for tile in 0..tiles {
+            let row = (self.origin[1] + tile) * I;
+            let at = std::array::from_fn(|i| (row + i < all).then(|| (slice * all + row + i) * columns));
+            let start = to + tile * self.pitch[1];
+            let writes = Rows { at: std::array::from_fn(|u| Some(u * self.result_plane + start)), step: 0 };
+            let reads = Rows { at, step: 0 };
+            strips::pass(isa, mix, (dy, reads), (planes, writes), 1, [columns, self.pitch[1]]);
         }
     }
-}
-
-/// Copies as many elements as `to` has. Rows are short: calling the system's copy would cost more than copying.
-#[inline]
-fn copy_row(to: &mut [f32], from: &[f32]) {
-    const STEP: usize = 8;
-    let n = to.len();
-    let from = &from[..n];
-    if n < STEP {
-        return to.iter_mut().zip(from).for_each(|(t, f)| *t = *f);
-    }
-    let (wholes, parts) = (to.chunks_exact_mut(STEP), from.chunks_exact(STEP));
-    wholes.zip(parts).for_each(|(t, f)| t.copy_from_slice(f));
-    // The last step begins earlier, so that it is a whole one.
-    to[n - STEP..].copy_from_slice(&from[n - STEP..]);
 }

@@ -7,12 +7,13 @@
 mod correlate;
 mod geometry;
 mod weights;
+mod winograd;
 
 use rayon::prelude::*;
 
 use super::Sizes;
 use super::cpu::{Epilogue, SERIAL, multiplications};
-use crate::contract::{parallel_chunks, with_own_memory};
+use crate::contract::{parallel_rows, with_own_memory};
 use crate::microkernel::Isa;
 use correlate::{Correlation, Packed, Portions, Target, pack, padded};
 use geometry::Geometry;
@@ -22,6 +23,8 @@ use weights::WeightGradient;
 const TASKS: usize = 32;
 /// Partial sums of a weight gradient, at most: each is as large as the weights.
 const PARTIALS: usize = 8;
+/// Output channels of a task of a weight gradient, at least.
+const FEWEST: usize = 16;
 
 /// One correlation of every image: the weights of all groups packed, and what does not depend on the task.
 struct Pass<'a> {
@@ -43,9 +46,10 @@ impl Pass<'_> {
         self.channels * self.geometry.taps.len()
     }
 
-    /// Elements of one group's packed weights.
-    fn packed(&self) -> usize {
-        padded(self.isa, self.rows) * self.depth()
+    /// Elements of one group's packed weights of one product of a tap, and of all.
+    fn packed(&self) -> [usize; 2] {
+        let one = padded(self.isa, self.rows) * self.depth();
+        [one, one * self.geometry.products()]
     }
 
     /// Blocks of output channels that are tasks of their own: as many as it takes to have [`TASKS`] with those of the images.
@@ -61,12 +65,13 @@ impl Pass<'_> {
         let per_task = s.batch.div_ceil(TASKS);
         let block = self.blocks(s.batch);
         let task = |x: &[f32], y: &mut [f32], group: usize, from: usize, rows: usize| {
-            let weights = &packed[group * self.packed() + from * self.depth()..];
+            let [apart, of_group] = self.packed();
+            let weights = &packed[group * of_group + from * self.depth()..];
             let images = x.len() / x_image;
             let correlation = Correlation {
                 isa: self.isa,
                 geometry: &self.geometry,
-                packed: Packed { weights, rows, depth: self.depth() },
+                packed: Packed { weights, apart, rows, depth: self.depth() },
                 channels: self.channels,
                 volume: self.volume,
                 source_image: x_image,
@@ -127,12 +132,12 @@ fn phases(s: &Sizes) -> impl Iterator<Item = [usize; 3]> {
 }
 
 pub(super) fn forward_scratch(s: &Sizes) -> usize {
-    s.groups * forward_pass(s, Epilogue { bias: None, relu: false }).packed()
+    s.groups * forward_pass(s, Epilogue { bias: None, relu: false }).packed()[1]
 }
 
 pub(super) fn forward(s: &Sizes, x: &[f32], w: &[f32], last: Epilogue<'_, f32>, y: &mut [f32], scratch: &mut [f32]) {
     let pass = forward_pass(s, last);
-    let (channels, taps, size) = (pass.channels, s.channel_taps(), pass.packed());
+    let (channels, taps, [_, size]) = (pass.channels, s.channel_taps(), pass.packed());
     for (group, to) in scratch.chunks_exact_mut(size).take(s.groups).enumerate() {
         let w = &w[group * pass.rows * channels * taps..];
         pack(pass.isa, &pass.geometry, pass.rows, channels, |o, i, tap| w[(o * channels + i) * taps + tap], to);
@@ -141,7 +146,7 @@ pub(super) fn forward(s: &Sizes, x: &[f32], w: &[f32], last: Epilogue<'_, f32>, 
 }
 
 pub(super) fn grad_x_scratch(s: &Sizes) -> usize {
-    phases(s).map(|phase| s.groups * backward_pass(s, phase).packed()).max().unwrap_or(0)
+    phases(s).map(|phase| s.groups * backward_pass(s, phase).packed()[1]).max().unwrap_or(0)
 }
 
 pub(super) fn grad_x(s: &Sizes, dy: &[f32], w: &[f32], dx: &mut [f32], scratch: &mut [f32]) {
@@ -154,7 +159,7 @@ pub(super) fn grad_x(s: &Sizes, dy: &[f32], w: &[f32], dx: &mut [f32], scratch: 
         if pass.geometry.taps.is_empty() {
             continue;
         }
-        let size = pass.packed();
+        let [_, size] = pass.packed();
         for (group, to) in scratch.chunks_exact_mut(size).take(s.groups).enumerate() {
             let w = &w[group * pass.channels * pass.rows * taps..];
             let weight = |i: usize, o: usize, tap: usize| w[(o * pass.rows + i) * taps + tap];
@@ -164,65 +169,94 @@ pub(super) fn grad_x(s: &Sizes, dy: &[f32], w: &[f32], dx: &mut [f32], scratch: 
     }
 }
 
-/// How the gradient of the weights is shared out: images of a part, and output channels of a block.
-fn weight_parts(s: &Sizes) -> [usize; 2] {
-    let parts = PARTIALS.min(s.batch);
-    let blocks = TASKS.div_ceil(parts * s.groups);
-    let images = s.batch.div_ceil(parts);
-    [images, s.group_out().div_ceil(blocks).next_multiple_of(Isa::best().inner()[0]).min(s.group_out())]
+/// The gradient of the weights: how it is shared out.
+struct WeightPass<'a> {
+    s: &'a Sizes,
+    isa: Isa,
+    geometry: Geometry,
+    /// Images of a part; every part has sums of its own.
+    images: usize,
+    /// Output channels of a block.
+    block: usize,
 }
 
-pub(super) fn grad_w_scratch(s: &Sizes) -> usize {
-    let [images, _] = weight_parts(s);
-    s.batch.div_ceil(images) * s.c_out * s.taps()
-}
+impl<'a> WeightPass<'a> {
+    fn new(s: &'a Sizes) -> Self {
+        let (isa, geometry) = (Isa::best(), Geometry::forward(s));
+        let images = s.batch.div_ceil(PARTIALS.min(s.batch));
+        let blocks = TASKS.div_ceil(s.batch.div_ceil(images) * s.groups);
+        // Every block lays the image out anew: it must have work enough for that.
+        let block = s.group_out().div_ceil(blocks).max(FEWEST).next_multiple_of(isa.inner()[0]);
+        WeightPass { s, isa, geometry, images, block: block.min(s.group_out()) }
+    }
 
-pub(super) fn grad_w(s: &Sizes, x: &[f32], dy: &[f32], dw: &mut [f32], scratch: &mut [f32]) {
-    let geometry = Geometry::forward(s);
-    let ([images, block], len, isa) = (weight_parts(s), dw.len(), Isa::best());
-    let (x_image, dy_image) = (s.c_in * s.volume(), s.c_out * s.positions());
-    let sums = &mut scratch[..s.batch.div_ceil(images) * len];
-    let task = |part: usize, group: usize, row: usize, sums: &mut [f32]| {
-        let images = images.min(s.batch - part * images);
+    fn parts(&self) -> usize {
+        self.s.batch.div_ceil(self.images)
+    }
+
+    /// Sums of one output channel.
+    fn row(&self) -> usize {
+        self.geometry.products() * self.s.group_in() * self.geometry.taps.len()
+    }
+
+    /// The sums of one part's images for the output channels of a group from `row` on.
+    fn task(&self, part: usize, group: usize, row: usize, x: &[f32], dy: &[f32], sums: &mut [f32]) {
+        let (s, first) = (self.s, part * self.images);
+        let images = self.images.min(s.batch - first);
+        let (x_image, dy_image) = (s.c_in * s.volume(), s.c_out * s.positions());
         let gradient = WeightGradient {
-            isa,
-            geometry: &geometry,
+            isa: self.isa,
+            geometry: &self.geometry,
             channels: s.group_in(),
             volume: s.volume(),
             x_image,
-            rows: sums.len() / s.taps(),
+            rows: sums.len() / self.row(),
             positions: s.positions(),
             dy_image,
-            portions: Portions::of(&geometry, s.group_in() + block, images),
+            portions: Portions::of(&self.geometry, s.group_in() + self.block, images),
         };
-        let first = part * weight_parts(s)[0];
         let x = &x[first * x_image + group * s.group_in() * s.volume()..];
         let dy = &dy[first * dy_image + (group * s.group_out() + row) * s.positions()..];
         sums.fill(0.0);
         with_own_memory(gradient.memory(), |memory| gradient.run(images, x, dy, sums, memory));
-    };
-    let group_len = s.group_out() * s.taps();
-    let tasks = sums.par_chunks_mut(len).enumerate().flat_map(|(part, sums)| {
-        sums.par_chunks_mut(group_len).enumerate().flat_map(move |(group, sums)| {
-            let blocks = sums.par_chunks_mut(block * s.taps()).enumerate();
-            blocks.map(move |(i, sums)| (part, group, i * block, sums))
+    }
+}
+
+pub(super) fn grad_w_scratch(s: &Sizes) -> usize {
+    let pass = WeightPass::new(s);
+    pass.parts() * s.c_out * pass.row()
+}
+
+pub(super) fn grad_w(s: &Sizes, x: &[f32], dy: &[f32], dw: &mut [f32], scratch: &mut [f32]) {
+    let pass = WeightPass::new(s);
+    let (row, len) = (pass.row(), s.c_out * pass.row());
+    let sums = &mut scratch[..pass.parts() * len];
+    // Parts, groups in them, blocks in these.
+    let (group_len, block_len) = (s.group_out() * row, pass.block * row);
+    let pieces = sums.chunks_mut(len).enumerate().flat_map(|(part, sums)| {
+        sums.chunks_mut(group_len).enumerate().flat_map(move |(group, sums)| {
+            sums.chunks_mut(block_len).enumerate().map(move |(i, sums)| (part, group, i, sums))
         })
     });
+    let task = |(part, group, i, sums): (usize, usize, usize, &mut [f32])| {
+        pass.task(part, group, i * pass.block, x, dy, sums);
+    };
     if multiplications(s) <= SERIAL {
-        for (part, sums) in sums.chunks_mut(len).enumerate() {
-            for (group, sums) in sums.chunks_mut(group_len).enumerate() {
-                let blocks = sums.chunks_mut(block * s.taps()).enumerate();
-                blocks.for_each(|(i, sums)| task(part, group, i * block, sums));
-            }
-        }
+        pieces.for_each(task);
     } else {
-        tasks.for_each(|(part, group, row, sums)| task(part, group, row, sums));
+        pieces.collect::<Vec<_>>().into_par_iter().for_each(task);
     }
-    let sums = &*sums;
-    parallel_chunks(dw, |start, dw| {
-        dw.copy_from_slice(&sums[start..][..dw.len()]);
-        for sums in sums.chunks_exact(len).skip(1) {
-            dw.iter_mut().zip(&sums[start..]).for_each(|(d, s)| *d += *s);
+    let (sums, taps) = (&*sums, &pass.geometry.taps);
+    parallel_rows(dw, s.taps(), |o, dw| {
+        dw.fill(0.0);
+        for u in 0..pass.geometry.products() {
+            for (channel, window) in dw.chunks_exact_mut(s.channel_taps()).enumerate() {
+                let first = o * row + (u * s.group_in() + channel) * taps.len();
+                for (t, tap) in taps.iter().enumerate() {
+                    let sum = sums[first + t..].iter().step_by(len).sum();
+                    pass.geometry.add_gradient(tap, u, sum, window);
+                }
+            }
         }
     });
 }

@@ -37,50 +37,57 @@ impl WeightGradient<'_> {
     }
 
     fn dy_planes(&self, l: &Layout) -> usize {
-        self.rows * self.width(l)
+        self.rows * self.geometry.products() * l.result_plane
     }
 
-    /// Adds the gradient of images `x`, `dy` to `dw` `[rows, channels · taps]`.
-    pub(super) fn run(&self, images: usize, x: &[f32], dy: &[f32], dw: &mut [f32], memory: &mut [f32]) {
-        let (g, together) = (self.geometry, self.portions.images);
+    /// Channels of `x` times taps.
+    fn depth(&self) -> usize {
+        self.channels * self.geometry.taps.len()
+    }
+
+    /// Adds the gradient of images `x`, `dy` to `sums` `[rows, products, channels · taps]`.
+    pub(super) fn run(&self, images: usize, x: &[f32], dy: &[f32], sums: &mut [f32], memory: &mut [f32]) {
+        let (isa, g, together) = (self.isa, self.geometry, self.portions.images);
         for from in (0..images).step_by(together) {
             let count = together.min(images - from);
             for band in g.bands(self.portions.rows) {
                 let layout = Layout::new(g, &band, count);
-                let width = self.width(&layout);
                 let (x_planes, rest) = memory.split_at_mut(self.x_planes(&layout));
                 let dy_planes = &mut rest[..self.dy_planes(&layout)];
-                x_planes.fill(0.0);
-                dy_planes.fill(0.0);
-                for image in 0..count {
-                    let x = x[(from + image) * self.x_image..].chunks(self.volume);
-                    let planes = x.zip(x_planes.chunks_exact_mut(g.planes() * layout.plane));
-                    planes.take(self.channels).for_each(|(x, planes)| layout.lay_out(g, x, image, planes));
-                    let dy = dy[(from + image) * self.dy_image..].chunks(self.positions);
-                    let planes = dy.zip(dy_planes.chunks_exact_mut(width));
-                    planes.for_each(|(dy, plane)| layout.lay_out_results(g.result, dy, image, plane));
+                for (channel, planes) in x_planes.chunks_exact_mut(g.planes() * layout.plane).enumerate() {
+                    let x = &x[from * self.x_image + channel * self.volume..];
+                    layout.lay_out(isa, g, x, self.x_image, planes);
                 }
-                self.band(&layout, x_planes, dy_planes, dw);
+                for (row, planes) in dy_planes.chunks_exact_mut(g.products() * layout.result_plane).enumerate() {
+                    let dy = &dy[from * self.dy_image + row * self.positions..];
+                    layout.lay_out_results(isa, g, dy, self.dy_image, planes);
+                }
+                (0..g.products()).for_each(|u| self.product(&layout, u, x_planes, dy_planes, sums));
             }
         }
     }
 
-    fn band(&self, layout: &Layout, x: &[f32], dy: &[f32], dw: &mut [f32]) {
+    /// The sums of product `u` of a band.
+    fn product(&self, layout: &Layout, u: usize, x: &[f32], dy: &[f32], sums: &mut [f32]) {
         let ([most_rows, most_columns], width) = (self.isa.inner(), self.width(layout));
-        let (taps, planes) = (&self.geometry.taps, self.geometry.planes());
-        let depth = self.channels * taps.len();
-        let at = |k: usize| k / taps.len() * planes * layout.plane + layout.tap(&taps[k % taps.len()]);
+        let (g, depth) = (self.geometry, self.depth());
+        let apart = g.products() * layout.result_plane;
+        let at = |k: usize| {
+            let tap = layout.tap(&g.taps[k % g.taps.len()]);
+            (k / g.taps.len() * g.planes() + u) * layout.plane + tap
+        };
         for from in (0..width).step_by(LONG) {
             let len = LONG.min(width - from);
             for row in (0..self.rows).step_by(most_rows) {
                 let mut rows = [0; microkernel::INNER[0]];
                 let rows = &mut rows[..most_rows.min(self.rows - row)];
-                rows.iter_mut().zip(row..).for_each(|(at, row)| *at = (row * width + from) as u32);
+                let start = |row: usize| row * apart + u * layout.result_plane + from;
+                rows.iter_mut().zip(row..).for_each(|(at, row)| *at = start(row) as u32);
                 for k in (0..depth).step_by(most_columns) {
                     let mut columns = [0; microkernel::INNER[1]];
                     let columns = &mut columns[..most_columns.min(depth - k)];
                     columns.iter_mut().zip(k..).for_each(|(to, k)| *to = (at(k) + from) as u32);
-                    let to = (&mut dw[row * depth + k..], depth);
+                    let to = (&mut sums[(row * g.products() + u) * depth + k..], g.products() * depth);
                     microkernel::inner(self.isa, (dy, rows), (x, columns), len, to);
                 }
             }
