@@ -226,22 +226,23 @@ pub fn parallel_outputs<T: Send>(out: &mut [T], work: usize, f: impl Fn(usize, &
     });
 }
 
-/// Runs `f(index, row of a, row of b)` over the rows of two tensors of one shape, each row `width` long, on all cores where that
-/// pays: for ops that give two outputs at once. See [`parallel_rows`].
+/// Runs `f(index, row of a, row of b)` over the rows of two tensors with as many of them, on all cores where that pays: for ops that
+/// give two outputs at once. See [`parallel_rows`].
 pub fn parallel_row_pairs<A: Send, B: Send>(
     a: &mut [A],
     b: &mut [B],
     width: usize,
+    width_b: usize,
     f: impl Fn(usize, &mut [A], &mut [B]) + Send + Sync,
 ) {
-    let per_chunk = (SERIAL / width).max(1);
+    let per_chunk = (SERIAL / width.max(width_b)).max(1);
     let run = |chunk: usize, a: &mut [A], b: &mut [B]| {
-        let rows = a.chunks_exact_mut(width).zip(b.chunks_exact_mut(width)).enumerate();
+        let rows = a.chunks_exact_mut(width).zip(b.chunks_exact_mut(width_b)).enumerate();
         wide(|| rows.for_each(|(i, (a, b))| f(chunk * per_chunk + i, a, b)));
     };
-    if a.len() <= SERIAL {
+    if a.len().max(b.len()) <= SERIAL {
         return run(0, a, b);
     }
-    let pairs = a.par_chunks_mut(per_chunk * width).zip(b.par_chunks_mut(per_chunk * width));
+    let pairs = a.par_chunks_mut(per_chunk * width).zip(b.par_chunks_mut(per_chunk * width_b));
     pairs.enumerate().for_each(|(i, (a, b))| run(i, a, b));
 }

@@ -6,11 +6,11 @@ use super::lanes::{self, Lanes};
 
 /// How `I` rows become `O` rows, element by element. What zeros become must be zero where the result is padded with zeros.
 pub trait Mix<const I: usize, const O: usize>: Copy {
-    /// The results of one element (or a vector of them) of every row.
+    /// The results of one element (or a vector of them) of every row, the first times for `plane` 0.
     ///
     /// # Safety
     /// See [`Lanes`].
-    unsafe fn mix<S: Lanes>(self, x: [S::Vector; I]) -> [S::Vector; O];
+    unsafe fn mix<S: Lanes>(self, plane: usize, x: [S::Vector; I]) -> [S::Vector; O];
 }
 
 /// Nothing but moving.
@@ -19,7 +19,7 @@ pub struct Same;
 
 impl Mix<1, 1> for Same {
     #[inline(always)]
-    unsafe fn mix<S: Lanes>(self, x: [S::Vector; 1]) -> [S::Vector; 1] {
+    unsafe fn mix<S: Lanes>(self, _plane: usize, x: [S::Vector; 1]) -> [S::Vector; 1] {
         x
     }
 }
@@ -37,7 +37,7 @@ pub struct By<M>(pub M);
 #[allow(clippy::needless_range_loop)]
 impl<M: Matrix<I, O>, const I: usize, const O: usize> Mix<I, O> for By<M> {
     #[inline(always)]
-    unsafe fn mix<S: Lanes>(self, x: [S::Vector; I]) -> [S::Vector; O] {
+    unsafe fn mix<S: Lanes>(self, _plane: usize, x: [S::Vector; I]) -> [S::Vector; O] {
         // SAFETY: the caller's promise.
         unsafe {
             let mut y = [S::zero(); O];
@@ -60,22 +60,22 @@ impl<M: Matrix<I, O>, const I: usize, const O: usize> Mix<I, O> for By<M> {
 
 /// Bias, then ReLU where asked for, after `M`.
 #[derive(Clone, Copy, Debug)]
-pub struct Finished<M> {
+pub struct Finished<'a, M> {
     /// What comes first.
     pub after: M,
-    /// What is added.
-    pub bias: f32,
+    /// What is added to each plane, where anything is.
+    pub bias: Option<&'a [f32]>,
     /// Whether what is negative becomes zero.
     pub relu: bool,
 }
 
-impl<M: Mix<I, O>, const I: usize, const O: usize> Mix<I, O> for Finished<M> {
+impl<M: Mix<I, O>, const I: usize, const O: usize> Mix<I, O> for Finished<'_, M> {
     #[inline(always)]
-    unsafe fn mix<S: Lanes>(self, x: [S::Vector; I]) -> [S::Vector; O] {
+    unsafe fn mix<S: Lanes>(self, plane: usize, x: [S::Vector; I]) -> [S::Vector; O] {
         // SAFETY: the caller's promise.
         unsafe {
-            let bias = S::splat(self.bias);
-            let mut y = self.after.mix::<S>(x);
+            let bias = S::splat(self.bias.map_or(0.0, |bias| bias[plane]));
+            let mut y = self.after.mix::<S>(plane, x);
             for y in &mut y {
                 *y = S::add(*y, bias);
                 if self.relu {
@@ -87,19 +87,22 @@ impl<M: Mix<I, O>, const I: usize, const O: usize> Mix<I, O> for Finished<M> {
     }
 }
 
-/// Where the rows of a pass are: in a slice, where each begins (or that it is zeros, or not wanted), and from one time to the next.
+/// Where the rows of a pass are: in a slice, where each begins (or that it is zeros, or not wanted), and how much further from one time
+/// to the next, and from plane to plane.
 #[derive(Clone, Copy, Debug)]
 pub struct Rows<const N: usize> {
     /// Where each row begins the first time.
     pub at: [Option<usize>; N],
     /// How much further it is each time.
     pub step: usize,
+    /// How much further it is in the next plane.
+    pub plane: usize,
 }
 
 impl<const N: usize> Rows<N> {
-    /// Whether `times` rows of `columns` elements lie in a slice of `len`.
-    fn lie_in(&self, len: usize, columns: usize, times: usize) -> bool {
-        let last = (times - 1) * self.step + columns;
+    /// Whether `times` rows of `columns` elements in each of `planes` planes lie in a slice of `len`.
+    fn lie_in(&self, len: usize, columns: usize, [planes, times]: [usize; 2]) -> bool {
+        let last = (planes - 1) * self.plane + (times - 1) * self.step + columns;
         self.at.iter().flatten().all(|at| at + last <= len)
     }
 }
@@ -111,7 +114,8 @@ pub(super) struct Strips<const I: usize, const O: usize> {
     to: *mut f32,
     reads: Rows<I>,
     writes: Rows<O>,
-    times: usize,
+    /// Planes, and times in each.
+    times: [usize; 2],
     /// Elements of a row, and up to where results are padded with zeros (and may be overwritten up to a vector's end).
     columns: usize,
     padded: usize,
@@ -126,37 +130,47 @@ impl<const I: usize, const O: usize> Strips<I, O> {
     pub(super) unsafe fn run<S: Lanes, M: Mix<I, O>>(self, mix: M) {
         // SAFETY: see the function. A row that is not there has the pointer null, which is never followed.
         unsafe {
-            let mut from = [std::ptr::null(); I];
-            let mut to = [std::ptr::null_mut(); O];
+            let mut first = [std::ptr::null(); I];
+            let mut first_to = [std::ptr::null_mut(); O];
             for i in 0..I {
-                from[i] = self.reads.at[i].map_or(from[i], |at| self.from.add(at));
+                first[i] = self.reads.at[i].map_or(first[i], |at| self.from.add(at));
             }
             for o in 0..O {
-                to[o] = self.writes.at[o].map_or(to[o], |at| self.to.add(at));
+                first_to[o] = self.writes.at[o].map_or(first_to[o], |at| self.to.add(at));
             }
             let whole = self.reads.at.iter().all(Option::is_some) && self.writes.at.iter().all(Option::is_some);
-            for _ in 0..self.times {
+            let (read, write) = (self.reads.step, self.writes.step);
+            for plane in 0..self.times[0] {
+                let (mut from, mut to) = (first, first_to);
                 if whole {
-                    self.row::<S, M, true>(mix, from, to);
+                    advance(&mut from, &mut to, plane * self.reads.plane, plane * self.writes.plane);
+                    for _ in 0..self.times[1] {
+                        self.row::<S, M, true>(mix, plane, from, to);
+                        advance(&mut from, &mut to, read, write);
+                    }
                 } else {
-                    self.row::<S, M, false>(mix, from, to);
-                }
-                for i in 0..I {
-                    from[i] = from[i].wrapping_add(self.reads.step);
-                }
-                for o in 0..O {
-                    to[o] = to[o].wrapping_add(self.writes.step);
+                    advance_there(&mut from, &mut to, plane * self.reads.plane, plane * self.writes.plane);
+                    for _ in 0..self.times[1] {
+                        self.row::<S, M, false>(mix, plane, from, to);
+                        advance_there(&mut from, &mut to, read, write);
+                    }
                 }
             }
         }
     }
 
-    /// One time; `WHOLE` where every row is there (else it is the only time).
+    /// One time; `WHOLE` where every row is there.
     ///
     /// # Safety
     /// See [`Strips::run`].
     #[inline(always)]
-    unsafe fn row<S: Lanes, M: Mix<I, O>, const WHOLE: bool>(&self, mix: M, from: [*const f32; I], to: [*mut f32; O]) {
+    unsafe fn row<S: Lanes, M: Mix<I, O>, const WHOLE: bool>(
+        &self,
+        mix: M,
+        plane: usize,
+        from: [*const f32; I],
+        to: [*mut f32; O],
+    ) {
         let (columns, padded) = (self.columns, self.padded);
         // SAFETY: see the function.
         unsafe {
@@ -168,7 +182,7 @@ impl<const I: usize, const O: usize> Strips<I, O> {
                         x[i] = S::load(from[i].add(at));
                     }
                 }
-                let y = mix.mix::<S>(x);
+                let y = mix.mix::<S>(plane, x);
                 for o in 0..O {
                     if WHOLE || !to[o].is_null() {
                         S::store(to[o].add(at), y[o]);
@@ -184,7 +198,7 @@ impl<const I: usize, const O: usize> Strips<I, O> {
                         x[i] = S::load_part(from[i].add(at), rest);
                     }
                 }
-                let y = mix.mix::<S>(x);
+                let y = mix.mix::<S>(plane, x);
                 for o in 0..O {
                     if WHOLE || !to[o].is_null() {
                         if padded > columns {
@@ -208,8 +222,35 @@ impl<const I: usize, const O: usize> Strips<I, O> {
     }
 }
 
-/// `times` times, `I` rows of `columns` elements of `from` become `O` rows of `to`. Where `padded` is more than `columns`, zeros follow up to
-/// there, and up to a vector more.
+/// Moves all pointers on.
+#[inline(always)]
+fn advance<const I: usize, const O: usize>(from: &mut [*const f32; I], to: &mut [*mut f32; O], read: usize, write: usize) {
+    for from in from {
+        *from = from.wrapping_add(read);
+    }
+    for to in to {
+        *to = to.wrapping_add(write);
+    }
+}
+
+/// Moves all pointers on that are there.
+#[inline(always)]
+fn advance_there<const I: usize, const O: usize>(
+    from: &mut [*const f32; I],
+    to: &mut [*mut f32; O],
+    read: usize,
+    write: usize,
+) {
+    for from in from {
+        *from = if from.is_null() { *from } else { from.wrapping_add(read) };
+    }
+    for to in to {
+        *to = if to.is_null() { *to } else { to.wrapping_add(write) };
+    }
+}
+
+/// In each of `times[0]` planes, `times[1]` times, `I` rows of `columns` elements of `from` become `O` rows of `to`. Where `padded` is more
+/// than `columns`, zeros follow up to there, and up to a vector more.
 ///
 /// # Panics
 /// Where a row does not lie in its slice.
@@ -219,13 +260,12 @@ pub fn pass<M: Mix<I, O>, const I: usize, const O: usize>(
     mix: M,
     (from, reads): (&[f32], Rows<I>),
     (to, writes): (&mut [f32], Rows<O>),
-    times: usize,
+    times: [usize; 2],
     [columns, padded]: [usize; 2],
 ) {
-    if times == 0 {
+    if times.contains(&0) {
         return;
     }
-    debug_assert!(times == 1 || reads.at.iter().all(Option::is_some) && writes.at.iter().all(Option::is_some));
     let reach = if padded > columns { padded.next_multiple_of(isa.lanes()) } else { columns };
     assert!(reads.lie_in(from.len(), columns, times), "a row that is read does not lie in its slice");
     assert!(writes.lie_in(to.len(), reach, times), "a row that is written does not lie in its slice");
@@ -240,4 +280,11 @@ pub fn pass<M: Mix<I, O>, const I: usize, const O: usize>(
             Isa::Portable => lanes::strips_portable(mix, call),
         }
     }
+}
+
+/// Fills `len` elements in each of `planes` planes of `to` with zeros; the first begin at `at`, the others `apart`.
+pub fn clear(isa: Isa, to: &mut [f32], at: usize, len: usize, planes: usize, apart: usize) {
+    let reads = Rows { at: [None], step: 0, plane: 0 };
+    let writes = Rows { at: [Some(at)], step: 0, plane: apart };
+    pass(isa, Same, (&[], reads), (to, writes), [planes, 1], [len; 2]);
 }

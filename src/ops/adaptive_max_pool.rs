@@ -53,7 +53,7 @@ impl OpDef for AdaptiveMaxPool {
         let [depths, rows, columns] = axes(&call.io.inputs[0], &call.io.outputs[0], Axis::new);
         let (x, volume) = (call.x[0].f(), depths.input * rows.input * columns.input);
         let [y, positions] = &mut call.y[..] else { return };
-        parallel_row_pairs(y.f_mut(), positions.u_mut(), columns.output, |line, y, positions| {
+        parallel_row_pairs(y.f_mut(), positions.u_mut(), columns.output, columns.output, |line, y, positions| {
             let (plane, depth) = (line / rows.output / depths.output, line / rows.output % depths.output);
             let (x, depth, row) = (&x[plane * volume..], window(&depths, depth), window(&rows, line % rows.output));
             for (column, (y, position)) in y.iter_mut().zip(positions).enumerate() {

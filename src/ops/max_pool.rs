@@ -10,6 +10,7 @@ use std::ops::Range;
 
 use bytemuck::{Pod, Zeroable};
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 use super::{arity, expect_dtype, spatial, volume};
 use crate::contract::{
@@ -172,28 +173,28 @@ impl OpDef for MaxPool {
         let (window, x) = (&self.window, call.x[0].f());
         let [y, positions] = &mut call.y[..] else { return };
         let quad = Window { kernel: [1, 2, 2], stride: [1, 2, 2], padding: [[0; 2]; 3], dilation: [1; 3] };
-        parallel_row_pairs(y.f_mut(), positions.u_mut(), ow, |line, y, positions| {
+        parallel_row_pairs(y.f_mut(), positions.u_mut(), ow, ow, |line, y, positions| {
             let x = &x[line / (od * oh) * d * h * w..][..d * h * w];
             let (slices, rows) = (cells(window, 0, line / oh % od, d), cells(window, 1, line % oh, h));
             if *window == quad {
                 let start = (slices.start * h + rows.start) * w;
                 return quads(&x[start..start + 2 * w], w, start, y, positions);
             }
-            for (column, (y, position)) in y.iter_mut().zip(positions).enumerate() {
+            let lines: SmallVec<[usize; 16]> =
+                slices.flat_map(|slice| rows.clone().map(move |row| (slice * h + row) * w)).collect();
+            // Windows between these columns have all of theirs.
+            let whole = window.inside(2, 0, w, ow).start..window.inside(2, window.kernel[2] - 1, w, ow).end;
+            let whole = whole.start..whole.end.max(whole.start);
+            for column in (0..whole.start).chain(whole.end..ow) {
                 let columns = cells(window, 2, column, w);
-                let mut at = (slices.start * h + rows.start) * w + columns.start;
-                let mut best = x[at];
-                for slice in slices.clone() {
-                    for start in rows.clone().map(|row| (slice * h + row) * w) {
-                        let (from, to) = (start + columns.start, start + columns.end);
-                        for (v, i) in x[from..to].iter().zip(from..) {
-                            if beats(*v, best) {
-                                (best, at) = (*v, i);
-                            }
-                        }
-                    }
-                }
-                (*y, *position) = (best, at as u32);
+                (y[column], positions[column]) = largest(x, &lines, columns);
+            }
+            let (y, positions, first) = (&mut y[whole.clone()], &mut positions[whole.clone()], whole.start);
+            let Some(start) = (first * window.stride[2]).checked_sub(window.before(2)) else { return };
+            match window.stride[2] {
+                1 => together::<_, 1>(x, &lines, start, window.kernel[2], 1, y, positions),
+                2 => together::<_, 2>(x, &lines, start, window.kernel[2], 2, y, positions),
+                stride => together::<_, 0>(x, &lines, start, window.kernel[2], stride, y, positions),
             }
         });
     }
@@ -208,6 +209,60 @@ impl OpDef for MaxPool {
 #[inline(always)]
 pub(super) fn beats<T: Real>(v: T, best: T) -> bool {
     ((v > best) | v.is_nan()) & !best.is_nan()
+}
+
+/// The largest element in `columns` of the rows that begin at `lines`, and where it is.
+fn largest<T: Real>(x: &[T], lines: &[usize], columns: Range<usize>) -> (T, u32) {
+    let first = lines.first().map_or(0, |line| line + columns.start);
+    let (mut best, mut at) = (x[first], first);
+    for line in lines {
+        let (from, to) = (line + columns.start, line + columns.end);
+        for (v, i) in x[from..to].iter().zip(from..) {
+            if beats(*v, best) {
+                (best, at) = (*v, i);
+            }
+        }
+    }
+    (best, at as u32)
+}
+
+/// Windows of `kernel` columns, `stride` apart (`S` where that is not 0), of the rows that begin at `lines`; the first begins `start`
+/// columns from there. All windows meet their next cell at once, so that it vectorises.
+fn together<T: Real, const S: usize>(
+    x: &[T],
+    lines: &[usize],
+    start: usize,
+    kernel: usize,
+    stride: usize,
+    y: &mut [T],
+    positions: &mut [u32],
+) {
+    let step = if S == 0 { stride } else { S };
+    let n = y.len();
+    if n == 0 {
+        return;
+    }
+    for (cell, at) in lines.iter().flat_map(|line| (0..kernel).map(move |k| line + start + k)).enumerate() {
+        let meet = |v: T, i: u32, y: &mut T, position: &mut u32| {
+            let wins = (cell == 0) | beats(v, *y);
+            *y = if wins { v } else { *y };
+            *position = if wins { i } else { *position };
+        };
+        let cells = &x[at..at + (n - 1) * step + 1];
+        let results = y.iter_mut().zip(positions.iter_mut()).enumerate();
+        let results = results.map(|(j, (y, position))| ((at + j * step) as u32, y, position));
+        if S == 0 {
+            results.zip(cells.iter().step_by(step)).for_each(|((i, y, position), v)| meet(*v, i, y, position));
+        } else {
+            // Whole steps first: of the last cell there is no whole step.
+            let whole = cells.as_chunks::<S>().0;
+            results.zip(whole).for_each(|((i, y, position), v)| meet(v[0], i, y, position));
+            if whole.len() < n {
+                let v = cells[(n - 1) * step];
+                meet(v, (at + (n - 1) * step) as u32, &mut y[n - 1], &mut positions[n - 1]);
+            }
+        }
+    }
 }
 
 /// Windows of 2×2 that touch but do not overlap: one row of results from the two rows in `x`, whose first element is at `start`.

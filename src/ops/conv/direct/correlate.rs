@@ -2,17 +2,16 @@
 
 use std::ops::Range;
 
-use super::geometry::{Geometry, Layout};
+use rayon::prelude::*;
+
+use super::geometry::{Geometry, Images, Layout};
 use super::winograd::{self, Shared};
-use crate::contract::parallel_rows;
 use crate::microkernel::strips::{self, By, Finished, Mix, Rows, Same};
 use crate::microkernel::{self, Isa, Offsets};
 use crate::ops::conv::cpu::Epilogue;
 
 /// Products of a sum that are made at once: as many packed weights as stay near, and offsets as lie on the stack.
-const DEEP: usize = 512;
-/// Elements of all planes of a task that are wanted at once.
-const NEAR: usize = 1 << 17;
+pub(super) const DEEP: usize = 512;
 /// Flat positions from which on more images at once are no gain.
 const LONG: usize = 1 << 11;
 
@@ -50,19 +49,26 @@ pub(super) fn pack(
     weight: impl Fn(usize, usize, usize) -> f32 + Sync,
     to: &mut [f32],
 ) {
-    let depth = channels * g.taps.len();
-    parallel_rows(to, depth, |line, to| {
-        // A line is a row's share of a block: which product, and which row.
-        let (u, mut at) = (line / padded(isa, rows), line % padded(isa, rows));
-        at -= at % isa.rows();
-        let [block, used] = block(isa, rows, at);
-        let part = line % padded(isa, rows) - at;
-        for (i, to) in to.iter_mut().enumerate() {
-            let (k, row) = ((part * depth + i) / block, (part * depth + i) % block);
-            let (channel, tap) = (k / g.taps.len(), &g.taps[k % g.taps.len()]);
-            *to = if row < used { g.weight(tap, u, |tap| weight(at + row, channel, tap)) } else { 0.0 };
+    let (depth, taps) = (channels * g.taps.len(), &g.taps);
+    let product = |u: usize, to: &mut [f32]| {
+        for (at, to) in to.chunks_mut(isa.rows() * depth).enumerate() {
+            let at = at * isa.rows();
+            let [block, used] = block(isa, rows, at);
+            for (channel, to) in to.chunks_exact_mut(block * taps.len()).enumerate() {
+                for (tap, to) in taps.iter().zip(to.chunks_exact_mut(block)) {
+                    for (row, to) in to[..used].iter_mut().enumerate() {
+                        *to = g.weight(tap, u, |tap| weight(at + row, channel, tap));
+                    }
+                    to[used..].fill(0.0);
+                }
+            }
         }
-    });
+    };
+    let one = padded(isa, rows) * depth;
+    if to.len() <= 1 << 14 {
+        return to.chunks_exact_mut(one).enumerate().for_each(|(u, to)| product(u, to));
+    }
+    to.par_chunks_exact_mut(one).enumerate().for_each(|(u, to)| product(u, to));
 }
 
 /// Where results go: elements from image to image, row (channel) to row, slice to slice, row to row, column to column, and the first.
@@ -84,15 +90,15 @@ pub(super) struct Portions {
 }
 
 impl Portions {
-    /// Portions of which `channels` planes stay near: from the shape alone.
-    pub(super) fn of(g: &Geometry, channels: usize, images: usize) -> Self {
+    /// Portions of which the planes of `channels` channels take about `elements`: from the shape alone.
+    pub(super) fn of(g: &Geometry, channels: usize, images: usize, elements: usize) -> Self {
         let all = g.whole();
         let size = |rows: usize, images: usize| {
             let band = g.bands(rows).last().unwrap_or(all);
             let middle = g.bands(rows).nth(1).unwrap_or(band);
             [band, middle].map(|band| Layout::new(g, &band, images).plane).into_iter().max().unwrap_or(0)
         };
-        let near = |rows: usize, images: usize| size(rows, images) * channels * g.planes() <= NEAR;
+        let near = |rows: usize, images: usize| size(rows, images) * channels * g.planes() <= elements;
         let mut rows = all.rows();
         while rows > 1 && !near(rows, 1) {
             rows = rows.div_ceil(2);
@@ -118,10 +124,6 @@ pub(super) struct Correlation<'a> {
     pub(super) packed: Packed<'a>,
     /// Channels of the source.
     pub(super) channels: usize,
-    /// Elements of a channel of the source.
-    pub(super) volume: usize,
-    /// Elements from image to image of the source.
-    pub(super) source_image: usize,
     pub(super) portions: Portions,
     pub(super) target: Target,
     pub(super) last: Epilogue<'a, f32>,
@@ -152,18 +154,15 @@ impl Correlation<'_> {
         l.span.next_multiple_of(self.isa.lanes())
     }
 
-    /// Correlates images `x`, one after the other, into `y`.
-    pub(super) fn run(&self, images: usize, x: &[f32], y: &mut [f32], memory: &mut [f32]) {
+    /// Correlates images `x` into `y`.
+    pub(super) fn run(&self, images: usize, x: Images<'_>, y: &mut [f32], memory: &mut [f32]) {
         let (g, together) = (self.geometry, self.portions.images);
         for from in (0..images).step_by(together) {
-            let count = together.min(images - from);
             for band in g.bands(self.portions.rows) {
-                let layout = Layout::new(g, &band, count);
+                let layout = Layout::new(g, &band, together.min(images - from));
                 let (planes, rest) = memory.split_at_mut(self.planes(&layout));
-                for (channel, planes) in planes.chunks_exact_mut(g.planes() * layout.plane).enumerate() {
-                    let x = &x[from * self.source_image + channel * self.volume..];
-                    layout.lay_out(self.isa, g, x, self.source_image, planes);
-                }
+                let x = Images { x: &x.x[from * x.image..], ..x };
+                layout.lay_out(self.isa, g, x, self.channels, planes);
                 self.band(&layout, planes, rest, &mut y[from * self.target.image..]);
             }
         }
@@ -176,11 +175,7 @@ impl Correlation<'_> {
         for part in 0..parts {
             let k0 = part * DEEP;
             let offsets = &mut offsets[..DEEP.min(depth - k0)];
-            let taps = &self.geometry.taps;
-            for (k, offset) in (k0..).zip(offsets.iter_mut()) {
-                let channel = k / taps.len() * self.geometry.planes() * layout.plane;
-                *offset = (channel + layout.tap(&taps[k % taps.len()])) as u32;
-            }
+            layout.offsets(self.geometry, k0, offsets);
             let offsets = Offsets::new(offsets);
             let mut at = 0;
             while at < rows {
@@ -221,72 +216,75 @@ impl Correlation<'_> {
     /// Brings sums to where they belong: bias and ReLU, and the zeros between rows left out.
     fn finish(&self, layout: &Layout, rows: Range<usize>, sums: &[f32], y: &mut [f32]) {
         let t = &self.target;
-        let origin = |row: usize| {
-            let rows = self.geometry.fold.map_or(1, |fold| fold.shared.rows());
-            let [z, line, column] = layout.origin;
-            t.first + row * t.channel + z * t.pitch[0] + line * rows * t.pitch[1] + column * t.pitch[2]
-        };
-        for (i, row) in rows.enumerate() {
-            let bias = self.last.bias.map_or(0.0, |bias| bias[self.first_row + row]);
-            for image in 0..layout.images {
-                for z in 0..layout.result[0] {
-                    let from = i * self.width(layout) + image * layout.image + z * layout.pitch[0];
-                    let to = origin(row) + image * t.image + z * t.pitch[0];
-                    self.finish_slice(layout, bias, (sums, from), (y, to));
-                }
+        let shared = self.geometry.fold.map_or(1, |fold| fold.shared.rows());
+        let [z, line, column] = layout.origin;
+        let origin = t.first + rows.start * t.channel + z * t.pitch[0] + line * shared * t.pitch[1] + column * t.pitch[2];
+        let bias = self.last.bias.map(|bias| &bias[self.first_row + rows.start..]);
+        for image in 0..layout.images {
+            for z in 0..layout.result[0] {
+                let from = image * layout.image + z * layout.pitch[0];
+                let to = origin + image * t.image + z * t.pitch[0];
+                self.finish_slice(layout, (rows.len(), bias), (sums, from), (y, to));
             }
         }
     }
 
-    /// The rows of one slice.
-    fn finish_slice(&self, layout: &Layout, bias: f32, (sums, from): (&[f32], usize), (y, to): (&mut [f32], usize)) {
-        let ([_, lines, columns], t, relu) = (layout.result, &self.target, self.last.relu);
+    /// One slice of a block's rows.
+    fn finish_slice(
+        &self,
+        layout: &Layout,
+        (rows, bias): (usize, Option<&[f32]>),
+        (sums, from): (&[f32], usize),
+        (y, to): (&mut [f32], usize),
+    ) {
+        let relu = self.last.relu;
         match self.geometry.fold.map(|fold| fold.shared) {
             Some(Shared::Two) => {
                 let mix = Finished { after: By(winograd::Result), bias, relu };
-                self.finish_tiles::<4, 2>(layout, mix, (sums, from), (y, to));
+                self.finish_tiles::<4, 2>(layout, rows, mix, (sums, from), (y, to));
             }
             Some(Shared::Four) => {
                 let mix = Finished { after: By(winograd::Result), bias, relu };
-                self.finish_tiles::<6, 4>(layout, mix, (sums, from), (y, to));
+                self.finish_tiles::<6, 4>(layout, rows, mix, (sums, from), (y, to));
             }
-            None if t.pitch[2] == 1 => {
+            None if self.target.pitch[2] == 1 => {
                 let mix = Finished { after: Same, bias, relu };
-                let reads = Rows { at: [Some(from)], step: layout.pitch[1] };
-                let writes = Rows { at: [Some(to)], step: t.pitch[1] };
-                strips::pass(self.isa, mix, (sums, reads), (y, writes), lines, [columns; 2]);
+                self.finish_tiles::<1, 1>(layout, rows, mix, (sums, from), (y, to));
             }
-            None => {
-                for line in 0..lines {
-                    let sums = &sums[from + line * layout.pitch[1]..][..columns];
-                    let y = y[to + line * t.pitch[1]..].iter_mut().step_by(t.pitch[2]);
-                    // Not max(): that would drop a NaN.
-                    let finished = |y: f32| if relu && y < 0.0 { 0.0 } else { y };
-                    y.zip(sums).for_each(|(y, sum)| *y = finished(*sum + bias));
-                }
-            }
+            None => self.finish_apart(layout, rows, (sums, from), (y, to)),
         }
     }
 
-    /// The rows of one slice that were made of mixed rows, tile by tile.
+    /// Rows of results whose columns are apart. Only the gradient of the input has those, without bias and ReLU.
+    fn finish_apart(&self, layout: &Layout, rows: usize, (sums, from): (&[f32], usize), (y, to): (&mut [f32], usize)) {
+        let ([_, lines, columns], t) = (layout.result, &self.target);
+        for (row, line) in (0..rows).flat_map(|row| (0..lines).map(move |line| (row, line))) {
+            let sums = &sums[from + row * self.width(layout) + line * layout.pitch[1]..][..columns];
+            let y = &mut y[to + row * t.channel + line * t.pitch[1]..];
+            y.iter_mut().step_by(t.pitch[2]).zip(sums).for_each(|(y, sum)| *y = *sum);
+        }
+    }
+
+    /// Rows of results, tile by tile.
     fn finish_tiles<const I: usize, const O: usize>(
         &self,
         layout: &Layout,
+        rows: usize,
         mix: impl Mix<I, O>,
         (sums, from): (&[f32], usize),
         (y, to): (&mut [f32], usize),
     ) {
         let [_, tiles, columns] = layout.result;
-        let (t, apart) = (&self.target, self.held() * self.width(layout));
-        let all = self.geometry.fold.map_or(0, |fold| fold.result) - layout.origin[1] * O;
+        let (t, width) = (&self.target, self.width(layout));
+        let apart = self.held() * width;
+        // Rows from the band's first one on: the last tile may have fewer.
+        let all = self.geometry.fold.map_or(tiles, |fold| fold.result - layout.origin[1] * O);
         let mut pass = |tile: usize, times: usize| {
-            let reads = Rows {
-                at: std::array::from_fn(|u| Some(u * apart + from + tile * layout.pitch[1])),
-                step: layout.pitch[1],
-            };
+            let at = std::array::from_fn(|u| Some(u * apart + from + tile * layout.pitch[1]));
+            let reads = Rows { at, step: layout.pitch[1], plane: width };
             let row = |i: usize| (tile * O + i < all).then(|| to + (tile * O + i) * t.pitch[1]);
-            let writes = Rows { at: std::array::from_fn(row), step: O * t.pitch[1] };
-            strips::pass(self.isa, mix, (sums, reads), (&mut *y, writes), times, [columns; 2]);
+            let writes = Rows { at: std::array::from_fn(row), step: O * t.pitch[1], plane: t.channel };
+            strips::pass(self.isa, mix, (sums, reads), (&mut *y, writes), [rows, times], [columns; 2]);
         };
         let whole = (all / O).min(tiles);
         pass(0, whole);

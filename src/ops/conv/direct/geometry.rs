@@ -265,61 +265,91 @@ impl Layout {
     }
 
     /// Where the element that `tap` meets from the first result lies in the planes of its channel; in product `u` it is `u` planes further.
-    pub(super) fn tap(&self, tap: &Tap) -> usize {
+    fn tap(&self, tap: &Tap) -> usize {
         let shift: isize = (0..3).map(|axis| (tap.shift[axis] + self.ahead[axis]) * self.pitch[axis] as isize).sum();
         tap.phase * self.plane + (self.lead as isize + shift) as usize
     }
 
-    /// Lays out one channel of all images, which are `apart` in `x`: `planes` are the planes of that channel.
-    pub(super) fn lay_out(&self, isa: Isa, g: &Geometry, x: &[f32], apart: usize, planes: &mut [f32]) {
-        let [slices, ..] = self.content;
-        // What no row covers: before the first, between slices and images, and after the last.
-        for plane in planes.chunks_exact_mut(self.plane) {
-            let mut cleared = 0;
-            for image in 0..self.images {
-                for z in 0..slices {
-                    let start = self.lead + image * self.image + z * self.pitch[0];
-                    plane[cleared..start].fill(0.0);
-                    cleared = start + self.content[1] * self.pitch[1];
-                }
-            }
-            plane[cleared..].fill(0.0);
-        }
-        for image in 0..self.images {
-            let (x, to) = (&x[image * apart..], self.lead + image * self.image);
-            match g.fold {
-                Some(fold) => self.lay_out_folded(isa, g, fold, x, (planes, to)),
-                None => self.lay_out_phases(isa, g, x, (planes, to)),
+    /// Where the elements that taps meet from the first result lie: of `k`, channel by channel and tap by tap, from `k0` on.
+    pub(super) fn offsets(&self, g: &Geometry, k0: usize, offsets: &mut [u32]) {
+        let (mut channel, mut tap) = (k0 / g.taps.len(), k0 % g.taps.len());
+        for offset in offsets {
+            *offset = (channel * g.planes() * self.plane + self.tap(&g.taps[tap])) as u32;
+            tap += 1;
+            if tap == g.taps.len() {
+                (channel, tap) = (channel + 1, 0);
             }
         }
     }
 
-    /// Lays out the phases of an image from `to` on in each plane.
-    fn lay_out_phases(&self, isa: Isa, g: &Geometry, x: &[f32], (planes, to): (&mut [f32], usize)) {
-        let [_, h, w] = g.source;
-        for (phase, plane) in g.phases.iter().zip(planes.chunks_exact_mut(self.plane)) {
+    /// Clears what rows of `content` do not cover in `planes` planes of `to`, each `plane` long, whose images begin at `lead`: what comes
+    /// before the first row, between slices and images, and after the last.
+    fn clear(&self, isa: Isa, [slices, rows]: [usize; 2], (to, lead): (&mut [f32], usize), [planes, plane]: [usize; 2]) {
+        let mut cleared = 0;
+        for image in 0..self.images {
+            for z in 0..slices {
+                let start = lead + image * self.image + z * self.pitch[0];
+                strips::clear(isa, to, cleared, start - cleared, planes, plane);
+                cleared = start + rows * self.pitch[1];
+            }
+        }
+        strips::clear(isa, to, cleared, plane - cleared, planes, plane);
+    }
+
+    /// Lays out `channels` channels of all images of `x` in `planes`.
+    pub(super) fn lay_out(&self, isa: Isa, g: &Geometry, x: Images<'_>, channels: usize, planes: &mut [f32]) {
+        let content = [self.content[0], self.content[1]];
+        self.clear(isa, content, (planes, self.lead), [channels * g.planes(), self.plane]);
+        for image in 0..self.images {
+            let (x, to) = (Images { x: &x.x[image * x.image..], ..x }, self.lead + image * self.image);
+            match g.fold {
+                Some(Fold { shared: Shared::Two, .. }) => {
+                    self.mix_in::<4, 4>(isa, g, By(winograd::Image), x, channels, (planes, to));
+                }
+                Some(Fold { shared: Shared::Four, .. }) => {
+                    self.mix_in::<6, 6>(isa, g, By(winograd::Image), x, channels, (planes, to));
+                }
+                None => self.lay_out_phases(isa, g, x, channels, (planes, to)),
+            }
+        }
+    }
+
+    /// Lays out the phases of one image from `to` on in each plane.
+    fn lay_out_phases(
+        &self,
+        isa: Isa,
+        g: &Geometry,
+        x: Images<'_>,
+        channels: usize,
+        (planes, to): (&mut [f32], usize),
+    ) {
+        let ([_, h, w], apart) = (g.source, g.planes() * self.plane);
+        for (index, phase) in g.phases.iter().enumerate() {
             let at = |axis: usize, i: usize| phase[axis] + (self.first[axis] + i) * g.step[axis];
             // Of a phase that begins later there may be one element less.
             let count = |axis: usize| {
                 let have = (g.source[axis].saturating_sub(phase[axis])).div_ceil(g.step[axis]);
                 self.content[axis].min(have.saturating_sub(self.first[axis]))
             };
-            let ([rows, columns], padded) = ([count(1), count(2)], self.pitch[1]);
+            let columns = count(2);
             for z in 0..self.content[0] {
-                let to = to + z * self.pitch[0];
+                let rows = if z < count(0) && columns > 0 { count(1) } else { 0 };
+                let to = index * self.plane + to + z * self.pitch[0];
                 let from = (at(0, z) * h + at(1, 0)) * w + at(2, 0);
-                let rows = if z < count(0) && columns > 0 { rows } else { 0 };
                 // A phase with a row less than others has zeros there.
-                plane[to + rows * self.pitch[1]..to + self.content[1] * self.pitch[1]].fill(0.0);
+                let missing = (self.content[1] - rows) * self.pitch[1];
+                strips::clear(isa, planes, to + rows * self.pitch[1], missing, channels, apart);
                 if g.step[2] == 1 {
-                    let reads = Rows { at: [Some(from)], step: g.step[1] * w };
-                    let writes = Rows { at: [Some(to)], step: self.pitch[1] };
-                    strips::pass(isa, strips::Same, (x, reads), (plane, writes), rows, [columns, padded]);
+                    let reads = Rows { at: [Some(from)], step: g.step[1] * w, plane: x.channel };
+                    let writes = Rows { at: [Some(to)], step: self.pitch[1], plane: apart };
+                    let widths = [columns, self.pitch[1]];
+                    strips::pass(isa, strips::Same, (x.x, reads), (planes, writes), [channels, rows], widths);
                     continue;
                 }
-                for row in 0..rows {
-                    let from = x[from + row * g.step[1] * w..].iter().step_by(g.step[2]);
-                    let (to, zeros) = plane[to + row * self.pitch[1]..][..self.pitch[1]].split_at_mut(columns);
+                for (channel, row) in (0..channels).flat_map(|channel| (0..rows).map(move |row| (channel, row))) {
+                    let from = x.x[from + channel * x.channel + row * g.step[1] * w..].iter().step_by(g.step[2]);
+                    let to = &mut planes[to + channel * apart + row * self.pitch[1]..][..self.pitch[1]];
+                    let (to, zeros) = to.split_at_mut(columns);
                     to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
                     zeros.fill(0.0);
                 }
@@ -327,101 +357,93 @@ impl Layout {
         }
     }
 
-    /// Lays out the mixed rows of an image from `to` on in each plane.
-    fn lay_out_folded(&self, isa: Isa, g: &Geometry, fold: Fold, x: &[f32], to: (&mut [f32], usize)) {
-        match fold.shared {
-            Shared::Two => self.mix_in::<4, 4>(isa, By(winograd::Image), (x, fold.source, fold.first, g.source[2]), to),
-            Shared::Four => self.mix_in::<6, 6>(isa, By(winograd::Image), (x, fold.source, fold.first, g.source[2]), to),
-        }
-    }
-
-    /// Mixes `I` rows of an image `x` with `rows` rows of `w` columns into a row of each of `O` planes, tile by tile; a tile's first row is
-    /// `first` rows from the first of its results.
+    /// Mixes rows of one image, `I` of them for each tile, into a row of each of `O` planes, from `to` on.
     fn mix_in<const I: usize, const O: usize>(
         &self,
         isa: Isa,
+        g: &Geometry,
         mix: impl Mix<I, O>,
-        (x, rows, first, w): (&[f32], usize, isize, usize),
+        x: Images<'_>,
+        channels: usize,
         (planes, to): (&mut [f32], usize),
     ) {
-        let per_tile = O - 2;
-        let tiles = self.content[1];
-        let widths = [self.content[2], self.pitch[1]];
+        let Some(fold) = g.fold else { return };
+        let (w, tiles, per_tile) = (g.source[2], self.content[1], fold.shared.rows());
+        let row = |tile: usize, i: usize| ((self.first[1] + tile) * per_tile + i) as isize + fold.first;
+        let there = |row: isize| row >= 0 && row < fold.source as isize;
         for z in 0..self.content[0] {
-            let from = (self.first[0] + z) * rows * w + self.first[2];
+            let from = (self.first[0] + z) * fold.source * w + self.first[2];
             let to = to + z * self.pitch[0];
-            let row = |tile: usize, i: usize| ((self.first[1] + tile) * per_tile + i) as isize + first;
-            let whole = |tile: usize| row(tile, 0) >= 0 && row(tile, I - 1) < rows as isize;
             let mut tile = 0;
             while tile < tiles {
                 // Tiles with all of their rows go in one pass.
-                let times = (tile..tiles).take_while(|tile| whole(*tile)).count().max(1);
-                let at = std::array::from_fn(|i| {
-                    let row = row(tile, i);
-                    (row >= 0 && row < rows as isize).then(|| from + row as usize * w)
-                });
-                let reads = Rows { at, step: per_tile * w };
+                let whole = |tile: &usize| there(row(*tile, 0)) && there(row(*tile, I - 1));
+                let times = (tile..tiles).take_while(whole).count().max(1);
+                let start = |i: usize| Some(row(tile, i)).filter(|row| there(*row)).map(|row| from + row as usize * w);
+                let reads = Rows { at: std::array::from_fn(start), step: per_tile * w, plane: x.channel };
                 let start = to + tile * self.pitch[1];
-                let writes = Rows { at: std::array::from_fn(|u| Some(u * self.plane + start)), step: self.pitch[1] };
-                strips::pass(isa, mix, (x, reads), (planes, writes), times, widths);
+                let at = std::array::from_fn(|u| Some(u * self.plane + start));
+                let writes = Rows { at, step: self.pitch[1], plane: O * self.plane };
+                let widths = [self.content[2], self.pitch[1]];
+                strips::pass(isa, mix, (x.x, reads), (planes, writes), [channels, times], widths);
                 tile += times;
             }
         }
     }
 
-    /// Lays out the band's results of one channel of all images, `apart` in `dy`, where the positions are, for products over positions:
-    /// one plane, or one for each mixed row.
-    pub(super) fn lay_out_results(&self, isa: Isa, g: &Geometry, dy: &[f32], apart: usize, planes: &mut [f32]) {
-        let [slices, rows, columns] = self.result;
-        for plane in planes.chunks_exact_mut(self.result_plane) {
-            let mut cleared = 0;
-            for image in 0..self.images {
-                for z in 0..slices {
-                    let start = image * self.image + z * self.pitch[0];
-                    plane[cleared..start].fill(0.0);
-                    cleared = start + rows * self.pitch[1];
-                }
-            }
-            plane[cleared..].fill(0.0);
-        }
+    /// Lays out the band's results of `rows` channels of all images of `dy` where the positions are, for products over positions: one plane
+    /// for each, or one for each mixed row.
+    pub(super) fn lay_out_results(&self, isa: Isa, g: &Geometry, dy: Images<'_>, rows: usize, planes: &mut [f32]) {
+        let content = [self.result[0], self.result[1]];
+        self.clear(isa, content, (planes, 0), [rows * g.products(), self.result_plane]);
         for image in 0..self.images {
-            for z in 0..slices {
-                let (dy, to) = (&dy[image * apart..], image * self.image + z * self.pitch[0]);
-                let slice = self.origin[0] + z;
+            let dy = Images { x: &dy.x[image * dy.image..], ..dy };
+            for z in 0..self.result[0] {
+                let (slice, to) = (self.origin[0] + z, image * self.image + z * self.pitch[0]);
                 match g.fold {
                     Some(Fold { shared: Shared::Two, result, .. }) => {
-                        self.mix_results::<2, 4>(isa, By(winograd::Gradient), (dy, slice, result), (planes, to));
+                        self.mix_results::<2, 4>(isa, By(winograd::Gradient), dy, [rows, slice, result], (planes, to));
                     }
                     Some(Fold { shared: Shared::Four, result, .. }) => {
-                        self.mix_results::<4, 6>(isa, By(winograd::Gradient), (dy, slice, result), (planes, to));
+                        self.mix_results::<4, 6>(isa, By(winograd::Gradient), dy, [rows, slice, result], (planes, to));
                     }
-                    None => {
-                        let from = (slice * g.result[1] + self.origin[1]) * columns;
-                        let reads = Rows { at: [Some(from)], step: columns };
-                        let writes = Rows { at: [Some(to)], step: self.pitch[1] };
-                        let widths = [columns, self.pitch[1]];
-                        strips::pass(isa, strips::Same, (dy, reads), (planes, writes), rows, widths);
-                    }
+                    None => self.mix_results::<1, 1>(isa, strips::Same, dy, [rows, slice, g.result[1]], (planes, to)),
                 }
             }
         }
     }
 
+    /// Mixes rows of a slice of results, which has `all` of them, `I` for each tile.
     fn mix_results<const I: usize, const O: usize>(
         &self,
         isa: Isa,
         mix: impl Mix<I, O>,
-        (dy, slice, all): (&[f32], usize, usize),
+        dy: Images<'_>,
+        [rows, slice, all]: [usize; 3],
         (planes, to): (&mut [f32], usize),
     ) {
         let [_, tiles, columns] = self.result;
-        for tile in 0..tiles {
-            let row = (self.origin[1] + tile) * I;
-            let at = std::array::from_fn(|i| (row + i < all).then(|| (slice * all + row + i) * columns));
+        let mut pass = |tile: usize, times: usize| {
+            let first = (self.origin[1] + tile) * I;
+            let start = |i: usize| (first + i < all).then(|| (slice * all + first + i) * columns);
+            let reads = Rows { at: std::array::from_fn(start), step: I * columns, plane: dy.channel };
             let start = to + tile * self.pitch[1];
-            let writes = Rows { at: std::array::from_fn(|u| Some(u * self.result_plane + start)), step: 0 };
-            let reads = Rows { at, step: 0 };
-            strips::pass(isa, mix, (dy, reads), (planes, writes), 1, [columns, self.pitch[1]]);
+            let at = std::array::from_fn(|u| Some(u * self.result_plane + start));
+            let writes = Rows { at, step: self.pitch[1], plane: O * self.result_plane };
+            strips::pass(isa, mix, (dy.x, reads), (&mut *planes, writes), [rows, times], [columns, self.pitch[1]]);
+        };
+        let whole = (all / I).saturating_sub(self.origin[1]).min(tiles);
+        pass(0, whole);
+        if whole < tiles {
+            pass(whole, 1);
         }
     }
+}
+
+/// Images: elements from image to image, and from channel to channel.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Images<'a> {
+    pub(super) x: &'a [f32],
+    pub(super) image: usize,
+    pub(super) channel: usize,
 }

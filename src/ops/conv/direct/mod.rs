@@ -13,16 +13,21 @@ use rayon::prelude::*;
 
 use super::Sizes;
 use super::cpu::{Epilogue, SERIAL, multiplications};
-use crate::contract::{parallel_rows, with_own_memory};
+use crate::contract::{parallel_row_pairs, with_own_memory};
 use crate::microkernel::Isa;
 use correlate::{Correlation, Packed, Portions, Target, pack, padded};
-use geometry::Geometry;
+use geometry::{Geometry, Images};
 use weights::WeightGradient;
 
 /// Parts into which work is shared out, at most.
 const TASKS: usize = 32;
 /// Partial sums of a weight gradient, at most: each is as large as the weights.
 const PARTIALS: usize = 8;
+/// Tasks of a weight gradient that are wanted.
+const WEIGHT_TASKS: usize = 16;
+/// Elements of the planes that are laid out at once: so few that they stay near; and for weights, whose sums want long runs, more.
+const NEAR: usize = 1 << 16;
+const WEIGHTS_NEAR: usize = 1 << 18;
 /// Output channels of a task of a weight gradient, at least.
 const FEWEST: usize = 16;
 
@@ -62,8 +67,10 @@ impl Pass<'_> {
     fn run(&self, x: &[f32], y: &mut [f32], packed: &[f32]) {
         let (s, groups) = (self.s, self.s.groups);
         let (x_image, y_image) = (groups * self.channels * self.volume, groups * self.rows * self.positions);
-        let per_task = s.batch.div_ceil(TASKS);
         let block = self.blocks(s.batch);
+        let whole = groups == 1 && block >= self.rows;
+        let per_task = if whole { s.batch.div_ceil(TASKS) } else { 1 };
+        let portions = Portions::of(&self.geometry, self.channels, per_task, NEAR);
         let task = |x: &[f32], y: &mut [f32], group: usize, from: usize, rows: usize| {
             let [apart, of_group] = self.packed();
             let weights = &packed[group * of_group + from * self.depth()..];
@@ -73,18 +80,17 @@ impl Pass<'_> {
                 geometry: &self.geometry,
                 packed: Packed { weights, apart, rows, depth: self.depth() },
                 channels: self.channels,
-                volume: self.volume,
-                source_image: x_image,
-                portions: Portions::of(&self.geometry, self.channels, images),
+                portions,
                 target: self.target,
                 last: self.last,
                 first_row: group * self.rows + from,
             };
             let x = &x[group * self.channels * self.volume..];
+            let x = Images { x, image: x_image, channel: self.volume };
             with_own_memory(correlation.memory(), |memory| correlation.run(images, x, y, memory));
         };
         let images = |x: &[f32], y: &mut [f32]| {
-            if groups == 1 && block >= self.rows {
+            if whole {
                 return task(x, y, 0, 0, self.rows);
             }
             // One image: the output channels of a block lie side by side.
@@ -93,7 +99,6 @@ impl Pass<'_> {
             });
             blocks.for_each(|(group, from, y)| task(x, y, group, from, block.min(self.rows - from)));
         };
-        let per_task = if groups == 1 && block >= self.rows { per_task } else { 1 };
         if multiplications(s) <= SERIAL {
             return x.chunks(per_task * x_image).zip(y.chunks_mut(per_task * y_image)).for_each(|(x, y)| images(x, y));
         }
@@ -178,16 +183,19 @@ struct WeightPass<'a> {
     images: usize,
     /// Output channels of a block.
     block: usize,
+    portions: Portions,
 }
 
 impl<'a> WeightPass<'a> {
     fn new(s: &'a Sizes) -> Self {
         let (isa, geometry) = (Isa::best(), Geometry::forward(s));
         let images = s.batch.div_ceil(PARTIALS.min(s.batch));
-        let blocks = TASKS.div_ceil(s.batch.div_ceil(images) * s.groups);
+        let blocks = WEIGHT_TASKS.div_ceil(s.batch.div_ceil(images) * s.groups);
         // Every block lays the image out anew: it must have work enough for that.
         let block = s.group_out().div_ceil(blocks).max(FEWEST).next_multiple_of(isa.inner()[0]);
-        WeightPass { s, isa, geometry, images, block: block.min(s.group_out()) }
+        let block = block.min(s.group_out());
+        let portions = Portions::of(&geometry, s.group_in() + block, images, WEIGHTS_NEAR);
+        WeightPass { s, isa, geometry, images, block, portions }
     }
 
     fn parts(&self) -> usize {
@@ -208,15 +216,13 @@ impl<'a> WeightPass<'a> {
             isa: self.isa,
             geometry: &self.geometry,
             channels: s.group_in(),
-            volume: s.volume(),
-            x_image,
             rows: sums.len() / self.row(),
-            positions: s.positions(),
-            dy_image,
-            portions: Portions::of(&self.geometry, s.group_in() + self.block, images),
+            portions: self.portions,
         };
         let x = &x[first * x_image + group * s.group_in() * s.volume()..];
         let dy = &dy[first * dy_image + (group * s.group_out() + row) * s.positions()..];
+        let x = Images { x, image: x_image, channel: s.volume() };
+        let dy = Images { x: dy, image: dy_image, channel: s.positions() };
         sums.fill(0.0);
         with_own_memory(gradient.memory(), |memory| gradient.run(images, x, dy, sums, memory));
     }
@@ -246,16 +252,17 @@ pub(super) fn grad_w(s: &Sizes, x: &[f32], dy: &[f32], dw: &mut [f32], scratch: 
     } else {
         pieces.collect::<Vec<_>>().into_par_iter().for_each(task);
     }
-    let (sums, taps) = (&*sums, &pass.geometry.taps);
-    parallel_rows(dw, s.taps(), |o, dw| {
+    // The sums of all parts, then what they say of the window.
+    let (first, others) = sums.split_at_mut(len);
+    let (taps, others) = (&pass.geometry.taps, &*others);
+    parallel_row_pairs(dw, first, s.taps(), row, |o, dw, sums| {
+        for part in others.chunks_exact(len) {
+            sums.iter_mut().zip(&part[o * row..]).for_each(|(sum, part)| *sum += *part);
+        }
         dw.fill(0.0);
-        for u in 0..pass.geometry.products() {
-            for (channel, window) in dw.chunks_exact_mut(s.channel_taps()).enumerate() {
-                let first = o * row + (u * s.group_in() + channel) * taps.len();
-                for (t, tap) in taps.iter().enumerate() {
-                    let sum = sums[first + t..].iter().step_by(len).sum();
-                    pass.geometry.add_gradient(tap, u, sum, window);
-                }
+        for (u, sums) in sums.chunks_exact(s.group_in() * taps.len()).enumerate() {
+            for (window, sums) in dw.chunks_exact_mut(s.channel_taps()).zip(sums.chunks_exact(taps.len())) {
+                taps.iter().zip(sums).for_each(|(tap, sum)| pass.geometry.add_gradient(tap, u, *sum, window));
             }
         }
     });

@@ -1,7 +1,7 @@
 //! The gradient of a convolution's weights: for every output channel and every tap, the product of two planes.
 
-use super::correlate::Portions;
-use super::geometry::{Geometry, Layout};
+use super::correlate::{DEEP, Portions};
+use super::geometry::{Geometry, Images, Layout};
 use crate::microkernel::{self, Isa};
 
 /// Positions that are multiplied at once: so few that a tile's rows of `dy` stay in the nearest cache while the taps pass by.
@@ -11,14 +11,10 @@ const LONG: usize = 1536;
 pub(super) struct WeightGradient<'a> {
     pub(super) isa: Isa,
     pub(super) geometry: &'a Geometry,
-    /// Channels of `x`, elements of one of them, and from image to image.
+    /// Channels of `x`.
     pub(super) channels: usize,
-    pub(super) volume: usize,
-    pub(super) x_image: usize,
-    /// Output channels, elements of one of them, and from image to image.
+    /// Output channels.
     pub(super) rows: usize,
-    pub(super) positions: usize,
-    pub(super) dy_image: usize,
     pub(super) portions: Portions,
 }
 
@@ -46,48 +42,47 @@ impl WeightGradient<'_> {
     }
 
     /// Adds the gradient of images `x`, `dy` to `sums` `[rows, products, channels · taps]`.
-    pub(super) fn run(&self, images: usize, x: &[f32], dy: &[f32], sums: &mut [f32], memory: &mut [f32]) {
+    pub(super) fn run(&self, images: usize, x: Images<'_>, dy: Images<'_>, sums: &mut [f32], memory: &mut [f32]) {
         let (isa, g, together) = (self.isa, self.geometry, self.portions.images);
         for from in (0..images).step_by(together) {
-            let count = together.min(images - from);
             for band in g.bands(self.portions.rows) {
-                let layout = Layout::new(g, &band, count);
+                let layout = Layout::new(g, &band, together.min(images - from));
                 let (x_planes, rest) = memory.split_at_mut(self.x_planes(&layout));
                 let dy_planes = &mut rest[..self.dy_planes(&layout)];
-                for (channel, planes) in x_planes.chunks_exact_mut(g.planes() * layout.plane).enumerate() {
-                    let x = &x[from * self.x_image + channel * self.volume..];
-                    layout.lay_out(isa, g, x, self.x_image, planes);
-                }
-                for (row, planes) in dy_planes.chunks_exact_mut(g.products() * layout.result_plane).enumerate() {
-                    let dy = &dy[from * self.dy_image + row * self.positions..];
-                    layout.lay_out_results(isa, g, dy, self.dy_image, planes);
-                }
-                (0..g.products()).for_each(|u| self.product(&layout, u, x_planes, dy_planes, sums));
+                let of = |images: Images<'_>| from * images.image;
+                layout.lay_out(isa, g, Images { x: &x.x[of(x)..], ..x }, self.channels, x_planes);
+                layout.lay_out_results(isa, g, Images { x: &dy.x[of(dy)..], ..dy }, self.rows, dy_planes);
+                self.band(&layout, x_planes, dy_planes, sums);
             }
         }
     }
 
-    /// The sums of product `u` of a band.
-    fn product(&self, layout: &Layout, u: usize, x: &[f32], dy: &[f32], sums: &mut [f32]) {
+    /// The sums of a band.
+    fn band(&self, layout: &Layout, x: &[f32], dy: &[f32], sums: &mut [f32]) {
+        let mut offsets = [0; DEEP];
+        for k0 in (0..self.depth()).step_by(DEEP) {
+            let offsets = &mut offsets[..DEEP.min(self.depth() - k0)];
+            layout.offsets(self.geometry, k0, offsets);
+            for u in 0..self.geometry.products() {
+                let planes = (&x[u * layout.plane..], &dy[u * layout.result_plane..]);
+                self.product(layout, planes, offsets, &mut sums[u * self.depth() + k0..]);
+            }
+        }
+    }
+
+    /// The sums of one product, for the channels and taps of `offsets`.
+    fn product(&self, layout: &Layout, (x, dy): (&[f32], &[f32]), offsets: &[u32], sums: &mut [f32]) {
         let ([most_rows, most_columns], width) = (self.isa.inner(), self.width(layout));
-        let (g, depth) = (self.geometry, self.depth());
-        let apart = g.products() * layout.result_plane;
-        let at = |k: usize| {
-            let tap = layout.tap(&g.taps[k % g.taps.len()]);
-            (k / g.taps.len() * g.planes() + u) * layout.plane + tap
-        };
+        let products = self.geometry.products();
+        let (dy_apart, apart) = (products * layout.result_plane, products * self.depth());
         for from in (0..width).step_by(LONG) {
-            let len = LONG.min(width - from);
+            let (x, dy, len) = (&x[from..], &dy[from..], LONG.min(width - from));
             for row in (0..self.rows).step_by(most_rows) {
                 let mut rows = [0; microkernel::INNER[0]];
                 let rows = &mut rows[..most_rows.min(self.rows - row)];
-                let start = |row: usize| row * apart + u * layout.result_plane + from;
-                rows.iter_mut().zip(row..).for_each(|(at, row)| *at = start(row) as u32);
-                for k in (0..depth).step_by(most_columns) {
-                    let mut columns = [0; microkernel::INNER[1]];
-                    let columns = &mut columns[..most_columns.min(depth - k)];
-                    columns.iter_mut().zip(k..).for_each(|(to, k)| *to = (at(k) + from) as u32);
-                    let to = (&mut sums[(row * g.products() + u) * depth + k..], g.products() * depth);
+                rows.iter_mut().zip(row..).for_each(|(at, row)| *at = (row * dy_apart) as u32);
+                for (i, columns) in offsets.chunks(most_columns).enumerate() {
+                    let to = (&mut sums[row * apart + i * most_columns..], apart);
                     microkernel::inner(self.isa, (dy, rows), (x, columns), len, to);
                 }
             }
