@@ -169,6 +169,30 @@ pub struct Launches {
     pub temps: Vec<TensorSpec>,
 }
 
+impl Launches {
+    /// Memory of this spec that lives only while the op runs.
+    pub fn temp(&mut self, spec: TensorSpec) -> Slot {
+        self.temps.push(spec);
+        Slot::Temp(self.temps.len() - 1)
+    }
+
+    /// Adds the dispatches of another op, whose inputs and outputs are these of ours.
+    pub fn append(&mut self, other: Launches, inputs: &[Slot], outputs: &[Slot]) {
+        let first = self.temps.len();
+        self.temps.extend(other.temps);
+        self.list.extend(other.list.into_iter().map(|mut launch| {
+            for binding in &mut launch.bindings {
+                binding.slot = match binding.slot {
+                    Slot::Input(i) => inputs[i],
+                    Slot::Output(i) => outputs[i],
+                    Slot::Temp(i) => Slot::Temp(first + i),
+                };
+            }
+            launch
+        }));
+    }
+}
+
 impl From<Launch> for Launches {
     fn from(launch: Launch) -> Self {
         Launches { list: vec![launch], temps: Vec::new() }

@@ -116,6 +116,9 @@ impl Plan {
         let fetch = fetch.iter().map(|v| graph.own(v)).collect::<Result<Vec<_>>>()?;
         let mut data = graph.data().clone();
         rewrite::fuse(&mut data, &fetch);
+        if gpu.is_none() {
+            rewrite::fuse_gradients(&mut data, &fetch);
+        }
         let live = rewrite::live(&data, &fetch);
         Ok(Planner::new(&data, &live, &fetch, gpu).plan(&fetch))
     }

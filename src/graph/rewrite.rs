@@ -7,7 +7,9 @@ use super::{Graph, GraphData, Node, NodeKind, Value};
 use crate::ops::Op;
 use crate::ops::binary::BinaryFn;
 use crate::ops::binary_cross_entropy::BinaryCrossEntropy;
+use crate::ops::conv::{Conv, ConvGrad};
 use crate::ops::cross_entropy::CrossEntropy;
+use crate::ops::reduce::ReduceFn;
 use crate::ops::unary::UnaryFn;
 use crate::shape::Shape;
 
@@ -54,6 +56,103 @@ pub(super) fn fuse(data: &mut GraphData, fetch: &[Value]) {
             data.nodes[index].kind = NodeKind::Op(op);
             data.nodes[index].inputs = inputs;
         }
+    }
+}
+
+/// All gradients of a convolution in one op, with that of a ReLU between, where nothing else needs what lies between: see [`ConvGrad`].
+/// For the CPU, which is short of memory's speed where a GPU is short of dispatches that are alike.
+pub(super) fn fuse_gradients(data: &mut GraphData, fetch: &[Value]) {
+    let live = live(data, fetch);
+    for index in (0..data.nodes.len()).filter(|index| live[*index]) {
+        if let Some(found) = Gradients::at(data, &live, fetch, index) {
+            found.fuse(data);
+        }
+    }
+}
+
+/// The nodes that are the gradients of one convolution, found from that of its weights.
+struct Gradients {
+    op: ConvGrad,
+    inputs: Vec<Value>,
+    weights: usize,
+    input: Option<usize>,
+    bias: Option<usize>,
+}
+
+impl Gradients {
+    fn at(data: &GraphData, live: &[bool], fetch: &[Value], weights: usize) -> Option<Gradients> {
+        let NodeKind::Op(Op::ConvGradW(of_weights)) = &data.nodes[weights].kind else { return None };
+        let [x, dy] = data.nodes[weights].inputs[..] else { return None };
+        let users = |value: Value| {
+            let uses = move |i: &usize| live[*i] && data.nodes[*i].inputs.contains(&value);
+            (0..data.nodes.len()).filter(uses)
+        };
+        let conv = Conv { relu: false, ..of_weights.conv.clone() };
+        let is_input = |node: &Node| match &node.kind {
+            NodeKind::Op(Op::ConvGradX(grad)) => {
+                Conv { relu: false, ..grad.conv.clone() } == conv
+                    && node.inputs[0] == dy
+                    && node.outputs[0] == *data.spec(x)
+            }
+            _ => false,
+        };
+        let rank = data.spec(dy).shape.len();
+        let is_bias = |node: &Node| match &node.kind {
+            NodeKind::Op(Op::Reduce(sum)) => {
+                sum.function == ReduceFn::Sum && (0..rank).filter(|axis| *axis != 1).eq(sum.axes.iter().copied())
+            }
+            _ => false,
+        };
+        let input = users(dy).find(|i| is_input(&data.nodes[*i]));
+        let bias = users(dy).find(|i| is_bias(&data.nodes[*i]));
+        // The weights' shape alone is not an input of their gradient: the input's gradient knows them.
+        let w = data.nodes[input?].inputs[1];
+        if data.spec(w) != &data.nodes[weights].outputs[0] {
+            return None;
+        }
+        let ours = [Some(weights), input, bias];
+        let first = ours.iter().flatten().min().copied()?;
+        let last = ours.iter().flatten().max().copied()?;
+        let early = |node: usize| {
+            let own = Value { node, output: 0 };
+            fetch.contains(&own) || users(own).any(|user| user < last)
+        };
+        if ours.iter().flatten().any(|node| early(*node)) || data.nodes[first..last].iter().any(changes_state) {
+            return None;
+        }
+        // A ReLU's gradient that nobody else needs.
+        let mut inputs = vec![x, w, dy];
+        let mut op = ConvGrad { conv, input: true, bias: bias.is_some() };
+        let alone = !fetch.contains(&dy) && users(dy).all(|user| ours.contains(&Some(user)));
+        if let NodeKind::Op(Op::UnaryGrad(grad)) = &data.nodes[dy.node].kind
+            && alone
+            && let [_, y, outer] = data.nodes[dy.node].inputs[..]
+            && grad.function == UnaryFn::Relu
+            && !data.nodes[dy.node..last].iter().any(changes_state)
+        {
+            op.conv.relu = true;
+            inputs = vec![x, w, outer, y];
+        }
+        let pays = op.pays(&data.spec(x).shape, &data.spec(w).shape);
+        pays.then_some(Gradients { op, inputs, weights, input, bias })
+    }
+
+    /// Puts the op where the last of them was, and lets everyone else look there.
+    fn fuse(self, data: &mut GraphData) {
+        let found = [Some(self.weights), self.input, self.bias];
+        let outputs = found.iter().flatten().map(|node| data.nodes[*node].outputs[0].clone()).collect();
+        let Some(at) = found.iter().flatten().max().copied() else { return };
+        let moved: Vec<usize> = found.iter().flatten().copied().collect();
+        for node in &mut data.nodes {
+            for value in &mut node.inputs {
+                if let Some(output) = moved.iter().position(|node| *node == value.node) {
+                    *value = Value { node: at, output };
+                }
+            }
+        }
+        data.nodes[at].layer = data.nodes[self.weights].layer.clone();
+        data.nodes[at].kind = NodeKind::Op(Op::ConvGrad(self.op));
+        (data.nodes[at].inputs, data.nodes[at].outputs) = (self.inputs, outputs);
     }
 }
 

@@ -107,7 +107,7 @@ registry! {
     clip_norm: ClipGradients;
     colour: Colour;
     concat: Concat;
-    conv: Conv, ConvGradX, ConvGradW;
+    conv: Conv, ConvGradX, ConvGradW, ConvGrad;
     copy: Copy;
     cross_entropy: CrossEntropy, CrossEntropyGrad;
     cutout: Cutout;

@@ -9,6 +9,7 @@
 //!
 //! Inside there are always three axes: a line is a volume of one slice and one row.
 
+mod backward;
 mod cpu;
 mod depthwise;
 mod direct;
@@ -25,6 +26,7 @@ use crate::error::{Error, Result};
 use crate::graph::{Grad, GradientCtx, Var};
 use crate::shape::{DType, Shape, TensorSpec};
 
+pub use backward::ConvGrad;
 pub use options::{Conv1dOptions, Conv2dOptions, Conv3dOptions, ConvOptions};
 pub use options::{ConvTranspose1dOptions, ConvTranspose2dOptions, ConvTranspose3dOptions, ConvTransposeOptions};
 

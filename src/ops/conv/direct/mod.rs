@@ -4,6 +4,7 @@
 //! Images are shared out among the cores, and of few images also their output channels; every core keeps planes and sums in memory of
 //! its own. What is shared out depends on the shape alone.
 
+mod backward;
 mod correlate;
 mod geometry;
 mod weights;
@@ -15,14 +16,17 @@ use super::Sizes;
 use super::cpu::{Epilogue, SERIAL, multiplications};
 use crate::contract::{parallel_row_pairs, with_own_memory};
 use crate::microkernel::Isa;
+pub(super) use backward::{backward, backward_scratch, fits};
 use correlate::{Correlation, Packed, Portions, Target, pack, padded};
 use geometry::{Geometry, Images};
 use weights::WeightGradient;
 
 /// Parts into which work is shared out, at most.
-const TASKS: usize = 32;
+const TASKS: usize = 16;
 /// Partial sums of a weight gradient, at most: each is as large as the weights.
 const PARTIALS: usize = 8;
+/// Sums that are few.
+const FEW_SUMS: usize = 1 << 15;
 /// Tasks of a weight gradient that are wanted.
 const WEIGHT_TASKS: usize = 16;
 /// Elements of the planes that are laid out at once: so few that they stay near; and for weights, whose sums want long runs, more.
@@ -63,6 +67,27 @@ impl Pass<'_> {
         self.rows.div_ceil(wanted).next_multiple_of(self.isa.rows())
     }
 
+    /// The correlation for `rows` output channels of a group from `from` on; `packed` holds the weights of all groups.
+    fn correlation<'a>(
+        &'a self,
+        packed: &'a [f32],
+        [group, from, rows]: [usize; 3],
+        portions: Portions,
+    ) -> Correlation<'a> {
+        let [apart, of_group] = self.packed();
+        let weights = &packed[group * of_group + from * self.depth()..];
+        Correlation {
+            isa: self.isa,
+            geometry: &self.geometry,
+            packed: Packed { weights, apart, rows, depth: self.depth() },
+            channels: self.channels,
+            portions,
+            target: self.target,
+            last: self.last,
+            first_row: group * self.rows + from,
+        }
+    }
+
     /// Correlates all images of `x` into `y`; `packed` holds the weights of all groups.
     fn run(&self, x: &[f32], y: &mut [f32], packed: &[f32]) {
         let (s, groups) = (self.s, self.s.groups);
@@ -72,21 +97,9 @@ impl Pass<'_> {
         let per_task = if whole { s.batch.div_ceil(TASKS) } else { 1 };
         let portions = Portions::of(&self.geometry, self.channels, per_task, NEAR);
         let task = |x: &[f32], y: &mut [f32], group: usize, from: usize, rows: usize| {
-            let [apart, of_group] = self.packed();
-            let weights = &packed[group * of_group + from * self.depth()..];
             let images = x.len() / x_image;
-            let correlation = Correlation {
-                isa: self.isa,
-                geometry: &self.geometry,
-                packed: Packed { weights, apart, rows, depth: self.depth() },
-                channels: self.channels,
-                portions,
-                target: self.target,
-                last: self.last,
-                first_row: group * self.rows + from,
-            };
-            let x = &x[group * self.channels * self.volume..];
-            let x = Images { x, image: x_image, channel: self.volume };
+            let correlation = self.correlation(packed, [group, from, rows], portions);
+            let x = Images { x: &x[group * self.channels * self.volume..], image: x_image, channel: self.volume };
             with_own_memory(correlation.memory(), |memory| correlation.run(images, x, y, memory));
         };
         let images = |x: &[f32], y: &mut [f32]| {
@@ -187,13 +200,23 @@ struct WeightPass<'a> {
 }
 
 impl<'a> WeightPass<'a> {
+    /// Shared out over parts of the images and blocks of the output channels.
     fn new(s: &'a Sizes) -> Self {
-        let (isa, geometry) = (Isa::best(), Geometry::forward(s));
         let images = s.batch.div_ceil(PARTIALS.min(s.batch));
         let blocks = WEIGHT_TASKS.div_ceil(s.batch.div_ceil(images) * s.groups);
         // Every block lays the image out anew: it must have work enough for that.
-        let block = s.group_out().div_ceil(blocks).max(FEWEST).next_multiple_of(isa.inner()[0]);
-        let block = block.min(s.group_out());
+        let block = s.group_out().div_ceil(blocks).max(FEWEST).next_multiple_of(Isa::best().inner()[0]);
+        WeightPass::of(s, images, block.min(s.group_out()))
+    }
+
+    /// Shared out over parts of the images alone: into more of them where their sums are few.
+    fn whole(s: &'a Sizes) -> Self {
+        let parts = if s.c_out * s.taps() <= FEW_SUMS { 2 * PARTIALS } else { PARTIALS };
+        WeightPass::of(s, s.batch.div_ceil(parts), s.c_out)
+    }
+
+    fn of(s: &'a Sizes, images: usize, block: usize) -> Self {
+        let (isa, geometry) = (Isa::best(), Geometry::forward(s));
         let portions = Portions::of(&geometry, s.group_in() + block, images, WEIGHTS_NEAR);
         WeightPass { s, isa, geometry, images, block, portions }
     }
@@ -207,24 +230,42 @@ impl<'a> WeightPass<'a> {
         self.geometry.products() * self.s.group_in() * self.geometry.taps.len()
     }
 
+    /// The gradient for `rows` output channels.
+    fn gradient(&self, rows: usize) -> WeightGradient<'_> {
+        let channels = self.s.group_in();
+        WeightGradient { isa: self.isa, geometry: &self.geometry, channels, rows, portions: self.portions }
+    }
+
     /// The sums of one part's images for the output channels of a group from `row` on.
     fn task(&self, part: usize, group: usize, row: usize, x: &[f32], dy: &[f32], sums: &mut [f32]) {
         let (s, first) = (self.s, part * self.images);
         let images = self.images.min(s.batch - first);
         let (x_image, dy_image) = (s.c_in * s.volume(), s.c_out * s.positions());
-        let gradient = WeightGradient {
-            isa: self.isa,
-            geometry: &self.geometry,
-            channels: s.group_in(),
-            rows: sums.len() / self.row(),
-            portions: self.portions,
-        };
+        let gradient = self.gradient(sums.len() / self.row());
         let x = &x[first * x_image + group * s.group_in() * s.volume()..];
         let dy = &dy[first * dy_image + (group * s.group_out() + row) * s.positions()..];
         let x = Images { x, image: x_image, channel: s.volume() };
         let dy = Images { x: dy, image: dy_image, channel: s.positions() };
         sums.fill(0.0);
         with_own_memory(gradient.memory(), |memory| gradient.run(images, x, dy, sums, memory));
+    }
+
+    /// The sums of all parts (gathered in those of the first), then what they say of the window.
+    fn finish(&self, sums: &mut [f32], dw: &mut [f32]) {
+        let (s, row, taps) = (self.s, self.row(), &self.geometry.taps);
+        let len = s.c_out * row;
+        let (first, others) = sums.split_at_mut(len);
+        parallel_row_pairs(dw, first, s.taps(), row, |o, dw, sums| {
+            for part in others.chunks_exact(len) {
+                sums.iter_mut().zip(&part[o * row..]).for_each(|(sum, part)| *sum += *part);
+            }
+            dw.fill(0.0);
+            for (u, sums) in sums.chunks_exact(s.group_in() * taps.len()).enumerate() {
+                for (window, sums) in dw.chunks_exact_mut(s.channel_taps()).zip(sums.chunks_exact(taps.len())) {
+                    taps.iter().zip(sums).for_each(|(tap, sum)| self.geometry.add_gradient(tap, u, *sum, window));
+                }
+            }
+        });
     }
 }
 
@@ -252,18 +293,5 @@ pub(super) fn grad_w(s: &Sizes, x: &[f32], dy: &[f32], dw: &mut [f32], scratch: 
     } else {
         pieces.collect::<Vec<_>>().into_par_iter().for_each(task);
     }
-    // The sums of all parts, then what they say of the window.
-    let (first, others) = sums.split_at_mut(len);
-    let (taps, others) = (&pass.geometry.taps, &*others);
-    parallel_row_pairs(dw, first, s.taps(), row, |o, dw, sums| {
-        for part in others.chunks_exact(len) {
-            sums.iter_mut().zip(&part[o * row..]).for_each(|(sum, part)| *sum += *part);
-        }
-        dw.fill(0.0);
-        for (u, sums) in sums.chunks_exact(s.group_in() * taps.len()).enumerate() {
-            for (window, sums) in dw.chunks_exact_mut(s.channel_taps()).zip(sums.chunks_exact(taps.len())) {
-                taps.iter().zip(sums).for_each(|(tap, sum)| pass.geometry.add_gradient(tap, u, *sum, window));
-            }
-        }
-    });
+    pass.finish(sums, dw);
 }

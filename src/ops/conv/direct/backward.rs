@@ -1,0 +1,176 @@
+//! All gradients of a convolution, image by image, while what they read is near.
+
+use rayon::prelude::*;
+
+use super::correlate::{Portions, pack};
+use super::geometry::Images;
+use super::{NEAR, Pass, WeightPass, backward_pass, phases};
+use crate::contract::{parallel_chunks, with_own_memory};
+use crate::microkernel::wide;
+use crate::ops::conv::Sizes;
+use crate::ops::conv::cpu::{SERIAL, multiplications};
+
+/// Images from which on there are enough of them to share out: of fewer, each gradient is shared out by itself.
+const ENOUGH: usize = 8;
+
+/// Whether the gradients of these sizes are better taken together.
+pub(in crate::ops::conv) fn fits(s: &Sizes) -> bool {
+    s.groups == 1 && s.batch >= ENOUGH
+}
+
+/// What the tasks share.
+struct Backward<'a> {
+    s: &'a Sizes,
+    weights: WeightPass<'a>,
+    /// One for each phase of the input, where its gradient is wanted, and where their packed weights begin.
+    inputs: Vec<(Pass<'a>, Portions, usize)>,
+    packed: usize,
+}
+
+impl<'a> Backward<'a> {
+    fn new(s: &'a Sizes, input: bool) -> Self {
+        let (mut inputs, mut packed) = (Vec::new(), 0);
+        for phase in phases(s).filter(|_| input) {
+            let pass = backward_pass(s, phase);
+            if !pass.geometry.taps.is_empty() {
+                let portions = Portions::of(&pass.geometry, pass.channels, s.batch.div_ceil(ENOUGH), NEAR);
+                let size = pass.packed()[1];
+                inputs.push((pass, portions, packed));
+                packed += size;
+            }
+        }
+        Backward { s, weights: WeightPass::whole(s), inputs, packed }
+    }
+
+    /// Sums of the weights' gradients of one part, and of all.
+    fn sums(&self) -> [usize; 2] {
+        let one = self.s.c_out * self.weights.row();
+        [one, self.weights.parts() * one]
+    }
+
+    /// Packed weights, sums of weights and of biases of all parts.
+    fn scratch(&self) -> usize {
+        self.packed + self.sums()[1] + self.weights.parts() * self.s.c_out
+    }
+
+    /// The gradients of one part's images.
+    fn part(&self, part: usize, from: Source<'_>, packed: &[f32], sums: &mut [f32], db: &mut [f32], mut dx: Option<&mut [f32]>) {
+        let s = self.s;
+        let (x_image, dy_image) = (s.c_in * s.volume(), s.c_out * s.positions());
+        let first = part * self.weights.images;
+        let images = self.weights.images.min(s.batch - first);
+        let (gradient, together) = (self.weights.gradient(s.c_out), self.weights.portions.images);
+        let correlations: Vec<_> =
+            self.inputs.iter().map(|(pass, portions, at)| pass.correlation(&packed[*at..], [0, 0, pass.rows], *portions)).collect();
+        let masked = if from.y.is_some() { together * dy_image } else { 0 };
+        let work = correlations.iter().map(|c| c.memory()).max().unwrap_or(0).max(gradient.memory());
+        sums.fill(0.0);
+        db.fill(0.0);
+        with_own_memory(masked + work, |memory| {
+            let (masked, memory) = memory.split_at_mut(masked);
+            for at in (0..images).step_by(together) {
+                let (count, image) = (together.min(images - at), first + at);
+                let dy = &from.dy[image * dy_image..][..count * dy_image];
+                let dy = match from.y {
+                    Some(y) => mask(dy, &y[image * dy_image..], &mut masked[..dy.len()]),
+                    None => dy,
+                };
+                add_planes(dy, s.positions(), db);
+                let dy = Images { x: dy, image: dy_image, channel: s.positions() };
+                let x = Images { x: &from.x[image * x_image..], image: x_image, channel: s.volume() };
+                gradient.run(count, x, dy, sums, memory);
+                if let Some(dx) = &mut dx {
+                    let dx = &mut dx[at * x_image..][..count * x_image];
+                    correlations.iter().for_each(|correlation| correlation.run(count, dy, dx, memory));
+                }
+            }
+        });
+    }
+}
+
+/// What the gradients are taken of.
+#[derive(Clone, Copy)]
+struct Source<'a> {
+    x: &'a [f32],
+    dy: &'a [f32],
+    /// The output of a ReLU that `dy` has to pass first.
+    y: Option<&'a [f32]>,
+}
+
+/// `dy` where `y` is positive, as the ReLU's gradient has it.
+fn mask<'a>(dy: &[f32], y: &[f32], masked: &'a mut [f32]) -> &'a [f32] {
+    wide(|| {
+        for ((masked, dy), y) in masked.iter_mut().zip(dy).zip(y) {
+            *masked = *dy * if *y > 0.0 { 1.0 } else { 0.0 };
+        }
+    });
+    masked
+}
+
+/// Adds the sum of every plane to its channel's.
+fn add_planes(dy: &[f32], positions: usize, db: &mut [f32]) {
+    const LANES: usize = 16;
+    wide(|| {
+        for (plane, dy) in dy.chunks_exact(positions).enumerate() {
+            let mut sums = [0.0; LANES];
+            let (whole, rest) = dy.as_chunks::<LANES>();
+            for dy in whole {
+                sums.iter_mut().zip(dy).for_each(|(sum, dy)| *sum += *dy);
+            }
+            sums.iter_mut().zip(rest).for_each(|(sum, dy)| *sum += *dy);
+            let mut half = LANES / 2;
+            while half > 0 {
+                (0..half).for_each(|i| sums[i] += sums[i + half]);
+                half /= 2;
+            }
+            db[plane % db.len()] += sums[0];
+        }
+    });
+}
+
+pub(in crate::ops::conv) fn backward_scratch(s: &Sizes) -> usize {
+    Backward::new(s, true).scratch()
+}
+
+/// `dw`, and `dx` and `db` where they are wanted, from `x`, `w`, `dy`, and the output of a ReLU where one follows.
+pub(in crate::ops::conv) fn backward(
+    s: &Sizes,
+    (x, w, dy, y): (&[f32], &[f32], &[f32], Option<&[f32]>),
+    (dw, dx, db): (&mut [f32], Option<&mut [f32]>, Option<&mut [f32]>),
+    scratch: &mut [f32],
+) {
+    let all = Backward::new(s, dx.is_some());
+    let (packed, scratch) = scratch.split_at_mut(all.packed);
+    let ([one, sums_len], taps) = (all.sums(), s.channel_taps());
+    for (pass, _, at) in &all.inputs {
+        let to = &mut packed[*at..][..pass.packed()[1]];
+        let weight = |i: usize, o: usize, tap: usize| w[(o * s.c_in + i) * taps + tap];
+        pack(pass.isa, &pass.geometry, pass.rows, pass.channels, weight, to);
+    }
+    let (sums, scratch) = scratch.split_at_mut(sums_len);
+    let biases = &mut scratch[..all.weights.parts() * s.c_out];
+    let (source, packed) = (Source { x, dy, y }, &*packed);
+    let parts = sums.chunks_mut(one).zip(biases.chunks_mut(s.c_out)).enumerate();
+    let mut tasks: Vec<_> = parts.map(|(part, (sums, db))| (part, sums, db, None)).collect();
+    if let Some(dx) = dx {
+        // Phases that no tap reaches.
+        if phases(s).count() > all.inputs.len() {
+            parallel_chunks(dx, |_, dx| dx.fill(0.0));
+        }
+        let of_parts = dx.chunks_mut(all.weights.images * s.c_in * s.volume());
+        tasks.iter_mut().zip(of_parts).for_each(|(task, dx)| task.3 = Some(dx));
+    }
+    let run = |(part, sums, db, dx): (usize, &mut [f32], &mut [f32], Option<&mut [f32]>)| {
+        all.part(part, source, packed, sums, db, dx);
+    };
+    if multiplications(s) <= SERIAL {
+        tasks.into_iter().for_each(run);
+    } else {
+        tasks.into_par_iter().for_each(run);
+    }
+    all.weights.finish(sums, dw);
+    if let Some(db) = db {
+        db.fill(0.0);
+        biases.chunks_exact(s.c_out).for_each(|part| db.iter_mut().zip(part).for_each(|(db, part)| *db += *part));
+    }
+}
