@@ -7,7 +7,6 @@ use rayon::prelude::*;
 use smallvec::SmallVec;
 
 use super::Io;
-use crate::microkernel::wide;
 
 /// The number type of a CPU run: `f32` for work, `f64` for the truth that tests compare with.
 pub trait Real: NdFloat + Default + std::iter::Sum + 'static {
@@ -172,18 +171,18 @@ pub fn with_own_memory<R>(len: usize, work: impl FnOnce(&mut [f32]) -> R) -> R {
 /// Work below this many elements is not worth waking another thread.
 const SERIAL: usize = 1 << 14;
 
-/// Runs `f(start, chunk)`, compiled for the widest vectors, over `out` in chunks of a fixed size, on all cores where that pays. The chunks depend on the length
+/// Runs `f(start, chunk)` over `out` in chunks of a fixed size, on all cores where that pays. The chunks depend on the length
 /// alone, so the number of threads changes no bit.
 pub fn parallel_chunks<T: Send>(out: &mut [T], f: impl Fn(usize, &mut [T]) + Send + Sync) {
     if out.len() <= SERIAL {
-        return wide(|| f(0, out));
+        return f(0, out);
     }
-    out.par_chunks_mut(SERIAL).enumerate().for_each(|(i, chunk)| wide(|| f(i * SERIAL, chunk)));
+    out.par_chunks_mut(SERIAL).enumerate().for_each(|(i, chunk)| f(i * SERIAL, chunk));
 }
 
 /// Whether `f` holds for every chunk of `x`, asked on all cores where that pays.
 pub fn parallel_all<T: Sync>(x: &[T], f: impl Fn(&[T]) -> bool + Send + Sync) -> bool {
-    if x.len() <= SERIAL { wide(|| f(x)) } else { x.par_chunks(SERIAL).all(|x| wide(|| f(x))) }
+    if x.len() <= SERIAL { f(x) } else { x.par_chunks(SERIAL).all(f) }
 }
 
 /// Like [`parallel_chunks`], over several slices of the same length at once: `f(start, chunks)`.
@@ -194,7 +193,7 @@ pub fn parallel_together<T: Send, const N: usize>(out: [&mut [T]; N], f: impl Fn
 fn halve<T: Send, const N: usize>(start: usize, out: [&mut [T]; N], f: &(impl Fn(usize, [&mut [T]; N]) + Sync)) {
     let len = out.first().map_or(0, |o| o.len());
     if len <= SERIAL {
-        return wide(|| f(start, out));
+        return f(start, out);
     }
     let middle = (len / 2).next_multiple_of(SERIAL);
     let mut halves = out.map(|o| o.split_at_mut(middle));
@@ -207,7 +206,9 @@ fn halve<T: Send, const N: usize>(start: usize, out: [&mut [T]; N], f: &(impl Fn
 pub fn parallel_rows<T: Send>(out: &mut [T], width: usize, f: impl Fn(usize, &mut [T]) + Send + Sync) {
     let per_chunk = (SERIAL / width).max(1);
     let run = |chunk: usize, rows: &mut [T]| {
-        wide(|| rows.chunks_exact_mut(width).enumerate().for_each(|(i, row)| f(chunk * per_chunk + i, row)));
+        for (i, row) in rows.chunks_exact_mut(width).enumerate() {
+            f(chunk * per_chunk + i, row);
+        }
     };
     if out.len() <= SERIAL {
         return out.chunks_mut(per_chunk * width).enumerate().for_each(|(i, rows)| run(i, rows));
@@ -218,11 +219,11 @@ pub fn parallel_rows<T: Send>(out: &mut [T], width: usize, f: impl Fn(usize, &mu
 /// Runs `f(index, element)` over elements that cost about `work` reads each, on all cores where that pays.
 pub fn parallel_outputs<T: Send>(out: &mut [T], work: usize, f: impl Fn(usize, &mut T) + Send + Sync) {
     if out.len().saturating_mul(work) <= SERIAL {
-        return wide(|| out.iter_mut().enumerate().for_each(|(i, o)| f(i, o)));
+        return out.iter_mut().enumerate().for_each(|(i, o)| f(i, o));
     }
     let chunk = (SERIAL / work.max(1)).max(1);
     out.par_chunks_mut(chunk).enumerate().for_each(|(c, out)| {
-        wide(|| out.iter_mut().enumerate().for_each(|(i, o)| f(c * chunk + i, o)));
+        out.iter_mut().enumerate().for_each(|(i, o)| f(c * chunk + i, o));
     });
 }
 
@@ -238,7 +239,7 @@ pub fn parallel_row_pairs<A: Send, B: Send>(
     let per_chunk = (SERIAL / width.max(width_b)).max(1);
     let run = |chunk: usize, a: &mut [A], b: &mut [B]| {
         let rows = a.chunks_exact_mut(width).zip(b.chunks_exact_mut(width_b)).enumerate();
-        wide(|| rows.for_each(|(i, (a, b))| f(chunk * per_chunk + i, a, b)));
+        rows.for_each(|(i, (a, b))| f(chunk * per_chunk + i, a, b));
     };
     if a.len().max(b.len()) <= SERIAL {
         return run(0, a, b);

@@ -11,7 +11,7 @@ use crate::ops::conv::{Conv, ConvGrad};
 use crate::ops::cross_entropy::CrossEntropy;
 use crate::ops::reduce::ReduceFn;
 use crate::ops::unary::UnaryFn;
-use crate::shape::Shape;
+use crate::shape::{Shape, TensorSpec};
 
 /// Cross-entropy of softmax's output becomes cross-entropy of softmax's input, which neither overflows nor loses the digits of
 /// small probabilities, and whose gradient is `softmax − target`; and so does binary cross-entropy of the sigmoid's output.
@@ -105,11 +105,6 @@ impl Gradients {
         };
         let input = users(dy).find(|i| is_input(&data.nodes[*i]));
         let bias = users(dy).find(|i| is_bias(&data.nodes[*i]));
-        // The weights' shape alone is not an input of their gradient: the input's gradient knows them.
-        let w = data.nodes[input?].inputs[1];
-        if data.spec(w) != &data.nodes[weights].outputs[0] {
-            return None;
-        }
         let ours = [Some(weights), input, bias];
         let first = ours.iter().flatten().min().copied()?;
         let last = ours.iter().flatten().max().copied()?;
@@ -121,8 +116,9 @@ impl Gradients {
             return None;
         }
         // A ReLU's gradient that nobody else needs.
-        let mut inputs = vec![x, w, dy];
-        let mut op = ConvGrad { conv, input: true, bias: bias.is_some() };
+        let mut inputs = vec![x, dy];
+        inputs.extend(input.map(|node| data.nodes[node].inputs[1]));
+        let mut op = ConvGrad { conv, kernel: of_weights.kernel, input: input.is_some(), bias: bias.is_some() };
         let alone = !fetch.contains(&dy) && users(dy).all(|user| ours.contains(&Some(user)));
         if let NodeKind::Op(Op::UnaryGrad(grad)) = &data.nodes[dy.node].kind
             && alone
@@ -131,10 +127,14 @@ impl Gradients {
             && !data.nodes[dy.node..last].iter().any(changes_state)
         {
             op.conv.relu = true;
-            inputs = vec![x, w, outer, y];
+            inputs[1] = outer;
+            inputs.push(y);
         }
-        let pays = op.pays(&data.spec(x).shape, &data.spec(w).shape);
-        pays.then_some(Gradients { op, inputs, weights, input, bias })
+        if !(op.input || op.bias || op.conv.relu) {
+            return None;
+        }
+        let specs: Vec<TensorSpec> = inputs.iter().map(|value| data.spec(*value).clone()).collect();
+        op.pays(&specs).then_some(Gradients { op, inputs, weights, input, bias })
     }
 
     /// Puts the op where the last of them was, and lets everyone else look there.

@@ -244,17 +244,3 @@ kernels!(
     strips_avx512,
     #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 );
-
-/// Runs `work`, compiled for AVX2.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-pub(super) unsafe fn run_avx2<R>(work: impl FnOnce() -> R) -> R {
-    work()
-}
-
-/// Runs `work`, compiled for AVX-512.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
-pub(super) unsafe fn run_avx512<R>(work: impl FnOnce() -> R) -> R {
-    work()
-}

@@ -222,20 +222,45 @@ pub fn inner(
     }
 }
 
-/// Runs `work` compiled for the widest instructions: loops over elements that it inlines are vectorised for them. The operations and
-/// their order are the same, so no bit changes.
-#[inline]
-pub fn wide<R>(work: impl FnOnce() -> R) -> R {
-    match Isa::best() {
-        // SAFETY: the processor has the instructions.
-        #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 => unsafe { lanes::run_avx512(work) },
-        // SAFETY: the processor has the instructions.
-        #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 => unsafe { lanes::run_avx2(work) },
-        Isa::Portable => work(),
-    }
+/// A function that is compiled once for each [`Isa`] and runs in the widest form that the processor has: for loops over elements that the
+/// compiler vectorises. The operations and their order are the same in each, so no bit differs.
+macro_rules! wide_fn {
+    (
+        $(#[$attribute:meta])*
+        $visibility:vis fn $name:ident<$t:ident: $bound:path $(, const $c:ident: usize)?>($($x:ident: $type:ty),* $(,)?)
+        $(-> $result:ty)? $body:block
+    ) => {
+        $(#[$attribute])*
+        #[allow(unsafe_code)]
+        $visibility fn $name<$t: $bound $(, const $c: usize)?>($($x: $type),*) $(-> $result)? {
+            #[inline(always)]
+            fn body<$t: $bound $(, const $c: usize)?>($($x: $type),*) $(-> $result)? $body
+
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
+            fn avx512<$t: $bound $(, const $c: usize)?>($($x: $type),*) $(-> $result)? {
+                body::<$t $(, $c)?>($($x),*)
+            }
+
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2,fma")]
+            fn avx2<$t: $bound $(, const $c: usize)?>($($x: $type),*) $(-> $result)? {
+                body::<$t $(, $c)?>($($x),*)
+            }
+
+            match $crate::microkernel::Isa::best() {
+                // SAFETY: the processor has the instructions.
+                #[cfg(target_arch = "x86_64")]
+                $crate::microkernel::Isa::Avx512 => unsafe { avx512::<$t $(, $c)?>($($x),*) },
+                // SAFETY: the processor has the instructions.
+                #[cfg(target_arch = "x86_64")]
+                $crate::microkernel::Isa::Avx2 => unsafe { avx2::<$t $(, $c)?>($($x),*) },
+                $crate::microkernel::Isa::Portable => body::<$t $(, $c)?>($($x),*),
+            }
+        }
+    };
 }
+pub(crate) use wide_fn;
 
 /// The arguments of [`outer`], checked.
 #[derive(Clone, Copy)]

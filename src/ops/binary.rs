@@ -7,6 +7,7 @@ use super::{arity, expect_dtype, indices};
 use crate::contract::{CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, grid, parallel_chunks, parallel_rows, stem};
 use crate::error::{Error, Result};
 use crate::graph::{Grad, GradientCtx, Var};
+use crate::microkernel::wide_fn;
 use crate::shape::{DType, Shape, TensorSpec};
 
 /// Which function.
@@ -224,6 +225,7 @@ impl OpDef for Binary {
         let (a, b, y) = (call.x[0].f(), call.x[1].f(), call.y[0].f_mut());
         // One arm per function, so that the inner loop knows it.
         match self.function {
+            BinaryFn::Add if walk.is_flat() => parallel_chunks(y, |start, y| add(&a[start..], &b[start..], y)),
             BinaryFn::Add => rows(&walk, a, b, y, |a, b| a + b),
             BinaryFn::Sub => rows(&walk, a, b, y, |a, b| a - b),
             BinaryFn::Mul => rows(&walk, a, b, y, |a, b| a * b),
@@ -257,6 +259,13 @@ impl OpDef for Binary {
             return Ok(vec![Grad::NotDifferentiable, Grad::NotDifferentiable]);
         }
         Ok(vec![ctx.wanted(0, grad_a)?, ctx.wanted(1, grad_b)?])
+    }
+}
+
+wide_fn! {
+    /// `y = a + b`
+    fn add<T: Real>(a: &[T], b: &[T], y: &mut [T]) {
+        y.iter_mut().zip(a).zip(b).for_each(|((y, a), b)| *y = *a + *b);
     }
 }
 

@@ -19,6 +19,7 @@ use crate::contract::{
 };
 use crate::error::{Error, Result};
 use crate::graph::{Grad, GradientCtx, Var};
+use crate::microkernel::wide_fn;
 use crate::shape::{DType, TensorSpec};
 
 /// The largest element of every window, and where it was found.
@@ -226,6 +227,7 @@ fn largest<T: Real>(x: &[T], lines: &[usize], columns: Range<usize>) -> (T, u32)
     (best, at as u32)
 }
 
+wide_fn! {
 /// Windows of `kernel` columns, `stride` apart (`S` where that is not 0), of the rows that begin at `lines`; the first begins `start`
 /// columns from there. All windows meet their next cell at once, so that it vectorises.
 fn together<T: Real, const S: usize>(
@@ -264,7 +266,9 @@ fn together<T: Real, const S: usize>(
         }
     }
 }
+}
 
+wide_fn! {
 /// Windows of 2×2 that touch but do not overlap: one row of results from the two rows in `x`, whose first element is at `start`.
 /// Written without branches, so that it vectorises.
 fn quads<T: Real>(x: &[T], w: usize, start: usize, y: &mut [T], positions: &mut [u32]) {
@@ -279,6 +283,7 @@ fn quads<T: Real>(x: &[T], w: usize, start: usize, y: &mut [T], positions: &mut 
         }
         (*y, *position) = (best, start as u32 + 2 * j as u32 + at);
     }
+}
 }
 
 /// The gradient's twin: `dx` from positions and `dy`. The cells of one channel belong to one thread, so here the windows may scatter;

@@ -3,23 +3,25 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Conv, ConvGradW, ConvGradX, Sizes, check_dtypes, check_dy, direct, spatial};
+use super::{Conv, ConvGradW, ConvGradX, Sizes, direct, spatial};
 use crate::contract::{CpuCall, GpuTraits, Io, Launches, OpDef, Real, Slot};
 use crate::error::{Error, Result};
 use crate::graph::{Grad, GradientCtx};
 use crate::ops::reduce::{Reduce, ReduceFn};
 use crate::ops::unary::{UnaryFn, UnaryGrad};
-use crate::shape::TensorSpec;
+use crate::shape::{Shape, TensorSpec};
 
 /// The gradients of [`Conv`] with respect to `w`, then to `x` and to the bias where they are wanted. Only [fusion](crate::graph) makes it,
 /// of [`ConvGradX`], [`ConvGradW`], the sum that is the bias's gradient, and the gradient of a ReLU.
 ///
-/// Inputs: `x`, `w`, `dy`, and with a ReLU `y`, its output. Outputs: `dw`, `dx`, `db`.
+/// Inputs: `x`, `dy`; `w`, where `dx` is wanted; and with a ReLU `y`, its output. Outputs: `dw`, `dx`, `db`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ConvGrad {
     /// The convolution. Its `relu` says that one follows, which `dy` has to pass first: there is a fourth input then.
     pub conv: Conv,
+    /// Slices, rows and columns of `w`.
+    pub kernel: [usize; 3],
     /// Whether `dx` is wanted.
     pub input: bool,
     /// Whether `db` is wanted.
@@ -27,24 +29,37 @@ pub struct ConvGrad {
 }
 
 impl ConvGrad {
-    /// Whether the op is faster than those that it stands for, where `x` and `w` have these shapes.
-    pub(crate) fn pays(&self, x: &[usize], w: &[usize]) -> bool {
-        self.conv.sizes(self.name(), x, w).is_ok_and(|s| direct::fits(&s))
+    /// Whether the op is faster than those that it stands for.
+    pub(crate) fn pays(&self, inputs: &[TensorSpec]) -> bool {
+        self.sizes(inputs).is_ok_and(|(s, _)| direct::fits(&s))
     }
 
-    fn sizes(&self, inputs: &[TensorSpec]) -> Result<Sizes> {
-        let expected = 3 + usize::from(self.conv.relu);
+    /// The sizes and the shape of `w`, all checked.
+    fn sizes(&self, inputs: &[TensorSpec]) -> Result<(Sizes, Shape)> {
+        let expected = 2 + usize::from(self.input) + usize::from(self.conv.relu);
         if inputs.len() != expected {
             return Err(Error::shape(self.name(), format!("{expected} tensors"), format!("{} tensors", inputs.len())));
         }
-        check_dtypes(self.name(), inputs)?;
-        let s = self.conv.sizes(self.name(), &inputs[0].shape, &inputs[1].shape)?;
-        inputs[2..].iter().try_for_each(|dy| check_dy(self.name(), &s, inputs[0].shape.len() - 2, dy))?;
-        Ok(s)
+        let [x, dy] = [&inputs[0], &inputs[1]];
+        // Extents and types as the gradient of the weights has them.
+        let of_weights = ConvGradW { conv: self.conv.clone(), kernel: self.kernel };
+        let w = of_weights.infer(&[x.clone(), dy.clone()])?.swap_remove(0);
+        if self.input && inputs[2] != w {
+            return Err(Error::shape(self.name(), format!("w {w}"), inputs[2].to_string()));
+        }
+        if self.conv.relu && inputs[expected - 1] != *dy {
+            return Err(Error::shape(self.name(), format!("y {dy}"), inputs[expected - 1].to_string()));
+        }
+        Ok((self.conv.sizes(self.name(), &x.shape, &w.shape)?, w.shape))
     }
 
     fn known(&self, io: &Io) -> Sizes {
-        self.conv.known(&io.inputs[0].shape, &io.inputs[1].shape)
+        self.conv.known(&io.inputs[0].shape, &io.outputs[0].shape)
+    }
+
+    /// The index of the input `y`.
+    fn relu_input(&self) -> usize {
+        2 + usize::from(self.input)
     }
 
     /// The index of the output `db`.
@@ -55,14 +70,14 @@ impl ConvGrad {
     /// The twin that is the truth: the gradients one after the other.
     fn plain<T: Real>(&self, mut call: CpuCall<'_, T>) {
         let s = self.known(call.io);
-        let (x, w, dy) = (call.x[0].f(), call.x[1].f(), call.x[2].f());
-        let masked = call.x.get(3).map(|y| {
+        let (x, dy) = (call.x[0].f(), call.x[1].f());
+        let masked = call.x.get(self.relu_input()).map(|y| {
             dy.iter().zip(y.f()).map(|(dy, y)| *dy * if *y > T::zero() { T::one() } else { T::zero() }).collect::<Vec<T>>()
         });
         let dy = masked.as_deref().unwrap_or(dy);
         super::cpu::grad_w(&s, x, dy, call.y[0].f_mut(), call.scratch);
         if self.input {
-            super::cpu::grad_x(&s, dy, w, call.y[1].f_mut(), call.scratch);
+            super::cpu::grad_x(&s, dy, call.x[2].f(), call.y[1].f_mut(), call.scratch);
         }
         if self.bias {
             let db = call.y[self.bias_output()].f_mut();
@@ -83,31 +98,32 @@ impl OpDef for ConvGrad {
     }
 
     fn infer(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
-        let s = self.sizes(inputs)?;
+        let (s, w) = self.sizes(inputs)?;
         let dx = self.input.then(|| inputs[0].clone());
         let db = self.bias.then(|| TensorSpec::f32([s.c_out]));
-        Ok([Some(inputs[1].clone()), dx, db].into_iter().flatten().collect())
+        Ok([Some(TensorSpec::f32(w)), dx, db].into_iter().flatten().collect())
     }
 
     /// The kernels of the ops that it stands for, one after the other.
     fn gpu(&self, io: &Io, gpu: &GpuTraits) -> Launches {
-        let (x, w, dy) = (&io.inputs[0], &io.inputs[1], &io.inputs[2]);
+        let (x, dy, w) = (&io.inputs[0], &io.inputs[1], &io.outputs[0]);
         let mut all = Launches::default();
-        let mut from = Slot::Input(2);
+        let mut from = Slot::Input(1);
         if self.conv.relu {
             from = all.temp(dy.clone());
             let mask = UnaryGrad { function: UnaryFn::Relu };
             let io = Io { inputs: vec![dy.clone(); 3], outputs: vec![dy.clone()] };
-            all.append(mask.gpu(&io, gpu), &[Slot::Input(3), Slot::Input(3), Slot::Input(2)], &[from]);
+            let y = Slot::Input(self.relu_input());
+            all.append(mask.gpu(&io, gpu), &[y, y, Slot::Input(1)], &[from]);
         }
         let conv = Conv { relu: false, ..self.conv.clone() };
-        let grad_w = ConvGradW { conv: conv.clone(), kernel: spatial(&w.shape) };
+        let grad_w = ConvGradW { conv: conv.clone(), kernel: self.kernel };
         let sub = Io { inputs: vec![x.clone(), dy.clone()], outputs: vec![w.clone()] };
         all.append(grad_w.gpu(&sub, gpu), &[Slot::Input(0), from], &[Slot::Output(0)]);
         if self.input {
             let grad_x = ConvGradX { conv, input: spatial(&x.shape) };
             let sub = Io { inputs: vec![dy.clone(), w.clone()], outputs: vec![x.clone()] };
-            all.append(grad_x.gpu(&sub, gpu), &[from, Slot::Input(1)], &[Slot::Output(1)]);
+            all.append(grad_x.gpu(&sub, gpu), &[from, Slot::Input(2)], &[Slot::Output(1)]);
         }
         if self.bias {
             let axes = (0..dy.shape.len()).filter(|axis| *axis != 1).collect();
@@ -124,22 +140,26 @@ impl OpDef for ConvGrad {
         if !direct::fits(&s) {
             return self.plain(call);
         }
-        let inputs: Option<Vec<&[f32]>> = call.x.iter().map(|x| T::as_f32(x.f())).collect();
-        let (Some(inputs), Some(scratch)) = (inputs, T::as_f32_mut(call.scratch)) else { return self.plain(call) };
+        let input = |i: usize| call.x.get(i).and_then(|x| T::as_f32(x.f()));
+        let (Some(x), Some(dy), Some(scratch)) = (input(0), input(1), T::as_f32_mut(call.scratch)) else {
+            return self.plain(call);
+        };
+        let w = if self.input { input(2) } else { None };
+        let y = if self.conv.relu { input(self.relu_input()) } else { None };
         let mut outputs = call.y.iter_mut().map(|y| T::as_f32_mut(y.f_mut()));
         let Some(dw) = outputs.next().flatten() else { return };
         let dx = if self.input { outputs.next().flatten() } else { None };
         let db = if self.bias { outputs.next().flatten() } else { None };
-        direct::backward(&s, (inputs[0], inputs[1], inputs[2], inputs.get(3).copied()), (dw, dx, db), scratch);
+        direct::backward(&s, direct::Source { x, dy, y }, (dw, w.zip(dx), db), scratch);
     }
 
     fn scratch(&self, io: &Io) -> usize {
         let s = self.known(io);
         let plain = super::cpu::grad_x_scratch(&s).max(super::cpu::grad_w_scratch(&s));
-        if direct::fits(&s) { plain.max(direct::backward_scratch(&s)) } else { plain }
+        if direct::fits(&s) { plain.max(direct::backward_scratch(&s, self.input)) } else { plain }
     }
 
     fn gradient(&self, _ctx: &GradientCtx) -> Result<Vec<Grad>> {
-        Ok(vec![Grad::Unsupported("gradients were taken before they were fused"); 3 + usize::from(self.conv.relu)])
+        Ok(vec![Grad::Unsupported("gradients are taken before they are fused"); self.relu_input() + usize::from(self.conv.relu)])
     }
 }

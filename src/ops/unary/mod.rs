@@ -11,6 +11,7 @@ use crate::contract::{
 };
 use crate::error::{Error, Result};
 use crate::graph::{Grad, GradientCtx, Var};
+use crate::microkernel::wide_fn;
 use crate::shape::{DType, TensorSpec};
 
 pub use function::UnaryFn;
@@ -66,6 +67,22 @@ macro_rules! each_function {
     };
 }
 
+wide_fn! {
+    /// `y = max(x, 0)`; NaN stays.
+    fn relu<T: Real>(x: &[T], y: &mut [T]) {
+        y.iter_mut().zip(x).for_each(|(y, x)| *y = if *x < T::zero() { T::zero() } else { *x });
+    }
+}
+
+wide_fn! {
+    /// The gradient of ReLU from its output: `dx = dy` where `y` is positive, else `0 · dy`.
+    pub(crate) fn relu_grad<T: Real>(y: &[T], dy: &[T], dx: &mut [T]) {
+        for ((dx, y), dy) in dx.iter_mut().zip(y).zip(dy) {
+            *dx = *dy * if *y > T::zero() { T::one() } else { T::zero() };
+        }
+    }
+}
+
 impl OpDef for Unary {
     const STEM: &'static str = "unary";
     const SHADER: &'static str = include_str!("../../../shaders/unary.wgsl");
@@ -89,6 +106,9 @@ impl OpDef for Unary {
 
     fn cpu<T: Real>(&self, mut call: CpuCall<'_, T>) {
         let (x, y) = (call.x[0].f(), call.y[0].f_mut());
+        if self.function == UnaryFn::Relu {
+            return parallel_chunks(y, |start, y| relu(&x[start..], y));
+        }
         each_function!(self.function, f => parallel_chunks(y, |start, y| {
             for (y, x) in y.iter_mut().zip(&x[start..]) {
                 *y = f.value(*x);
@@ -133,6 +153,9 @@ impl OpDef for UnaryGrad {
 
     fn cpu<T: Real>(&self, mut call: CpuCall<'_, T>) {
         let (x, y, dy, dx) = (call.x[0].f(), call.x[1].f(), call.x[2].f(), call.y[0].f_mut());
+        if self.function == UnaryFn::Relu {
+            return parallel_chunks(dx, |start, dx| relu_grad(&y[start..], &dy[start..], dx));
+        }
         each_function!(self.function, f => parallel_chunks(dx, |start, dx| {
             for (((dx, x), y), dy) in dx.iter_mut().zip(&x[start..]).zip(&y[start..]).zip(&dy[start..]) {
                 *dx = *dy * f.slope(*x, *y);

@@ -5,10 +5,11 @@ use rayon::prelude::*;
 use super::correlate::{Portions, pack};
 use super::geometry::Images;
 use super::{NEAR, Pass, WeightPass, backward_pass, phases};
-use crate::contract::{parallel_chunks, with_own_memory};
-use crate::microkernel::wide;
+use crate::contract::{Real, parallel_chunks, with_own_memory};
+use crate::microkernel::wide_fn;
 use crate::ops::conv::Sizes;
 use crate::ops::conv::cpu::{SERIAL, multiplications};
+use crate::ops::unary::relu_grad;
 
 /// Images from which on there are enough of them to share out: of fewer, each gradient is shared out by itself.
 const ENOUGH: usize = 8;
@@ -72,7 +73,11 @@ impl<'a> Backward<'a> {
                 let (count, image) = (together.min(images - at), first + at);
                 let dy = &from.dy[image * dy_image..][..count * dy_image];
                 let dy = match from.y {
-                    Some(y) => mask(dy, &y[image * dy_image..], &mut masked[..dy.len()]),
+                    Some(y) => {
+                        let masked = &mut masked[..dy.len()];
+                        relu_grad(&y[image * dy_image..], dy, masked);
+                        &*masked
+                    }
                     None => dy,
                 };
                 add_planes(dy, s.positions(), db);
@@ -90,32 +95,22 @@ impl<'a> Backward<'a> {
 
 /// What the gradients are taken of.
 #[derive(Clone, Copy)]
-struct Source<'a> {
-    x: &'a [f32],
-    dy: &'a [f32],
+pub(in crate::ops::conv) struct Source<'a> {
+    pub(in crate::ops::conv) x: &'a [f32],
+    pub(in crate::ops::conv) dy: &'a [f32],
     /// The output of a ReLU that `dy` has to pass first.
-    y: Option<&'a [f32]>,
+    pub(in crate::ops::conv) y: Option<&'a [f32]>,
 }
 
-/// `dy` where `y` is positive, as the ReLU's gradient has it.
-fn mask<'a>(dy: &[f32], y: &[f32], masked: &'a mut [f32]) -> &'a [f32] {
-    wide(|| {
-        for ((masked, dy), y) in masked.iter_mut().zip(dy).zip(y) {
-            *masked = *dy * if *y > 0.0 { 1.0 } else { 0.0 };
-        }
-    });
-    masked
-}
-
-/// Adds the sum of every plane to its channel's.
-fn add_planes(dy: &[f32], positions: usize, db: &mut [f32]) {
-    const LANES: usize = 16;
-    wide(|| {
+wide_fn! {
+    /// Adds the sum of every plane to its channel's.
+    fn add_planes<T: Real>(dy: &[T], positions: usize, db: &mut [T]) {
+        const LANES: usize = 16;
         for (plane, dy) in dy.chunks_exact(positions).enumerate() {
-            let mut sums = [0.0; LANES];
+            let mut sums = [T::zero(); LANES];
             let (whole, rest) = dy.as_chunks::<LANES>();
             for dy in whole {
-                sums.iter_mut().zip(dy).for_each(|(sum, dy)| *sum += *dy);
+                (0..LANES).for_each(|i| sums[i] += dy[i]);
             }
             sums.iter_mut().zip(rest).for_each(|(sum, dy)| *sum += *dy);
             let mut half = LANES / 2;
@@ -125,21 +120,23 @@ fn add_planes(dy: &[f32], positions: usize, db: &mut [f32]) {
             }
             db[plane % db.len()] += sums[0];
         }
-    });
+    }
 }
 
-pub(in crate::ops::conv) fn backward_scratch(s: &Sizes) -> usize {
-    Backward::new(s, true).scratch()
+pub(in crate::ops::conv) fn backward_scratch(s: &Sizes, input: bool) -> usize {
+    Backward::new(s, input).scratch()
 }
 
-/// `dw`, and `dx` and `db` where they are wanted, from `x`, `w`, `dy`, and the output of a ReLU where one follows.
+/// `dw`, `dx` where `w` is given for it, and `db` where it is wanted.
 pub(in crate::ops::conv) fn backward(
     s: &Sizes,
-    (x, w, dy, y): (&[f32], &[f32], &[f32], Option<&[f32]>),
-    (dw, dx, db): (&mut [f32], Option<&mut [f32]>, Option<&mut [f32]>),
+    source: Source<'_>,
+    (dw, dx, db): (&mut [f32], Option<(&[f32], &mut [f32])>, Option<&mut [f32]>),
     scratch: &mut [f32],
 ) {
     let all = Backward::new(s, dx.is_some());
+    let (w, dx) = dx.unzip();
+    let w = w.unwrap_or_default();
     let (packed, scratch) = scratch.split_at_mut(all.packed);
     let ([one, sums_len], taps) = (all.sums(), s.channel_taps());
     for (pass, _, at) in &all.inputs {
@@ -149,7 +146,7 @@ pub(in crate::ops::conv) fn backward(
     }
     let (sums, scratch) = scratch.split_at_mut(sums_len);
     let biases = &mut scratch[..all.weights.parts() * s.c_out];
-    let (source, packed) = (Source { x, dy, y }, &*packed);
+    let packed = &*packed;
     let parts = sums.chunks_mut(one).zip(biases.chunks_mut(s.c_out)).enumerate();
     let mut tasks: Vec<_> = parts.map(|(part, (sums, db))| (part, sums, db, None)).collect();
     if let Some(dx) = dx {
