@@ -152,19 +152,23 @@ pub struct CpuCall<'a, T> {
 }
 
 thread_local! {
-    static OWN_MEMORY: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
+    /// Memory that nobody uses now.
+    static OWN_MEMORY: Cell<Vec<Vec<f32>>> = const { Cell::new(Vec::new()) };
 }
 
 /// Runs `work` with `len` elements of memory that the thread keeps from one call to the next, so that they stay near. Their content is
-/// undefined.
+/// undefined. While `work` waits for other threads its own may be given other work, which gets other memory.
 pub fn with_own_memory<R>(len: usize, work: impl FnOnce(&mut [f32]) -> R) -> R {
-    // Taken, not borrowed: while `work` waits for other threads this one may be given other work.
-    let mut memory = OWN_MEMORY.take();
+    let mut kept = OWN_MEMORY.take();
+    let mut memory = kept.pop().unwrap_or_default();
+    OWN_MEMORY.set(kept);
     if memory.len() < len {
         memory.resize(len, 0.0);
     }
     let result = work(&mut memory[..len]);
-    OWN_MEMORY.set(memory);
+    let mut kept = OWN_MEMORY.take();
+    kept.push(memory);
+    OWN_MEMORY.set(kept);
     result
 }
 

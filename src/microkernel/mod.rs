@@ -13,12 +13,15 @@
 #![allow(unsafe_code)]
 
 pub mod lanes;
+pub mod product;
 pub mod strips;
 
 use std::sync::OnceLock;
 
 use lanes::{Lanes, Portable};
 
+/// Rows of the largest outer tile, on any processor.
+pub const MOST_ROWS: usize = 8;
 /// Vectors side by side in the largest outer tile.
 pub const VECTORS: usize = 3;
 /// Lanes of the widest vector.

@@ -9,6 +9,7 @@ use super::{arity, expect_dtype, indices};
 use crate::contract::{CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, stem};
 use crate::error::{Error, Result};
 use crate::graph::{Grad, GradientCtx, Var};
+use crate::microkernel::{Isa, product};
 use crate::shape::{DType, Shape, TensorSpec};
 
 /// `y = op(a) · op(b)`, then `+ bias` where there is a third input, then ReLU where asked for.
@@ -166,6 +167,7 @@ impl OpDef for Matmul {
         let (a_steps, b_steps) = (lead(sa).broadcast_strides(&batch), lead(sb).broadcast_strides(&batch));
         let (a, b) = (call.x[0].f(), call.x[1].f());
         let y = call.y[0].f_mut();
+        let fast = T::as_f32(a).zip(T::as_f32(b));
         let one = |index: usize, y: &mut [T]| {
             let (mut rest, mut ia, mut ib) = (index, 0, 0);
             for axis in (0..batch.len()).rev() {
@@ -173,10 +175,15 @@ impl OpDef for Matmul {
                 ib += rest % batch[axis] * b_steps[axis];
                 rest /= batch[axis];
             }
+            if let (Some((a, b)), Some(y)) = (fast, T::as_f32_mut(y)) {
+                let a = product::Matrix::new(&a[ia * s.m * s.k..][..s.m * s.k], s.m, s.k, self.transpose_a);
+                let b = product::Matrix::new(&b[ib * s.k * s.n..][..s.k * s.n], s.k, s.n, self.transpose_b);
+                return product::product(Isa::best(), [s.m, s.n, s.k], a, b, y);
+            }
             let a = matrix(&a[ia * s.m * s.k..][..s.m * s.k], s.m, s.k, self.transpose_a);
             let b = matrix(&b[ib * s.k * s.n..][..s.k * s.n], s.k, s.n, self.transpose_b);
             if let Ok(y) = ArrayViewMut2::from_shape((s.m, s.n), y) {
-                product(T::one(), a, b, T::zero(), y);
+                shared_product(T::one(), a, b, T::zero(), y);
             }
         };
         // Small products are many: as many of them make a task as are worth one.
@@ -227,7 +234,7 @@ const SERIAL: usize = 1 << 18;
 
 /// `y = alpha · a · b + beta · y` on all cores. The product is halved along its longer side until a half is small: a function of
 /// its shape alone, so that the number of threads changes no bit.
-pub(crate) fn product<T: Real>(
+pub(crate) fn shared_product<T: Real>(
     alpha: T,
     a: ArrayView2<'_, T>,
     b: ArrayView2<'_, T>,
@@ -243,11 +250,11 @@ pub(crate) fn product<T: Real>(
     if m >= n {
         let (a0, a1) = a.split_at(Axis(0), half(m));
         let (y0, y1) = y.split_at(Axis(0), half(m));
-        rayon::join(|| product(alpha, a0, b, beta, y0), || product(alpha, a1, b, beta, y1));
+        rayon::join(|| shared_product(alpha, a0, b, beta, y0), || shared_product(alpha, a1, b, beta, y1));
     } else {
         let (b0, b1) = b.split_at(Axis(1), half(n));
         let (y0, y1) = y.split_at(Axis(1), half(n));
-        rayon::join(|| product(alpha, a, b0, beta, y0), || product(alpha, a, b1, beta, y1));
+        rayon::join(|| shared_product(alpha, a, b0, beta, y0), || shared_product(alpha, a, b1, beta, y1));
     }
 }
 

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use super::{Sizes, depthwise, direct};
 use crate::contract::{Real, parallel_chunks, parallel_rows};
-use crate::ops::matmul::product;
+use crate::ops::matmul::shared_product;
 
 /// Samples from which on they are shared out among the cores.
 const MANY: usize = 4;
@@ -102,7 +102,7 @@ fn view_mut<T>(x: &mut [T], rows: usize, columns: usize) -> ArrayViewMut2<'_, T>
 
 /// `y = a · b + beta · y`, on all cores where they are `shared`.
 fn multiply<T: Real>(shared: bool, a: ArrayView2<'_, T>, b: ArrayView2<'_, T>, beta: T, mut y: ArrayViewMut2<'_, T>) {
-    if shared { product(T::one(), a, b, beta, y) } else { general_mat_mul(T::one(), &a, &b, beta, &mut y) }
+    if shared { shared_product(T::one(), a, b, beta, y) } else { general_mat_mul(T::one(), &a, &b, beta, &mut y) }
 }
 
 /// Runs `f(task's slice of each, its scratch)` for every task.

@@ -223,7 +223,7 @@ pub(super) fn add_product<T: Real>(a: &[T], (time, t): (usize, usize), u: &[T], 
     let a = ArrayView2::from_shape((samples, k).strides((time * k, 1)), &a[t * k..]);
     let (u, y) = (ArrayView2::from_shape((k, n), u), ArrayViewMut2::from_shape((samples, n), y));
     match (a, u, y) {
-        (Ok(a), Ok(u), Ok(y)) => matmul::product(T::one(), a, u, T::one(), y),
+        (Ok(a), Ok(u), Ok(y)) => matmul::shared_product(T::one(), a, u, T::one(), y),
         _ => panic!("a step outside of its sequence"),
     }
 }
