@@ -159,20 +159,29 @@ wide_fn! {
 wide_fn! {
     /// Packs rows, each of which is read by itself; steps are from row to row and from column to column.
     fn pack_across<T: Real>(x: &[T], steps: [usize; 2], rows: usize, size: usize, to: &mut [T]) {
-        const NEAR: usize = 16;
-        // A few columns at a time, so that what is written stays near until all rows have been there.
-        for (block, to) in to.chunks_mut(NEAR * size).enumerate() {
-            let columns = to.len() / size;
-            for i in 0..rows {
-                let x = &x[i * steps[0] + block * NEAR * steps[1]..];
-                for k in 0..columns {
-                    to[k * size + i] = x[k * steps[1]];
+        const SQUARE: usize = 4;
+        let squares = if steps[1] == 1 { rows / SQUARE * SQUARE } else { 0 };
+        for (block, to) in to.chunks_mut(SQUARE * size).enumerate() {
+            let (first, columns) = (block * SQUARE, to.len() / size);
+            // Whole squares are turned in registers.
+            let squares = if columns == SQUARE { squares } else { 0 };
+            for i in (0..squares).step_by(SQUARE) {
+                let mut square = [[T::zero(); SQUARE]; SQUARE];
+                for (row, square) in square.iter_mut().enumerate() {
+                    square.copy_from_slice(&x[(i + row) * steps[0] + first..][..SQUARE]);
+                }
+                for k in 0..SQUARE {
+                    let turned = [square[0][k], square[1][k], square[2][k], square[3][k]];
+                    to[k * size + i..][..SQUARE].copy_from_slice(&turned);
                 }
             }
-            for i in rows..size {
+            for i in squares..rows {
                 for k in 0..columns {
-                    to[k * size + i] = T::zero();
+                    to[k * size + i] = x[i * steps[0] + (first + k) * steps[1]];
                 }
+            }
+            for k in 0..columns {
+                to[k * size + rows..][..size - rows].fill(T::zero());
             }
         }
     }

@@ -2,6 +2,7 @@ use super::{Rule, Update, one_minus_power, rule};
 use crate::contract::blocks::{BLOCK, Blocks};
 use crate::contract::clock::{learning_rate, update_of};
 use crate::contract::{CpuCall, Real, View, parallel_together};
+use crate::microkernel::wide_fn;
 
 /// What all blocks of an update share.
 struct Step<'a, T> {
@@ -90,12 +91,7 @@ fn adam<T: Real>(step: &Step<'_, T>, arenas: &mut [View<'_, T>], gains: [f64; 2]
     let (root, first) = (one_minus_power(gain2, t).sqrt(), one_minus_power(gain1, t));
     if arenas.len() == 3 {
         return step.each(exclusive(arenas), |rate, [p, m, v], g| {
-            let alpha = rate * root / first;
-            for (((p, m), v), g) in p.iter_mut().zip(m).zip(v).zip(g) {
-                *m += (*g - *m) * gain1;
-                *v += (*g * *g - *v) * gain2;
-                *p -= alpha * *m / (v.sqrt() + epsilon);
-            }
+            adam_block([rate * root / first, gain1, gain2, epsilon], p, m, v, g);
         });
     }
     step.each(exclusive(arenas), |rate, [p, m, v, top], g| {
@@ -107,6 +103,18 @@ fn adam<T: Real>(step: &Step<'_, T>, arenas: &mut [View<'_, T>], gains: [f64; 2]
             *p -= alpha * *m / (top.sqrt() + epsilon);
         }
     });
+}
+
+wide_fn! {
+    /// Adam's step for one block, with `alpha`, the gains of both moments, and epsilon.
+    fn adam_block<T: Real>(constants: [T; 4], p: &mut [T], m: &mut [T], v: &mut [T], g: &[T]) {
+        let [alpha, gain1, gain2, epsilon] = constants;
+        for (((p, m), v), g) in p.iter_mut().zip(m).zip(v).zip(g) {
+            *m += (*g - *m) * gain1;
+            *v += (*g * *g - *v) * gain2;
+            *p -= alpha * *m / (v.sqrt() + epsilon);
+        }
+    }
 }
 
 fn nadam<T: Real>(step: &Step<'_, T>, arenas: &mut [View<'_, T>], betas: [f64; 2], epsilon: f64, t: u32) {
