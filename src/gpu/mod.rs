@@ -4,6 +4,7 @@
 mod device;
 mod machine;
 mod pipelines;
+mod profile;
 mod run;
 
 pub use device::{AdapterKind, AdapterSummary, Gpu, Stats, adapters};
