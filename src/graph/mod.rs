@@ -4,6 +4,7 @@
 
 mod autodiff;
 mod constant;
+mod memory;
 mod plan;
 mod rewrite;
 mod state;
