@@ -173,3 +173,53 @@ fn too_little_data_is_refused() {
         assert!(matches!(refused, Err(Error::Data { .. })), "{refused:?}");
     }
 }
+
+/// Set for a child, which prints what the product of a GPU is.
+const CHILD: &str = "GALEN_PIPELINE_CACHE_CHILD";
+
+/// Run by [`compiled_pipelines_are_kept_and_a_broken_file_does_no_harm`] in other processes; does nothing otherwise.
+#[test]
+fn print_a_product() {
+    if std::env::var_os(CHILD).is_none() {
+        return;
+    }
+    let device = common::own_gpu().expect("the adapter again");
+    let graph = Graph::new();
+    let x = graph.input("x", [2, 2], DType::F32).expect("an input");
+    let y = x.matmul(&x).expect("a product");
+    let mut session = Session::new(&device, 0, None);
+    let run = session.compile(&graph, &[y]).expect("a plan");
+    let values = Tensor::f32([2, 2], vec![1.0, 2.0, 3.0, 4.0]).expect("a tensor");
+    println!("product {:?}", session.run(&run, &[("x", &values)]).expect("a run")[0].elements());
+}
+
+#[test]
+fn compiled_pipelines_are_kept_and_a_broken_file_does_no_harm() {
+    let Some(gpu) = common::gpu() else { return };
+    let folder = std::env::temp_dir().join(format!("galen-pipeline-cache-{}", std::process::id()));
+    let child = |cache: &std::ffi::OsStr| {
+        let output = std::process::Command::new(std::env::current_exe().expect("this binary"))
+            .args(["--exact", "print_a_product", "--nocapture"])
+            .envs([(std::ffi::OsStr::new(CHILD), std::ffi::OsStr::new("1")), ("GALEN_PIPELINE_CACHE".as_ref(), cache)])
+            .output()
+            .expect("a child");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(text.contains("product F32([7.0, 10.0, 15.0, 22.0])"), "{text}");
+    };
+    child("off".as_ref());
+    assert!(!folder.exists());
+    child(folder.as_os_str());
+    if gpu.adapter().is_some_and(|a| a.backend == "Vulkan") {
+        let files: Vec<_> =
+            std::fs::read_dir(&folder).expect("the folder").map(|f| f.expect("a file").path()).collect();
+        let [file] = &files[..] else { panic!("{files:?}") };
+        let kept = std::fs::read(file).expect("a file");
+        child(folder.as_os_str());
+        std::fs::write(file, &kept[..kept.len() / 2]).expect("a broken file");
+        child(folder.as_os_str());
+        let again = std::fs::read(file).expect("a file");
+        assert_eq!(again[..24], kept[..24], "it is written anew, for the same adapter");
+        assert!(again.len() > kept.len() / 2);
+    }
+    std::fs::remove_dir_all(&folder).ok();
+}

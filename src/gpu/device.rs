@@ -13,8 +13,8 @@ use crate::error::{Error, Result};
 
 const BACKENDS: wgpu::Backends = wgpu::Backends::VULKAN.union(wgpu::Backends::METAL).union(wgpu::Backends::DX12);
 
-/// What is used where the adapter offers it: times of dispatches, for profiles.
-const WISHED: wgpu::Features = wgpu::Features::TIMESTAMP_QUERY;
+/// What is used where the adapter offers it: times of dispatches, for profiles, and what its driver has compiled.
+const WISHED: wgpu::Features = wgpu::Features::TIMESTAMP_QUERY.union(wgpu::Features::PIPELINE_CACHE);
 
 /// What kind of processor an adapter is, best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -207,7 +207,7 @@ impl Gpu {
         device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
             lock(&errors).error.get_or_insert(error);
         }));
-        let (counters, pipelines) = (Counters::default(), Mutex::new(Pipelines::default()));
+        let (counters, pipelines) = (Counters::default(), Mutex::new(Pipelines::of(&device, wanted)));
         let inner = Inner { summary: wanted.clone(), device, queue, counters, trouble, pipelines };
         Ok(Gpu { inner: Arc::new(inner), traits: GpuTraits { software: wanted.kind == AdapterKind::Software } })
     }

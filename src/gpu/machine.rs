@@ -156,6 +156,7 @@ impl Machine {
             }
             program.step_ends.push(program.dispatches.len());
         }
+        self.gpu.pipelines().keep();
         Ok(program)
     }
 
