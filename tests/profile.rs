@@ -21,12 +21,16 @@ fn data() -> Dataset {
 }
 
 fn model(device: &Device) -> Model {
+    model_on(&Setup::on(device))
+}
+
+fn model_on(setup: &Setup) -> Model {
     let network = Sequential::new([1, 6, 6])
         .with(Conv2d::new(3, [3, 3]).activation(Relu))
         .with(Dropout::new(0.2))
         .with(Flatten)
         .with(Dense::new(3).activation(Softmax));
-    network.compile_on(&Setup::on(device), Adam::new(0.01), CategoricalCrossEntropy::new(), &[]).expect("a model")
+    network.compile_on(setup, Adam::new(0.01), CategoricalCrossEntropy::new(), &[]).expect("a model")
 }
 
 fn fit() -> Fit {
@@ -138,6 +142,20 @@ fn profiling_changes_no_bit() {
         profiled.fit(&data(), &same(fit())).expect("a training");
         assert_eq!(bits(&mut profiled), bits(&mut expected), "{device}");
         assert_ne!(bits(&mut plain), bits(&mut expected), "{device}: the order matters, so the comparison can fail");
+    }
+}
+
+/// Where the data does not fit, the steps of its first shard are profiled.
+#[test]
+fn streamed_data_is_profiled_too() {
+    for device in common::devices() {
+        let mut resident = model(&device);
+        resident.prepare(&data(), &fit()).expect("a plan");
+        let setup = Setup::on(&device).memory_budget(Some(resident.memory_bytes() - 3_000));
+        let mut streamed = model_on(&setup);
+        let profile = streamed.profile(&data(), &fit(), 100).expect("a profile");
+        assert!(streamed.describe_memory().contains("data streamed"), "{}", streamed.describe_memory());
+        assert!((1..SAMPLES / BATCH - 1).contains(&profile.runs), "{device}: {} runs", profile.runs);
     }
 }
 

@@ -16,6 +16,16 @@ const LARGEST: u64 = 256 << 20;
 /// Tensors from which on only the best two orders are tried: placing takes time that grows with their square.
 const MANY: usize = 3_000;
 
+/// Which blocks are placed first: those for which this is largest.
+type Rank = fn(&Block) -> (u64, u64);
+
+const RANKS: [Rank; 4] = [
+    |b| (b.bytes(), b.length()),
+    |b| (b.bytes().saturating_mul(b.length()), b.bytes()),
+    |b| (b.length(), b.bytes()),
+    |b| (u64::MAX - b.first as u64, b.bytes()),
+];
+
 /// A tensor that needs memory from step `first` to step `last`, both included; what the host gives or gets stays for one step more than
 /// there are.
 #[derive(Clone, Debug)]
@@ -31,6 +41,11 @@ impl Block {
     /// Bytes that it takes in a buffer.
     fn bytes(&self) -> u64 {
         self.spec.bytes().next_multiple_of(ALIGN)
+    }
+
+    /// Steps for which it is alive.
+    fn length(&self) -> u64 {
+        (self.last - self.first + 1) as u64
     }
 
     fn meets(&self, other: &Block) -> bool {
@@ -70,17 +85,11 @@ pub(super) fn lower_bound(blocks: &[Block]) -> u64 {
 
 /// Places every block. Words of different types share buffers where `words_mix`.
 pub(super) fn assign(blocks: &[Block], words_mix: bool) -> Layout {
-    let size = |b: &Block| b.bytes();
-    let length = |b: &Block| (b.last - b.first + 1) as u64;
-    let keys: [&dyn Fn(&Block) -> (u64, u64); 4] =
-        [&|b| (size(b), length(b)), &|b| (size(b) * length(b), size(b)), &|b| (length(b), size(b)), &|b| {
-            (u64::MAX - b.first as u64, size(b))
-        }];
-    let tried = if blocks.len() > MANY { 2 } else { keys.len() };
+    let tried = if blocks.len() > MANY { 2 } else { RANKS.len() };
     let mut best: Option<Layout> = None;
-    for key in &keys[..tried] {
+    for rank in &RANKS[..tried] {
         let mut order: Vec<usize> = (0..blocks.len()).collect();
-        order.sort_by_key(|&i| (std::cmp::Reverse(key(&blocks[i])), i));
+        order.sort_by_key(|&i| (std::cmp::Reverse(rank(&blocks[i])), i));
         for spread in [true, false] {
             let layout = Placing { blocks, words_mix, spread, buffers: Vec::new() }.place(&order);
             if best.as_ref().is_none_or(|best| layout.bytes() < best.bytes()) {
