@@ -36,9 +36,11 @@
 //!   [optimizer](optim) updates every parameter in one dispatch. Penalties, clipping, accumulation, norms and moving averages work on
 //!   whole arenas too, with a table that says what holds for which block of it: the update's dispatches do not grow with the layers.
 //! - A [`Plan`] is plain data: the order of ops, where each tensor lies, every dispatch. [`Plan::describe`] prints it, and
-//!   [`Plan::check`] refuses what does not fit before anything is allocated.
+//!   [`Plan::check`] refuses what does not fit before anything is allocated. Activations share a few buffers, one after another and side
+//!   by side, by their lifetimes; how much that takes, and how much is alive at once, stands in [`Plan::describe_memory`].
 //! - [`gpu`] and [`cpu`] run the same plan. On a GPU all pipelines and bind groups are made before the first step; the host only
 //!   encodes. On the CPU the ops' twins run over the same buffers.
+//! - [`Session::profile`] runs a plan with the time of every op ([`engine::Profile`]): tables for people, a trace for a viewer.
 //! - A [`Session`] holds what stays on a device. [`train::Model`] holds a session and the programs for training, evaluation and
 //!   prediction.
 //! - A [`data::Dataset`] holds tensors, or [`Rows`](data::Rows) that are made when a batch wants them: decoded from files by threads of
@@ -59,9 +61,9 @@
 //! src/contract/                     what an op owes: OpDef, CustomOp, Launch, views, templates, random numbers, windows, clock
 //! src/ops/<stem>.rs                 ONE OP = ONE STEM: shape rule, GPU launch, CPU twin, gradient, method on Var
 //! shaders/<stem>.wgsl               its kernels, backward kernels included
-//! src/graph/                        Graph and Var; autodiff.rs, rewrite.rs, plan.rs
+//! src/graph/                        Graph and Var; autodiff.rs, rewrite.rs, plan.rs, memory.rs (where activations lie)
 //! src/cpu/ src/gpu/                 the two backends
-//! src/engine/                       Device, Session, and Reference: a run in f64
+//! src/engine/                       Device, Session, Profile, and Reference: a run in f64
 //! src/nn/                           layers; losses/, models/; Sequential and Functional networks, summaries and drawings
 //! src/optim/                        rules, schedules, and Tuned: everything that a whole update is made of
 //! src/augment/                      what a training does to its samples: images with masks and boxes, signals, sequences
@@ -82,7 +84,7 @@
 //! | 0 | `error`, `shape`, `tensor`, `file` | | ndarray, bytemuck |
 //! | 1 | `contract`, `ops`, `graph` | 0, and each other: an op's gradient is made of graph nodes | ndarray, rayon and libm (twins), bytemuck |
 //! | 2 | `cpu`, `gpu` (never each other) | 0–1 | cpu: rayon · gpu: wgpu, pollster, futures-intrusive |
-//! | 3 | `engine` | 0–2 | |
+//! | 3 | `engine` | 0–2 | serde_json (traces) |
 //! | 4 | `nn`, `optim`, `augment` | 0–1; `nn` uses `optim` | serde_json (`nn`) |
 //! | 5 | `data`, `interop`, `metrics` | 0–4 | the format's own crate; metrics: rayon, libm |
 //! | 5 | `plot` | `error`, `file`, `metrics` | kuva, png |

@@ -99,9 +99,11 @@ fn no_dispatch_has_a_second_binding_of_a_buffer_that_it_writes() {
                 }
             }
             // The CPU's twins get slices that must not overlap either, whichever launches there are.
-            for output in step.outputs.iter().chain(&step.temps) {
-                let read = step.inputs.iter().any(|input| input.place == output.place);
-                assert!(!read, "{name}: {} reads and writes {:?}", step.name(), output.place);
+            let written: Vec<Place> = step.outputs.iter().chain(&step.temps).map(|region| region.place).collect();
+            for (i, place) in written.iter().enumerate() {
+                let read = step.inputs.iter().any(|input| input.place == *place);
+                assert!(!read, "{name}: {} reads and writes {place:?}", step.name());
+                assert!(!written[..i].contains(place), "{name}: {} writes {place:?} twice", step.name());
             }
         }
     }

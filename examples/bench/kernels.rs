@@ -10,6 +10,7 @@ use galen::{DType, Graph, Session, Tensor, Var};
 use serde_json::{Value, json};
 
 use crate::options::Options;
+use crate::profile;
 use crate::report::{self, Segments};
 
 /// Output elements that are computed again on the host.
@@ -52,17 +53,17 @@ pub fn measure(name: &str, device: &Device, options: &Options, start: Instant) -
     let after = device.stats();
     let outputs = session.outputs(&run)?;
     let [median, ..] = report::rates(segments, &seconds);
-    let per_step = |count: u64| count as f64 / (segments.count * segments.steps) as f64;
+    if options.profile {
+        profile::show(name, &session.profile(&run, profile::runs(median))?)?;
+    }
     let fields = json!({
-        "device": device.to_string(),
         "first_step_s": first.as_secs_f64(),
         "gflops": median * kernel.flops * 1e-9,
-        "device_bytes": device.is_gpu().then_some(after.buffer_bytes),
-        "submissions_per_step": per_step(after.submissions - before.submissions),
-        "dispatches_per_step": per_step(after.dispatches - before.dispatches),
+        "device_bytes": session.bytes(),
         "largest_error": largest_error(&kernel, &outputs)?,
     });
-    Ok(report::line(name, segments, &seconds, fields))
+    let counts = report::counts(before, after, segments);
+    Ok(report::line(name, device, segments, &seconds, &[fields, counts, report::memory(run.plan())]))
 }
 
 /// The largest error of sampled output elements, as a share of the sum of their terms' sizes; about 1e-7 where all is well.

@@ -4,15 +4,18 @@
 //! cargo run --release --example bench -- --workload W2 --device cpu --steps 200
 //! ```
 //!
-//! What each workload is stands in `workloads.rs` (networks) and `kernels.rs` (single ops). Runs are timed in segments of equal
+//! What each workload is stands in `networks.rs` and `kernels.rs` (single ops). Runs are timed in segments of equal
 //! length, synchronised with the device at both ends; the median segment counts. The loss at the end (for single ops the largest
 //! error of sampled elements) is printed so that nobody is fast by not computing.
 
 #[path = "../digits/set.rs"]
 mod digits;
 mod kernels;
+mod networks;
 mod options;
+mod profile;
 mod report;
+mod roofline;
 mod synthetic;
 mod training;
 mod workloads;
@@ -36,6 +39,7 @@ fn main() -> Result<()> {
         let line = match workload.as_str() {
             name if TRAINING.contains(&name) => training::measure(name, &device, &options, start)?,
             name if name == "conv2d" || name.starts_with("matmul") => kernels::measure(name, &device, &options, start)?,
+            "roofline" => roofline::measure(&device, &options, start)?,
             other => bail!("--workload: expected one of {}, got \"{other}\"", options::WORKLOADS),
         };
         println!("{line}");

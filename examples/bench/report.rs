@@ -1,5 +1,8 @@
 //! What every line has: how steps are cut into segments, and what the segments' times say.
 
+use galen::Plan;
+use galen::gpu::{AdapterSummary, Stats};
+use galen::prelude::Device;
 use serde_json::{Value, json};
 
 /// Segments of one run at most.
@@ -34,11 +37,42 @@ pub fn rates(segments: Segments, seconds: &[f64]) -> [f64; 3] {
     [rates[rates.len() / 2], rates[0], rates[rates.len() - 1]]
 }
 
+/// What was asked of a GPU between two counts, per step; on the CPU there is nothing to count.
+pub fn counts(before: Stats, after: Stats, segments: Segments) -> Value {
+    let per_step = |count: u64| count as f64 / (segments.count * segments.steps) as f64;
+    let dispatches = after.dispatches - before.dispatches;
+    let encoding = after.encode_nanos - before.encode_nanos;
+    let submitting = after.submit_nanos - before.submit_nanos;
+    let micros = |nanos: u64| (dispatches > 0).then(|| nanos as f64 * 1e-3 / dispatches as f64);
+    json!({
+        "submissions_per_step": per_step(after.submissions - before.submissions),
+        "readbacks_per_step": per_step(after.readbacks - before.readbacks),
+        "dispatches_per_step": per_step(dispatches),
+        "host_us_per_dispatch": micros(encoding + submitting),
+        "encode_us_per_dispatch": micros(encoding),
+    })
+}
+
+/// Activations of a plan: what they take, and what they take at least.
+pub fn memory(plan: &Plan) -> Value {
+    let (have, least) = (plan.activation_bytes(), plan.lower_bound);
+    json!({
+        "activation_bytes": have,
+        "activation_bytes_lower_bound": least,
+        "activation_ratio": have as f64 / least.max(1) as f64,
+        "scratch_bytes": plan.scratch_bytes(),
+        "ops_per_step": plan.steps.len(),
+    })
+}
+
 /// A line of `fields`, and what every line has besides them.
-pub fn line(workload: &str, segments: Segments, seconds: &[f64], fields: Value) -> Value {
+pub fn line(workload: &str, device: &Device, segments: Segments, seconds: &[f64], fields: &[Value]) -> Value {
     let [median, slowest, fastest] = rates(segments, seconds);
     let mut line = json!({
         "workload": workload,
+        "device": device.name(),
+        "driver": device.adapter().map(driver),
+        "threads": device.threads(),
         "steps": segments.count * segments.steps,
         "steps_per_segment": segments.steps,
         "steps_per_s": median,
@@ -46,10 +80,15 @@ pub fn line(workload: &str, segments: Segments, seconds: &[f64], fields: Value) 
         "fastest_segment": fastest,
         "peak_rss_mb": peak_rss_mb(),
     });
-    if let (Some(line), Value::Object(fields)) = (line.as_object_mut(), fields) {
-        line.extend(fields);
+    if let Some(line) = line.as_object_mut() {
+        fields.iter().filter_map(Value::as_object).for_each(|fields| line.extend(fields.clone()));
     }
     line
+}
+
+/// The backend and the driver's name and version.
+fn driver(adapter: &AdapterSummary) -> String {
+    format!("{}, {}", adapter.backend, adapter.driver)
 }
 
 /// The most memory that the process has had, where the system says it (Linux).

@@ -7,6 +7,7 @@ use galen::prelude::*;
 use serde_json::{Value, json};
 
 use crate::options::Options;
+use crate::profile;
 use crate::report::{self, Segments};
 use crate::workloads::Workload;
 
@@ -24,17 +25,18 @@ pub fn measure(name: &str, device: &Device, options: &Options, start: Instant) -
     let history = model.fit(&data, &fit(segments.count))?;
     let after = device.stats();
     let seconds: Vec<f64> = history.epochs.iter().map(|e| e.seconds).collect();
-    let per_step = |count: u64| count as f64 / (segments.count * segments.steps) as f64;
+    if options.profile {
+        let [median, ..] = report::rates(segments, &seconds);
+        profile::show(name, &model.profile(&data, &fit(1), profile::runs(median))?)?;
+    }
     let fields = json!({
-        "device": device.to_string(),
         "batch": workload.batch,
         "first_step_s": (before_fit + warm.time_to_first_loss).as_secs_f64(),
-        "device_bytes": device.is_gpu().then_some(after.buffer_bytes),
-        "submissions_per_step": per_step(after.submissions - before.submissions),
-        "readbacks_per_step": per_step(after.readbacks - before.readbacks),
-        "dispatches_per_step": per_step(after.dispatches - before.dispatches),
+        "device_bytes": model.device_bytes(),
         "first_loss": warm.epochs.first().and_then(|e| e.step_losses.first()),
         "loss": history.epochs.last().map(|e| e.loss),
     });
-    Ok(report::line(name, segments, &seconds, fields))
+    let counts = report::counts(before, after, segments);
+    let memory = model.plan().map(report::memory).unwrap_or_default();
+    Ok(report::line(name, device, segments, &seconds, &[fields, counts, memory]))
 }

@@ -66,6 +66,12 @@ pub trait OpDef: Clone + fmt::Debug {
         0
     }
 
+    /// Floating-point operations of the formula, a multiplication and an addition counted as two; 0 where nobody counts them, as for
+    /// everything but products.
+    fn flops(&self, _io: &Io) -> u64 {
+        0
+    }
+
     /// The gradient for every input, in input order.
     ///
     /// # Errors
@@ -111,6 +117,12 @@ pub trait CustomOp: fmt::Debug + Send + Sync {
 
     /// Elements of scratch memory that the twins want.
     fn scratch(&self, _io: &Io) -> usize {
+        0
+    }
+
+    /// Floating-point operations of the formula, a multiplication and an addition counted as two; 0 where nobody counts them, as for
+    /// everything but products.
+    fn flops(&self, _io: &Io) -> u64 {
         0
     }
 

@@ -4,13 +4,14 @@ mod denormals;
 mod memory;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use smallvec::SmallVec;
 
 use crate::contract::{CpuCall, View};
 use crate::error::{Error, Result};
-use crate::graph::{ArenaSpec, Place, Plan, Region, Step};
+use crate::graph::{ArenaSpec, Clock, Place, Plan, Region, Span, Step, Timeline};
 use crate::ops::Twin;
 use crate::tensor::{Elements, Tensor};
 
@@ -193,6 +194,23 @@ impl<T: Twin> Machine<T> {
                 self.step(program, step);
             }
         });
+    }
+
+    /// Runs the plan `runs` times and tells when each op ran.
+    pub fn profile(&mut self, program: &Program, runs: usize) -> Timeline {
+        let (threads, mut timeline) = (self.threads.clone(), Timeline::new(Clock::Cpu));
+        threads.0.install(|| {
+            let start = Instant::now();
+            let nanos = |at: Instant| (at - start).as_nanos() as u64;
+            for run in 0..runs {
+                for (index, step) in program.plan.steps.iter().enumerate() {
+                    let begun = Instant::now();
+                    self.step(program, step);
+                    timeline.push(run, index, 0, Span { begin: nanos(begun), end: nanos(Instant::now()) });
+                }
+            }
+        });
+        timeline
     }
 
     /// Runs the plan once and tells the first step that gave a NaN or an infinity.

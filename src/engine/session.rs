@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::device::{Device, Kind};
 use super::initial::initial_values;
+use super::profile::Profile;
 use crate::error::{Error, Result};
 use crate::graph::{ArenaSpec, Graph, Init, Place, Plan, Region, SlotSpec, Var};
 use crate::shape::TensorSpec;
@@ -242,6 +243,29 @@ impl Session {
             done += self.run_some(executable, count - done)?;
         }
         Ok(())
+    }
+
+    /// Runs a plan `runs` times, as [`Session::run_steps`] does, and tells what each of its ops took. Where a device has just been
+    /// opened, the first runs include what its driver does once.
+    ///
+    /// # Errors
+    /// Where the device fails.
+    pub fn profile(&mut self, executable: &Executable, runs: usize) -> Result<Profile> {
+        self.own(executable)?;
+        let timeline = match (&mut self.backend, &executable.program) {
+            (Backend::Cpu(machine), Program::Cpu(program)) => machine.profile(program, runs),
+            (Backend::Gpu(machine), Program::Gpu(program)) => machine.profile(program, runs)?,
+            _ => return Err(foreign()),
+        };
+        Ok(Profile::new(self.device.to_string(), executable.plan(), runs, timeline))
+    }
+
+    /// Bytes of state and activations that the session holds on its device.
+    pub fn bytes(&self) -> u64 {
+        match &self.backend {
+            Backend::Cpu(machine) => machine.bytes(),
+            Backend::Gpu(machine) => machine.bytes(),
+        }
     }
 
     /// Fills activation memory with NaN, so that a test sees what a kernel left unwritten.

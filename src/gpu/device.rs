@@ -2,8 +2,8 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use futures_intrusive::channel::shared::oneshot_channel;
 
@@ -12,6 +12,9 @@ use crate::contract::GpuTraits;
 use crate::error::{Error, Result};
 
 const BACKENDS: wgpu::Backends = wgpu::Backends::VULKAN.union(wgpu::Backends::METAL).union(wgpu::Backends::DX12);
+
+/// What is used where the adapter offers it: times of dispatches, for profiles, and what its driver has compiled.
+const WISHED: wgpu::Features = wgpu::Features::TIMESTAMP_QUERY.union(wgpu::Features::PIPELINE_CACHE);
 
 /// What kind of processor an adapter is, best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -88,6 +91,12 @@ pub struct Stats {
     pub readbacks: u64,
     /// Readbacks that nobody waited for (progress).
     pub peeks: u64,
+    /// Sets of timestamps made, for profiles.
+    pub query_sets: u64,
+    /// Nanoseconds that the host spent encoding, waiting not counted.
+    pub encode_nanos: u64,
+    /// Nanoseconds that the host spent submitting what it had encoded. A driver without a thread of its own does the work meanwhile.
+    pub submit_nanos: u64,
 }
 
 #[derive(Default)]
@@ -102,6 +111,9 @@ struct Counters {
     dispatches: AtomicU64,
     readbacks: AtomicU64,
     peeks: AtomicU64,
+    query_sets: AtomicU64,
+    encode_nanos: AtomicU64,
+    submit_nanos: AtomicU64,
 }
 
 /// What the driver told us behind our back.
@@ -133,10 +145,14 @@ impl fmt::Debug for Gpu {
     }
 }
 
-fn instance() -> wgpu::Instance {
-    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
-    descriptor.backends = BACKENDS;
-    wgpu::Instance::new(descriptor)
+/// The process's one instance: another would load every driver and ask it for its adapters again.
+fn instance() -> &'static wgpu::Instance {
+    static INSTANCE: OnceLock<wgpu::Instance> = OnceLock::new();
+    INSTANCE.get_or_init(|| {
+        let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+        descriptor.backends = BACKENDS;
+        wgpu::Instance::new(descriptor)
+    })
 }
 
 fn summary(adapter: &wgpu::Adapter) -> AdapterSummary {
@@ -178,8 +194,12 @@ impl Gpu {
         let adapter = all.into_iter().find(|a| summary(a) == *wanted);
         let adapter =
             adapter.ok_or_else(|| Error::NoDevice { wanted: wanted.name.clone(), available: "it is gone".into() })?;
-        let descriptor =
-            wgpu::DeviceDescriptor { label: Some("galen"), required_limits: adapter.limits(), ..Default::default() };
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("galen"),
+            required_features: adapter.features() & WISHED,
+            required_limits: adapter.limits(),
+            ..Default::default()
+        };
         let (device, queue) = pollster::block_on(adapter.request_device(&descriptor))
             .map_err(|e| Error::Backend { device: wanted.name.clone(), message: e.to_string() })?;
         let trouble = Arc::new(Mutex::new(Trouble::default()));
@@ -191,7 +211,7 @@ impl Gpu {
         device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
             lock(&errors).error.get_or_insert(error);
         }));
-        let (counters, pipelines) = (Counters::default(), Mutex::new(Pipelines::default()));
+        let (counters, pipelines) = (Counters::default(), Mutex::new(Pipelines::of(&device, wanted)));
         let inner = Inner { summary: wanted.clone(), device, queue, counters, trouble, pipelines };
         Ok(Gpu { inner: Arc::new(inner), traits: GpuTraits { software: wanted.kind == AdapterKind::Software } })
     }
@@ -226,6 +246,9 @@ impl Gpu {
             dispatches: c.dispatches.load(Relaxed),
             readbacks: c.readbacks.load(Relaxed),
             peeks: c.peeks.load(Relaxed),
+            query_sets: c.query_sets.load(Relaxed),
+            encode_nanos: c.encode_nanos.load(Relaxed),
+            submit_nanos: c.submit_nanos.load(Relaxed),
         }
     }
 
@@ -304,9 +327,33 @@ impl Gpu {
         self.inner.counters.dispatches.fetch_add(count, Relaxed);
     }
 
+    /// Counts the time that encoding took, up to where [`Gpu::submit`] is called.
+    pub(super) fn count_encoding(&self, time: Duration) {
+        self.inner.counters.encode_nanos.fetch_add(time.as_nanos() as u64, Relaxed);
+    }
+
+    /// Nanoseconds of one tick of the device's clock; `None` where the adapter tells no times.
+    pub(super) fn timestamp_period(&self) -> Option<f64> {
+        let told = self.inner.device.features().contains(wgpu::Features::TIMESTAMP_QUERY);
+        told.then(|| f64::from(self.inner.queue.get_timestamp_period()))
+    }
+
+    /// Room for `count` timestamps, at most [`wgpu::QUERY_SET_MAX_QUERIES`].
+    pub(super) fn create_query_set(&self, count: u32) -> wgpu::QuerySet {
+        self.inner.counters.query_sets.fetch_add(1, Relaxed);
+        let descriptor = wgpu::QuerySetDescriptor { label: Some("times"), ty: wgpu::QueryType::Timestamp, count };
+        self.inner.device.create_query_set(&descriptor)
+    }
+
     pub(super) fn submit(&self, encoder: wgpu::CommandEncoder) -> wgpu::SubmissionIndex {
         self.inner.counters.submissions.fetch_add(1, Relaxed);
-        self.inner.queue.submit([encoder.finish()])
+        let begun = Instant::now();
+        let commands = encoder.finish();
+        self.count_encoding(begun.elapsed());
+        let finished = Instant::now();
+        let submission = self.inner.queue.submit([commands]);
+        self.inner.counters.submit_nanos.fetch_add(finished.elapsed().as_nanos() as u64, Relaxed);
+        submission
     }
 
     /// Waits until `submission` is done (all of them where it is `None`).

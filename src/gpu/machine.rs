@@ -25,6 +25,15 @@ pub(super) struct Dispatch {
     pub(super) workgroups: [u32; 3],
 }
 
+impl Dispatch {
+    pub(super) fn encode(&self, pass: &mut wgpu::ComputePass<'_>) {
+        let [x, y, z] = self.workgroups;
+        pass.set_pipeline(&self.compiled.pipeline);
+        pass.set_bind_group(0, &self.bind_group, &[]);
+        pass.dispatch_workgroups(x, y, z);
+    }
+}
+
 /// A plan made ready on a [`Machine`].
 #[derive(Debug)]
 pub struct Program {
@@ -147,6 +156,7 @@ impl Machine {
             }
             program.step_ends.push(program.dispatches.len());
         }
+        self.gpu.pipelines().keep();
         Ok(program)
     }
 
@@ -303,6 +313,12 @@ impl Machine {
                 made
             }
         }
+    }
+
+    /// Bytes of the arenas, the activations and the buffer for readbacks.
+    pub fn bytes(&self) -> u64 {
+        let arenas = self.arenas.iter().map(|(_, buffer)| buffer);
+        arenas.chain(&self.pool).chain(&self.staging).map(wgpu::Buffer::size).sum()
     }
 
     /// Fills the activation memory with NaN, so that a test sees what a kernel left unwritten.

@@ -4,7 +4,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::device::Gpu;
+use super::cache::Store;
+use super::device::{AdapterSummary, Gpu};
 use crate::contract::{Access, Kernel, Launch, Source};
 use crate::error::Result;
 
@@ -19,6 +20,42 @@ pub(super) struct Compiled {
 #[derive(Debug, Default)]
 pub(super) struct Pipelines {
     made: HashMap<(Kernel, Vec<Access>), Arc<Compiled>>,
+    kept: Option<Kept>,
+}
+
+/// The driver's own cache, and the file that it comes from and goes to.
+#[derive(Debug)]
+struct Kept {
+    cache: wgpu::PipelineCache,
+    store: Store,
+    /// Pipelines that were made since it was written.
+    new: usize,
+}
+
+impl Pipelines {
+    /// None yet, but what the driver compiled for earlier programs, where the device can be told.
+    pub(super) fn of(device: &wgpu::Device, adapter: &AdapterSummary) -> Pipelines {
+        let can = device.features().contains(wgpu::Features::PIPELINE_CACHE);
+        let kept = Store::of(adapter).filter(|_| can).map(|store| {
+            let data = store.load();
+            let descriptor =
+                wgpu::PipelineCacheDescriptor { label: Some("galen"), data: data.as_deref(), fallback: true };
+            // SAFETY: the data is what `keep` got from the same adapter and driver: the file's header names both, and its checksum
+            // says that nothing has changed since.
+            let cache = unsafe { device.create_pipeline_cache(&descriptor) };
+            Kept { cache, store, new: 0 }
+        });
+        Pipelines { made: HashMap::new(), kept }
+    }
+
+    /// Writes what the driver compiled, where there is something new and a place for it.
+    pub(super) fn keep(&mut self) {
+        let Some(kept) = self.kept.as_mut().filter(|kept| kept.new > 0) else { return };
+        kept.new = 0;
+        if let Some(data) = kept.cache.get_data() {
+            kept.store.save(&data);
+        }
+    }
 }
 
 impl Gpu {
@@ -34,14 +71,24 @@ impl Gpu {
             return Ok(Arc::clone(found));
         }
         let wgsl = launch.kernel.wgsl()?;
-        let made = Arc::new(compile(self.device_for_pipelines(), &key.0, wgsl, &key.1));
+        let cache = pipelines.kept.as_mut().map(|kept| {
+            kept.new += 1;
+            &kept.cache
+        });
+        let made = Arc::new(compile(self.device_for_pipelines(), &key.0, wgsl, &key.1, cache));
         self.check(&format!("{}::{}", launch.kernel.stem, launch.kernel.entry))?;
         pipelines.made.insert(key, Arc::clone(&made));
         Ok(made)
     }
 }
 
-fn compile(device: &wgpu::Device, kernel: &Kernel, wgsl: String, access: &[Access]) -> Compiled {
+fn compile(
+    device: &wgpu::Device,
+    kernel: &Kernel,
+    wgsl: String,
+    access: &[Access],
+    cache: Option<&wgpu::PipelineCache>,
+) -> Compiled {
     let label = format!("{}::{}", kernel.stem, kernel.entry);
     let descriptor =
         wgpu::ShaderModuleDescriptor { label: Some(&label), source: wgpu::ShaderSource::Wgsl(wgsl.into()) };
@@ -84,7 +131,7 @@ fn compile(device: &wgpu::Device, kernel: &Kernel, wgsl: String, access: &[Acces
             zero_initialize_workgroup_memory: matches!(kernel.source, Source::Custom(_)),
             ..Default::default()
         },
-        cache: None,
+        cache,
     });
     Compiled { pipeline, layout }
 }

@@ -41,11 +41,13 @@ impl Machine {
         while self.in_flight.len() >= IN_FLIGHT {
             self.wait_for_oldest(program)?;
         }
+        let begun = Instant::now();
         let mut encoder = self.gpu.encoder();
         for _ in 0..steps {
             encode(&mut encoder, program, 0..program.dispatches.len());
         }
         self.gpu.count_dispatches((steps * program.dispatches.len()) as u64);
+        self.gpu.count_encoding(begun.elapsed());
         let submission = self.gpu.submit(encoder);
         self.gpu.check("a step")?;
         if self.in_flight.is_empty() {
@@ -150,9 +152,6 @@ impl Machine {
 fn encode(encoder: &mut wgpu::CommandEncoder, program: &Program, range: std::ops::Range<usize>) {
     let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
     for dispatch in &program.dispatches[range] {
-        let [x, y, z] = dispatch.workgroups;
-        pass.set_pipeline(&dispatch.compiled.pipeline);
-        pass.set_bind_group(0, &dispatch.bind_group, &[]);
-        pass.dispatch_workgroups(x, y, z);
+        dispatch.encode(&mut pass);
     }
 }

@@ -4,9 +4,11 @@
 
 mod autodiff;
 mod constant;
+mod memory;
 mod plan;
 mod rewrite;
 mod state;
+mod timeline;
 
 use std::cell::{Ref, RefCell};
 use std::collections::HashMap;
@@ -22,6 +24,7 @@ use crate::shape::{DType, Shape, TensorSpec};
 pub use autodiff::{Grad, GradientCtx};
 pub use plan::{BufferSpec, Limits, Place, Plan, Region, Step};
 pub use state::{ArenaSpec, Init, SlotSpec};
+pub use timeline::{Clock, HostWork, Phase, Span, Timeline, Work};
 
 /// Slots of an arena start at multiples of this many 32-bit words: 256 bytes, the alignment that WebGPU asks of a binding.
 pub const SLOT_ALIGN: usize = 64;

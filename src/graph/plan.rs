@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
+use super::memory::{self, Block, Layout};
 use super::{ArenaSpec, Graph, GraphData, NodeKind, Value, Var, rewrite};
 use crate::contract::{GpuTraits, Io, Launch};
 use crate::error::{Error, Result};
@@ -56,10 +57,10 @@ impl Step {
     }
 }
 
-/// A buffer that activations of the plan share, one after another.
+/// A buffer that activations of the plan share: one after another, and side by side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BufferSpec {
-    /// The type of its elements.
+    /// The type of its elements; on a GPU a buffer of floats holds `u32` too.
     pub dtype: DType,
     /// Its length in elements.
     pub len: usize,
@@ -102,7 +103,7 @@ pub struct Plan {
     pub outputs: Vec<Region>,
     /// Elements of scratch memory that the CPU twins share.
     pub scratch: usize,
-    /// The largest sum of activations that are alive at once, in bytes: no plan could take less.
+    /// The largest sum of activations that are alive at once, in bytes: no plan that runs the ops in this order could take less.
     pub lower_bound: u64,
 }
 
@@ -175,6 +176,7 @@ impl Plan {
             match region.place {
                 Place::Buffer(b) if !std::mem::replace(&mut seen[b], true) => {
                     total += self.buffers[b].bytes();
+                    refuse(node.clone(), self.buffers[b].bytes(), limits.buffer, "bytes", "largest buffer")?;
                     refuse(node, total, limits.budget, "bytes", "memory budget")
                 }
                 _ => Ok(()),
@@ -236,7 +238,8 @@ impl Plan {
 
     fn place_name(&self, region: &Region) -> String {
         match region.place {
-            Place::Buffer(b) => format!("b{b}"),
+            Place::Buffer(b) if region.offset == 0 => format!("b{b}"),
+            Place::Buffer(b) => format!("b{b}+{}", region.offset),
             Place::Arena(a) => format!("{}+{}", self.arenas[a].name, region.offset),
         }
     }
@@ -254,59 +257,36 @@ pub(crate) fn human_bytes(bytes: u64) -> String {
     if unit == "B" { format!("{bytes} B") } else { format!("{value:.1} {unit}") }
 }
 
-/// An activation buffer while the plan is made.
-struct Pooled {
-    spec: BufferSpec,
-    free: bool,
-}
-
 struct Planner<'a> {
     data: &'a GraphData,
     live: &'a [bool],
     gpu: Option<&'a GpuTraits>,
-    /// Index of the last node that uses each root; `usize::MAX` for what the host fetches.
-    last_use: HashMap<Value, usize>,
     /// Roots that are computed in place inside an arena.
     packed: HashMap<Value, (usize, usize)>,
+    /// Where each root lies. Until everything is placed, buffers are indices into `blocks`.
     regions: HashMap<Value, Region>,
-    pool: Vec<Pooled>,
-    alive: u64,
-    lower_bound: u64,
+    blocks: Vec<Block>,
+    steps: Vec<Step>,
 }
 
 impl<'a> Planner<'a> {
     fn new(data: &'a GraphData, live: &'a [bool], fetch: &[Value], gpu: Option<&'a GpuTraits>) -> Self {
-        let mut last_use = HashMap::new();
         let mut uses: HashMap<Value, usize> = HashMap::new();
-        for (i, node) in data.nodes.iter().enumerate().filter(|(i, _)| live[*i]) {
-            if matches!(node.kind, NodeKind::Reshape) {
-                continue;
-            }
-            for value in &node.inputs {
-                let root = root_of(data, *value);
-                last_use.insert(root, i);
-                *uses.entry(root).or_default() += 1;
-            }
+        let nodes =
+            data.nodes.iter().enumerate().filter(|(i, node)| live[*i] && !matches!(node.kind, NodeKind::Reshape));
+        for value in nodes.flat_map(|(_, node)| &node.inputs).chain(fetch) {
+            *uses.entry(root_of(data, *value)).or_default() += 1;
         }
-        for value in fetch {
-            let root = root_of(data, *value);
-            last_use.insert(root, usize::MAX);
-            *uses.entry(root).or_default() += 1;
-        }
-        // Inputs stay as the host wrote them, so that a plan can be run again.
-        let inputs = data.nodes.iter().enumerate().filter(|(_, n)| matches!(n.kind, NodeKind::Input(_)));
-        last_use.extend(inputs.map(|(node, _)| (Value { node, output: 0 }, usize::MAX)));
         let packed = placed_in_arena(data, live, &uses);
-        let (regions, pool) = (HashMap::new(), Vec::new());
-        Planner { data, live, gpu, last_use, packed, regions, pool, alive: 0, lower_bound: 0 }
+        Planner { data, live, gpu, packed, regions: HashMap::new(), blocks: Vec::new(), steps: Vec::new() }
     }
 
     fn plan(mut self, fetch: &[Value]) -> Plan {
-        let (mut steps, mut inputs, mut scratch) = (Vec::new(), Vec::new(), 0);
-        // The host writes inputs before the first step, so their memory is taken first.
+        // The host writes inputs before the first step.
+        let mut inputs = Vec::new();
         for (index, node) in self.data.nodes.iter().enumerate() {
             if let (NodeKind::Input(name), true) = (&node.kind, self.live[index]) {
-                let region = self.allocate(&node.outputs[0]);
+                let region = self.block(&node.outputs[0]);
                 self.regions.insert(Value { node: index, output: 0 }, region.clone());
                 inputs.push((name.clone(), region));
             }
@@ -325,28 +305,40 @@ impl<'a> Planner<'a> {
                         if !self.packed.contains_key(&root_of(self.data, *value)) {
                             let from = self.region(*value);
                             let to = Region { place, offset: *offset, spec: from.spec.clone() };
-                            steps.push(self.step(Op::Copy(Copy), &node.layer, vec![from], vec![to]));
+                            self.step(Op::Copy(Copy), &node.layer, vec![from], vec![to]);
                         }
                     }
                     let region = Region { place, offset: 0, spec: node.outputs[0].clone() };
                     self.regions.insert(Value { node: index, output: 0 }, region);
-                    self.release(index);
                 }
                 NodeKind::Op(op) => {
                     let inputs: Vec<Region> = node.inputs.iter().map(|v| self.region(*v)).collect();
                     let outputs: Vec<Region> = (0..node.outputs.len()).map(|o| self.place_output(index, o)).collect();
-                    let step = self.step(op.clone(), &node.layer, inputs, outputs);
-                    if self.gpu.is_none() {
-                        scratch = scratch.max(op.scratch(&step.io));
-                    }
-                    steps.push(step);
-                    self.release(index);
+                    self.step(op.clone(), &node.layer, inputs, outputs);
                 }
             }
         }
-        let outputs = fetch.iter().map(|v| self.region(*v)).collect();
-        let buffers = self.pool.iter().map(|p| p.spec).collect();
-        let (arenas, lower_bound) = (self.data.arenas.clone(), self.lower_bound);
+        let outputs: Vec<Region> = fetch.iter().map(|v| self.region(*v)).collect();
+        // Inputs stay as the host wrote them, so that a plan can be run again; what the host fetches stays until it does.
+        let after = self.steps.len();
+        inputs.iter().map(|(_, region)| region).chain(&outputs).for_each(|region| self.used(region, after));
+        self.placed(inputs, outputs)
+    }
+
+    /// The plan, once every block has its place.
+    fn placed(self, mut inputs: Vec<(String, Region)>, mut outputs: Vec<Region>) -> Plan {
+        let Layout { buffers, places } = memory::assign(&self.blocks, self.gpu.is_some());
+        let mut steps = self.steps;
+        let in_steps = steps.iter_mut().flat_map(|s| s.inputs.iter_mut().chain(&mut s.outputs).chain(&mut s.temps));
+        for region in in_steps.chain(inputs.iter_mut().map(|(_, region)| region)).chain(&mut outputs) {
+            if let Place::Buffer(block) = region.place {
+                let (buffer, offset) = places[block];
+                (region.place, region.offset) = (Place::Buffer(buffer), offset);
+            }
+        }
+        let on_cpu = steps.iter().filter(|_| self.gpu.is_none());
+        let scratch = on_cpu.map(|step| step.op.scratch(&step.io)).max().unwrap_or(0);
+        let (arenas, lower_bound) = (self.data.arenas.clone(), memory::lower_bound(&self.blocks));
         Plan { steps, buffers, arenas, inputs, outputs, scratch, lower_bound }
     }
 
@@ -362,61 +354,43 @@ impl<'a> Planner<'a> {
         let spec = self.data.spec(value).clone();
         let region = match self.packed.get(&value) {
             Some(&(arena, offset)) => Region { place: Place::Arena(arena), offset, spec },
-            None => self.allocate(&spec),
+            None => self.block(&spec),
         };
         self.regions.insert(value, region.clone());
         region
     }
 
-    fn step(&mut self, op: Op, layer: &str, inputs: Vec<Region>, outputs: Vec<Region>) -> Step {
+    /// Memory for a tensor that is written in the step that comes next.
+    fn block(&mut self, spec: &TensorSpec) -> Region {
+        let now = self.steps.len();
+        self.blocks.push(Block { spec: spec.clone(), first: now, last: now, apart: Vec::new() });
+        Region { place: Place::Buffer(self.blocks.len() - 1), offset: 0, spec: spec.clone() }
+    }
+
+    /// A region is used in step `at`.
+    fn used(&mut self, region: &Region, at: usize) {
+        if let Place::Buffer(block) = region.place {
+            self.blocks[block].last = self.blocks[block].last.max(at);
+        }
+    }
+
+    fn step(&mut self, op: Op, layer: &str, inputs: Vec<Region>, outputs: Vec<Region>) {
         let specs = |regions: &[Region]| regions.iter().map(|r| r.spec.clone()).collect();
         let io = Io { inputs: specs(&inputs), outputs: specs(&outputs) };
         let launches = self.gpu.map(|gpu| op.gpu(&io, gpu)).unwrap_or_default();
-        let temps: Vec<Region> = launches.temps.iter().map(|t| self.allocate(t)).collect();
-        for temp in &temps {
-            self.free(temp);
-        }
-        Step { op, layer: layer.to_owned(), io, inputs, outputs, temps, launches: launches.list }
-    }
-
-    /// The smallest free buffer that is large enough, else the largest one, made larger, else a new one.
-    fn allocate(&mut self, spec: &TensorSpec) -> Region {
-        let len = spec.shape.elements();
-        let fit = |p: &Pooled| if p.spec.len >= len { (0, p.spec.len) } else { (1, usize::MAX - p.spec.len) };
-        let candidates = self.pool.iter().enumerate().filter(|(_, p)| p.free && p.spec.dtype == spec.dtype);
-        let best = candidates.min_by_key(|(_, p)| fit(p)).map(|(i, _)| i);
-        let index = best.unwrap_or_else(|| {
-            self.pool.push(Pooled { spec: BufferSpec { dtype: spec.dtype, len }, free: true });
-            self.pool.len() - 1
-        });
-        let chosen = &mut self.pool[index];
-        chosen.free = false;
-        chosen.spec.len = chosen.spec.len.max(len);
-        self.alive += spec.bytes();
-        self.lower_bound = self.lower_bound.max(self.alive);
-        Region { place: Place::Buffer(index), offset: 0, spec: spec.clone() }
-    }
-
-    fn free(&mut self, region: &Region) {
-        if let Place::Buffer(index) = region.place {
-            self.pool[index].free = true;
-            self.alive -= region.spec.bytes();
-        }
-    }
-
-    /// Gives back what node `index` was the last to use, its own unused outputs included.
-    fn release(&mut self, index: usize) {
-        let node = &self.data.nodes[index];
-        let own = (0..node.outputs.len()).map(|output| Value { node: index, output });
-        let mut roots: Vec<Value> = node.inputs.iter().map(|v| root_of(self.data, *v)).chain(own).collect();
-        roots.sort_unstable();
-        roots.dedup();
-        for root in roots {
-            if self.last_use.get(&root).is_none_or(|&last| last == index) {
-                let region = self.regions[&root].clone();
-                self.free(&region);
+        let temps: Vec<Region> = launches.temps.iter().map(|t| self.block(t)).collect();
+        let now = self.steps.len();
+        inputs.iter().for_each(|region| self.used(region, now));
+        let block = |region: &Region| if let Place::Buffer(block) = region.place { Some(block) } else { None };
+        let written: Vec<usize> = outputs.iter().chain(&temps).filter_map(block).collect();
+        let touched: Vec<usize> = inputs.iter().filter_map(block).chain(written.iter().copied()).collect();
+        for &w in &written {
+            for &t in touched.iter().filter(|t| **t != w) {
+                self.blocks[w].apart.push(t);
+                self.blocks[t].apart.push(w);
             }
         }
+        self.steps.push(Step { op, layer: layer.to_owned(), io, inputs, outputs, temps, launches: launches.list });
     }
 }
 

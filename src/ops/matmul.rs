@@ -204,6 +204,11 @@ impl OpDef for Matmul {
         }
     }
 
+    fn flops(&self, io: &Io) -> u64 {
+        let s = self.sizes(&io.inputs[0].shape, &io.inputs[1].shape);
+        2 * (io.outputs[0].shape.elements() * s.k) as u64
+    }
+
     fn gradient(&self, ctx: &GradientCtx) -> Result<Vec<Grad>> {
         let (a, b, dy) = (ctx.input(0), ctx.input(1), ctx.dy()?);
         let product = |x: &Var, y: &Var, transpose_a, transpose_b| {

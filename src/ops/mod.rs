@@ -75,6 +75,11 @@ macro_rules! registry {
                 match self { $($(Op::$variant(op) => op.scratch(io),)+)* Op::Custom(op) => op.scratch(io) }
             }
 
+            /// See [`OpDef::flops`].
+            pub fn flops(&self, io: &Io) -> u64 {
+                match self { $($(Op::$variant(op) => op.flops(io),)+)* Op::Custom(op) => op.flops(io) }
+            }
+
             /// See [`OpDef::gradient`].
             ///
             /// # Errors

@@ -68,6 +68,16 @@ impl Model {
         Ok(())
     }
 
+    /// The plan of the training step; `None` before [`Model::prepare`] and [`Model::fit`].
+    pub fn plan(&self) -> Option<&crate::Plan> {
+        self.training.as_ref().map(Pass::plan)
+    }
+
+    /// Bytes of state and activations that the model holds on its device, those of evaluation and prediction included.
+    pub fn device_bytes(&self) -> u64 {
+        self.session.bytes()
+    }
+
     /// One line on the training step's memory; empty before [`Model::prepare`] and [`Model::fit`].
     pub fn describe_memory(&self) -> String {
         self.training.as_ref().map(Pass::describe_memory).unwrap_or_default()
@@ -80,7 +90,7 @@ impl Model {
     }
 
     /// The steps for data of this shape: those of the last training where they fit, else new ones.
-    fn training_pass(&mut self, data: &Dataset, options: &Fit) -> Result<Pass> {
+    pub(super) fn training_pass(&mut self, data: &Dataset, options: &Fit) -> Result<Pass> {
         let feed = self.definition.feed("train", data, options.batch_size);
         let feed = if options.augment.is_empty() { feed } else { feed.keyed() };
         match self.training.take() {

@@ -17,6 +17,7 @@ mod metrics;
 mod model;
 mod monitor;
 mod options;
+mod profile;
 mod program;
 mod progress;
 mod resume;

@@ -10,7 +10,7 @@ use super::metrics::Metric;
 use crate::augment::{self, AugmentCtx, Augmentation};
 use crate::contract::clock;
 use crate::data::Dataset;
-use crate::engine::{Executable, Session};
+use crate::engine::{Executable, Profile, Session};
 use crate::error::Result;
 use crate::graph::{Graph, Init, Place, Plan, SLOT_ALIGN, SlotSpec, Var};
 use crate::nn::{self, BuildCtx, Judgement, Losses, Mode, Network, STATISTICS, StatisticUpdate};
@@ -281,6 +281,32 @@ impl Pass {
         }
         let full_left = if self.last.is_some() { self.feed.steps() - 1 - done } else { usize::MAX };
         session.run_some(executable, if full_left == 0 { 1 } else { full_left.min(end - done) })
+    }
+
+    /// Runs the first `runs` steps of a pass over `data`, none of which has a smaller batch, with the time of every op. One step runs
+    /// before them: it pays for what a driver does once.
+    pub(super) fn profile(
+        &mut self,
+        session: &mut Session,
+        data: &Dataset,
+        order: &[u32],
+        rates: &[f32],
+        runs: usize,
+        check: Check<'_>,
+    ) -> Result<(Profile, Outcome)> {
+        if !self.feed.is_resident() {
+            self.feed.load_shard(session, data, order, 0)?;
+        } else if self.loaded != Some(data.id()) {
+            self.loaded = None;
+            self.feed.load(session, data, check, &Unwatched)?;
+            self.loaded = Some(data.id());
+        }
+        self.feed.begin(session, self.clock, self.epoch, rates, order)?;
+        let full = self.feed.steps() - usize::from(self.last.is_some());
+        let runs = runs.min(full.min(self.feed.steps_per_shard()).saturating_sub(1));
+        session.run_steps(&self.full, 1)?;
+        let profile = session.profile(&self.full, runs)?;
+        Ok((profile, self.finish(session, runs + 1, Duration::ZERO)?))
     }
 
     /// Passes on what is known of the steps so far, without waiting for it.

@@ -168,7 +168,7 @@ fn crates_are_named_where_they_belong() {
         ("csv", "data"),
         ("image", "data"),
         ("zip", "data"),
-        ("serde_json", "interop nn plot report train"),
+        ("serde_json", "engine interop nn plot report train"),
         ("safetensors", "interop"),
     ];
     for (file, text) in sources() {

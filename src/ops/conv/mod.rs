@@ -113,6 +113,11 @@ impl Sizes {
     fn positions(&self) -> usize {
         self.output.iter().product()
     }
+
+    /// Operations of the convolution, and of either of its gradients; taps in the padding count.
+    fn flops(&self) -> u64 {
+        2 * (self.batch * self.c_out * self.positions() * self.taps()) as u64
+    }
 }
 
 /// Two leading extents and the last `rank` of three spatial ones.
@@ -221,6 +226,10 @@ impl OpDef for Conv {
         cpu::forward_scratch(&self.known(&io.inputs[0].shape, &io.inputs[1].shape))
     }
 
+    fn flops(&self, io: &Io) -> u64 {
+        self.known(&io.inputs[0].shape, &io.inputs[1].shape).flops()
+    }
+
     fn gradient(&self, ctx: &GradientCtx) -> Result<Vec<Grad>> {
         let (x, w, dy) = (ctx.input(0), ctx.input(1), ctx.dy()?);
         let mut grads = vec![ctx.wanted(0, || grad_x(self, dy, w, x))?, ctx.wanted(1, || grad_w(self, x, dy, w))?];
@@ -282,6 +291,10 @@ impl OpDef for ConvGradX {
         cpu::grad_x_scratch(&self.conv.known(&io.outputs[0].shape, &io.inputs[1].shape))
     }
 
+    fn flops(&self, io: &Io) -> u64 {
+        self.conv.known(&io.outputs[0].shape, &io.inputs[1].shape).flops()
+    }
+
     /// The op is linear in both of its inputs, so its gradients are convolutions again.
     fn gradient(&self, ctx: &GradientCtx) -> Result<Vec<Grad>> {
         let (dy, w, ddx) = (ctx.input(0), ctx.input(1), ctx.dy()?);
@@ -327,6 +340,10 @@ impl OpDef for ConvGradW {
 
     fn scratch(&self, io: &Io) -> usize {
         cpu::grad_w_scratch(&self.conv.known(&io.inputs[0].shape, &io.outputs[0].shape))
+    }
+
+    fn flops(&self, io: &Io) -> u64 {
+        self.conv.known(&io.inputs[0].shape, &io.outputs[0].shape).flops()
     }
 
     /// The op is linear in both of its inputs, so its gradients are convolutions again.
