@@ -37,7 +37,7 @@ def arguments(doc, modes, devices):
 
 
 def uniform(seed, count):
-    """`count` numbers in [0, 1): the first 24 bits of SplitMix64's outputs from the state `seed << 32`."""
+    """`count` numbers in [0, 1): the first 24 bits of the outputs after the `seed << 32`th of SplitMix64 from state 0."""
     with np.errstate(over="ignore"):
         z = (np.uint64(seed << 32) + np.arange(1, count + 1, dtype=np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
         z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
