@@ -166,8 +166,9 @@ def report(peer, device, versions, measured):
 
 def processor():
     """The processor's name and the number of cores that this process may use."""
-    names = [line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line]
-    return f"{names[0] if names else platform.processor()}, {len(os.sched_getaffinity(0))} cores"
+    info = Path("/proc/cpuinfo").read_text().splitlines()
+    name = next((line.split(":", 1)[1].strip() for line in info if line.startswith("model name")), platform.processor())
+    return f"{name}, {len(os.sched_getaffinity(0))} cores"
 
 
 def python():

@@ -156,3 +156,37 @@ fn waves(count: usize) -> (Vec<f32>, Vec<i64>) {
     }
     (x, y)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The elements' sums, plain and weighted by place, and the targets', as `workloads.py` makes them.
+    #[test]
+    fn the_data_are_those_of_the_programs_in_python() {
+        for (workload, sum, weighted, targets) in [
+            ("W1", 192_733.842, 97_612_324.4, 3575),
+            ("W3", 382_689.231, 193_760_275.3, 7183),
+            ("W4", 429_132.598, 216_217_746.6, 79_220),
+            ("W5", -820.045, -400_281.7, 3200),
+        ] {
+            let data = training(workload).expect("a training workload");
+            let x = || data.x.iter().map(|&x| f64::from(x));
+            let weigh = |(i, x): (usize, f64)| (i % 1009) as f64 * x;
+            assert!((x().sum::<f64>() - sum).abs() < 0.1, "{workload}: {}", x().sum::<f64>());
+            let found: f64 = x().enumerate().map(weigh).sum();
+            assert!((found - weighted).abs() < 20.0, "{workload}: {found}");
+            assert_eq!(data.y.iter().sum::<i64>(), targets, "{workload}");
+        }
+    }
+
+    #[test]
+    fn operands_are_even_between_minus_one_and_one() {
+        let operands = operands("conv2d").expect("three operands");
+        for (shape, elements) in operands {
+            assert_eq!(elements.len(), shape.iter().product::<usize>());
+            let mean_square = elements.iter().map(|x| x * x).sum::<f32>() / elements.len() as f32;
+            assert!((mean_square - 1.0 / 3.0).abs() < 0.01, "{shape:?}: {mean_square}");
+        }
+    }
+}
