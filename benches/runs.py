@@ -16,11 +16,10 @@ ROOT = Path(__file__).resolve().parent.parent
 TRAINING = ["W1", "W2", "W3", "W4", "W5"]
 KERNELS = ["matmul512", "matmul1024", "conv2d"]
 LARGE = ["matmul4096", "matmul8192"]
-# Steps per run: some seconds for the slower of the peers. W1 on the processor is short because Burn and Candle slow down after
-# some 400 steps there, as README.md says; `--scale 20` shows it.
+# Steps per run: some seconds for the slower of the peers.
 STEPS = {
     "cpu": {
-        "W1": 200, "W2": 400, "W3": 40, "W4": 40, "W5": 80,
+        "W1": 4000, "W2": 400, "W3": 40, "W4": 40, "W5": 80,
         "matmul512": 800, "matmul1024": 160, "conv2d": 80, "roofline": 8,
     },
     "gpu": {
@@ -72,9 +71,10 @@ def build(folder, target):
     return Path(target) / "release" / "examples" / "bench"
 
 
-def run(args, command, device, workload, extra=None):
-    """Runs a bench. What its line of JSON says, or {"error": ...}."""
-    steps = max(int(STEPS[args.device].get(workload, 8) * args.scale), 8)
+def run(args, command, device, workload, extra=None, most=None):
+    """Runs a bench, for `most` steps at most. What its line of JSON says, or {"error": ...}."""
+    steps = max(int(STEPS[args.device][workload] * args.scale), 8)
+    steps = min(steps, most or steps)
     warmup = max(steps // 10, 1) if args.warmup is None else args.warmup
     command = shlex.split(args.prefix) + [str(word) for word in command]
     command += ["--workload", workload, "--device", device, "--steps", str(steps), "--warmup", str(warmup)]
