@@ -108,9 +108,22 @@ impl Gradients {
         let ours = [Some(weights), input, bias];
         let first = ours.iter().flatten().min().copied()?;
         let last = ours.iter().flatten().max().copied()?;
+        // Whether somebody wants a result before all of them are there. A reshape shows what it is of, whenever that is made.
         let early = |node: usize| {
-            let own = Value { node, output: 0 };
-            fetch.contains(&own) || users(own).any(|user| user < last)
+            let mut seen_as = vec![Value { node, output: 0 }];
+            while let Some(value) = seen_as.pop() {
+                if fetch.contains(&value) {
+                    return true;
+                }
+                for user in users(value) {
+                    match data.nodes[user].kind {
+                        NodeKind::Reshape => seen_as.push(Value { node: user, output: 0 }),
+                        _ if user < last => return true,
+                        _ => {}
+                    }
+                }
+            }
+            false
         };
         if ours.iter().flatten().any(|node| early(*node)) || data.nodes[first..last].iter().any(changes_state) {
             return None;
@@ -360,6 +373,24 @@ mod tests {
         }
         let steps = fused_steps(true, true)?;
         assert!(steps.iter().any(|s| s == "add"), "a product that is fetched must be computed as it is: {steps:?}");
+        Ok(())
+    }
+
+    #[test]
+    fn gradients_of_a_convolution_become_one_op_on_the_cpu() -> Result<()> {
+        let graph = Graph::new();
+        let x = graph.input("x", [8, 2, 6, 5], DType::F32)?;
+        let conv = crate::ops::conv::Conv2dOptions::new();
+        let w = |name: &str, shape: [usize; 4]| graph.parameter(name, shape, crate::graph::Init::Normal(0.0, 1.0));
+        let b = |name: &str, c: usize| graph.parameter(name, [c], crate::graph::Init::Constant(0.5));
+        let (w1, b1, w2, b2) = (w("w1", [3, 2, 3, 3])?, b("b1", 3)?, w("w2", [4, 3, 2, 2])?, b("b2", 4)?);
+        let y = x.conv2d(&w1, &conv)?.add(&b1.reshape([3, 1, 1])?)?.relu()?;
+        let y = y.conv2d(&w2, &conv)?.add(&b2.reshape([4, 1, 1])?)?.relu()?;
+        let gradients = graph.gradients(&y.square()?.sum_all()?, &[w1, b1, w2, b2])?;
+        let plan = Plan::new(&graph, &gradients.iter().map(|g| g.scale(2.0)).collect::<Result<Vec<_>>>()?, None)?;
+        let names: Vec<&str> = plan.steps.iter().map(|s| s.op.name()).collect();
+        assert_eq!(names.iter().filter(|n| **n == "conv_grad").count(), 2, "{names:?}");
+        assert!(!names.iter().any(|n| n.starts_with("conv_grad_") || *n == "unary_grad"), "{names:?}");
         Ok(())
     }
 }

@@ -9,9 +9,11 @@ use crate::contract::{Real, with_own_memory};
 
 /// Products of a sum that are made at once: as many as leave a panel of the second operand in the nearest cache.
 const DEEP: usize = 256;
-/// Rows of a task.
+/// Rows of a task, at most, and tasks that are wanted.
 const ROWS: usize = 64;
-/// Columns of the second operand that are packed at once.
+const TASKS: usize = 8;
+/// Elements of the second operand that are packed at once, and columns.
+const PACKED: usize = 1 << 18;
 const WIDE: usize = 20 * MOST_COLUMNS;
 /// Multiplications below which a product stays on one thread.
 const SERIAL: usize = 1 << 20;
@@ -28,13 +30,18 @@ pub struct Matrix<'a> {
 }
 
 impl<'a> Matrix<'a> {
-    /// A matrix of `columns` columns that is stored row by row, or column by column where it is `transposed`.
+    /// A matrix of `rows` and `columns` that is stored row by row, or column by column where it is `transposed`.
     pub fn new(x: &'a [f32], rows: usize, columns: usize, transposed: bool) -> Self {
         if transposed { Matrix { x, row: 1, column: rows } } else { Matrix { x, row: columns, column: 1 } }
     }
 
     fn transposed(self) -> Self {
         Matrix { row: self.column, column: self.row, ..self }
+    }
+
+    /// The matrix from element `(i, j)` on.
+    fn from(self, i: usize, j: usize) -> Self {
+        Matrix { x: &self.x[i * self.row + j * self.column..], ..self }
     }
 }
 
@@ -45,33 +52,33 @@ impl<'a> Matrix<'a> {
 /// Where an operand is shorter than its sizes say.
 pub fn product(isa: Isa, [m, n, k]: [usize; 3], a: Matrix<'_>, b: Matrix<'_>, y: &mut [f32]) {
     let alone = m * n * k <= SERIAL;
+    let rows = m.div_ceil(TASKS).next_multiple_of(isa.rows()).min(ROWS);
+    let panel = VECTORS * isa.lanes();
     for column in (0..n).step_by(WIDE) {
         let columns = WIDE.min(n - column);
         let padded = columns.next_multiple_of(isa.lanes());
-        with_own_memory(padded * DEEP.min(k), |packed| {
-            for from in (0..k).step_by(DEEP) {
-                let depth = DEEP.min(k - from);
+        // As many whole parts of the sums as may be packed at once.
+        let deep = (PACKED / padded / DEEP).max(1) * DEEP;
+        with_own_memory(padded * deep.min(k), |packed| {
+            for from in (0..k).step_by(deep) {
+                let depth = deep.min(k - from);
                 let packed = &mut packed[..padded * depth];
-                let panel = VECTORS * isa.lanes();
                 let pack = |(i, to): (usize, &mut [f32])| {
-                    let b = Matrix { x: &b.x[from * b.row + (column + i * panel) * b.column..], ..b };
-                    pack(b.transposed(), (columns - i * panel).min(panel), to.len() / depth, depth, to);
+                    let first = i * panel;
+                    let b = b.from(from, column + first).transposed();
+                    pack(b, (columns - first).min(panel), to.len() / depth, depth, to);
                 };
-                let packing = alone || padded * depth <= 1 << 14;
-                if packing {
+                if alone {
                     packed.chunks_mut(panel * depth).enumerate().for_each(pack);
                 } else {
                     packed.par_chunks_mut(panel * depth).enumerate().for_each(pack);
                 }
                 let block = Block { isa, n, column, columns, panel, depth, packed, add: from > 0 };
-                let rows = |(i, y): (usize, &mut [f32])| {
-                    let a = Matrix { x: &a.x[i * ROWS * a.row + from * a.column..], ..a };
-                    block.rows(y.len() / n, a, y);
-                };
+                let task = |(i, y): (usize, &mut [f32])| block.rows(y.len() / n, a.from(i * rows, from), y);
                 if alone {
-                    y.chunks_mut(ROWS * n).enumerate().for_each(rows);
+                    y.chunks_mut(rows * n).enumerate().for_each(task);
                 } else {
-                    y.par_chunks_mut(ROWS * n).enumerate().for_each(rows);
+                    y.par_chunks_mut(rows * n).enumerate().for_each(task);
                 }
             }
         });
@@ -95,45 +102,60 @@ struct Block<'a> {
 impl Block<'_> {
     /// The sums of `m` rows.
     fn rows(&self, m: usize, a: Matrix<'_>, y: &mut [f32]) {
-        let (isa, depth) = (self.isa, self.depth);
+        let isa = self.isa;
         let size = |at: usize| (m - at).min(isa.rows()).next_power_of_two();
-        with_own_memory(m.next_multiple_of(isa.rows()) * depth, |packed| {
-            for at in (0..m).step_by(isa.rows()) {
-                let a = Matrix { x: &a.x[at * a.row..], ..a };
-                pack(a, (m - at).min(isa.rows()), size(at), depth, &mut packed[at * depth..][..size(at) * depth]);
-            }
-            for (i, panel) in self.packed.chunks(self.panel * depth).enumerate() {
-                let width = panel.len() / depth;
-                let first = i * self.panel;
-                let columns = width.min(self.columns - first);
-                let mut offsets = [0; DEEP];
-                let offsets = &mut offsets[..depth];
-                offsets.iter_mut().enumerate().for_each(|(k, offset)| *offset = (k * width) as u32);
-                let offsets = Offsets::new(offsets);
+        with_own_memory(m.next_multiple_of(isa.rows()) * DEEP.min(self.depth), |packed| {
+            for from in (0..self.depth).step_by(DEEP) {
+                let depth = DEEP.min(self.depth - from);
                 for at in (0..m).step_by(isa.rows()) {
-                    let (rows, size) = ((m - at).min(isa.rows()), size(at));
-                    let tile = [size, width / isa.lanes()];
-                    let a = (&packed[at * depth..], size);
-                    let to = at * self.n + self.column + first;
-                    if columns == width && rows == size {
-                        outer(isa, tile, a, panel, offsets, (&mut y[to..], self.n), self.add);
-                        continue;
-                    }
-                    // A tile that reaches over the edge.
-                    let mut sums = [0.0; MOST_ROWS * MOST_COLUMNS];
-                    outer(isa, tile, a, panel, offsets, (&mut sums, width), false);
-                    for (sums, y) in sums.chunks_exact(width).zip(y[to..].chunks_mut(self.n)).take(rows) {
-                        let pairs = y.iter_mut().zip(&sums[..columns]);
-                        if self.add {
-                            pairs.for_each(|(y, sum)| *y += *sum);
-                        } else {
-                            pairs.for_each(|(y, sum)| *y = *sum);
-                        }
+                    let to = &mut packed[at * depth..][..size(at) * depth];
+                    pack(a.from(at, from), (m - at).min(isa.rows()), size(at), depth, to);
+                }
+                for (i, panel) in self.packed.chunks(self.panel * self.depth).enumerate() {
+                    let width = panel.len() / self.depth;
+                    let (first, panel) = (i * self.panel, &panel[from * width..]);
+                    let mut offsets = [0; DEEP];
+                    let offsets = &mut offsets[..depth];
+                    offsets.iter_mut().enumerate().for_each(|(k, offset)| *offset = (k * width) as u32);
+                    let offsets = Offsets::new(offsets);
+                    for at in (0..m).step_by(isa.rows()) {
+                        let tile = Tile { rows: (m - at).min(isa.rows()), size: size(at), first, width };
+                        let y = &mut y[at * self.n..];
+                        self.tile(tile, &packed[at * depth..], (panel, offsets), y, self.add || from > 0);
                     }
                 }
             }
         });
     }
+
+    /// One tile of the sums, or a part of them that is added.
+    fn tile(&self, t: Tile, a: &[f32], (b, offsets): (&[f32], Offsets<'_>), y: &mut [f32], add: bool) {
+        let (isa, columns) = (self.isa, t.width.min(self.columns - t.first));
+        let (shape, y) = ([t.size, t.width / isa.lanes()], &mut y[self.column + t.first..]);
+        if columns == t.width && t.rows == t.size {
+            return outer(isa, shape, (a, t.size), b, offsets, (y, self.n), add);
+        }
+        // It reaches over the edge.
+        let mut sums = [0.0; MOST_ROWS * MOST_COLUMNS];
+        outer(isa, shape, (a, t.size), b, offsets, (&mut sums, t.width), false);
+        for (sums, y) in sums.chunks_exact(t.width).zip(y.chunks_mut(self.n)).take(t.rows) {
+            let pairs = y.iter_mut().zip(&sums[..columns]);
+            if add {
+                pairs.for_each(|(y, sum)| *y += *sum);
+            } else {
+                pairs.for_each(|(y, sum)| *y = *sum);
+            }
+        }
+    }
+}
+
+/// A tile: rows in use and in all, its first column in the block, and its columns.
+#[derive(Clone, Copy)]
+struct Tile {
+    rows: usize,
+    size: usize,
+    first: usize,
+    width: usize,
 }
 
 /// Packs `depth` columns of a matrix with `rows` rows, each padded with zeros to `size`.
