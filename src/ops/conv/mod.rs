@@ -13,6 +13,7 @@ mod cpu;
 mod depthwise;
 mod gpu;
 mod options;
+mod tiles;
 #[cfg(test)]
 mod tests;
 
