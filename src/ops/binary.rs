@@ -42,7 +42,7 @@ pub enum BinaryFn {
 }
 
 impl BinaryFn {
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             BinaryFn::Add => "add",
             BinaryFn::Sub => "sub",
@@ -60,7 +60,7 @@ impl BinaryFn {
         }
     }
 
-    fn wgsl(self) -> &'static str {
+    pub(super) fn wgsl(self) -> &'static str {
         match self {
             BinaryFn::Add => "a + b",
             BinaryFn::Sub => "a - b",
@@ -75,6 +75,16 @@ impl BinaryFn {
             BinaryFn::LessEqual => "select(0.0, 1.0, a <= b)",
             BinaryFn::Equal => "select(0.0, 1.0, a == b)",
             BinaryFn::NotEqual => "select(1.0, 0.0, a == b)",
+        }
+    }
+
+    /// `y = f(a, b)`, for slices of one length. One arm per function, so that the inner loop knows it.
+    pub(super) fn apply<T: Real>(self, a: &[T], b: &[T], y: &mut [T]) {
+        match self {
+            BinaryFn::Add => zipped(a, b, y, |a, b| a + b),
+            BinaryFn::Sub => zipped(a, b, y, |a, b| a - b),
+            BinaryFn::Mul => zipped(a, b, y, |a, b| a * b),
+            f => zipped(a, b, y, |a, b| f.value(a, b)),
         }
     }
 
@@ -258,6 +268,10 @@ impl OpDef for Binary {
         }
         Ok(vec![ctx.wanted(0, grad_a)?, ctx.wanted(1, grad_b)?])
     }
+}
+
+fn zipped<T: Copy>(a: &[T], b: &[T], y: &mut [T], f: impl Fn(T, T) -> T) {
+    y.iter_mut().zip(a).zip(b).for_each(|((y, a), b)| *y = f(*a, *b));
 }
 
 /// Runs `f` over the output, one row of the last merged dimension at a time.

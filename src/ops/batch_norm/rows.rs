@@ -295,6 +295,33 @@ impl Rows {
         [of(0), of(1)]
     }
 
+    /// Like [`Rows::products`], of what a ReLU that gave `y` lets through of `dy`.
+    pub(crate) fn products_where_positive<T: Real>(
+        &self,
+        x: &[T],
+        dy: &[T],
+        y: &[T],
+        [mean, rest]: [T; 2],
+        row: usize,
+        part: usize,
+    ) -> [T; 2] {
+        let mut sums = [T::zero(); 2];
+        for stretch in self.stretches(row, part) {
+            let (x, dy, y) = (&x[stretch.clone()], &dy[stretch.clone()], &y[stretch]);
+            let mut parts = [[T::zero(); 8]; 2];
+            for ((x, dy), y) in x.chunks(8).zip(dy.chunks(8)).zip(y.chunks(8)) {
+                for (lane, ((x, dy), y)) in x.iter().zip(dy).zip(y).enumerate() {
+                    let d = passed(*dy, *y);
+                    parts[0][lane] += d;
+                    parts[1][lane] += d * ((*x - mean) - rest);
+                }
+            }
+            let [a, b] = parts.map(tree);
+            sums = [sums[0] + a, sums[1] + b];
+        }
+        sums
+    }
+
     /// `Σ dy` and `Σ dy · ((x − mean) − rest)` over a part of a row.
     pub(crate) fn products<T: Real>(&self, x: &[T], dy: &[T], [mean, rest]: [T; 2], row: usize, part: usize) -> [T; 2] {
         let mut sums = [T::zero(); 2];
@@ -304,6 +331,12 @@ impl Rows {
         }
         sums
     }
+}
+
+/// What a ReLU lets through of `dy` where it gave `y`.
+#[inline(always)]
+pub(crate) fn passed<T: Real>(dy: T, y: T) -> T {
+    dy * if y > T::zero() { T::one() } else { T::zero() }
 }
 
 /// Sums of `f` over a slice, each of eight running sums: that both vectorises and loses fewer digits than one.

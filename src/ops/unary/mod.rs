@@ -66,6 +66,20 @@ macro_rules! each_function {
     };
 }
 
+impl UnaryFn {
+    /// `y = f(x)`, for slices of one length.
+    pub(super) fn apply<T: Real>(self, x: &[T], y: &mut [T]) {
+        each_function!(self, f => y.iter_mut().zip(x).for_each(|(y, x)| *y = f.value(*x)));
+    }
+
+    /// `dx = dy · f′(x)` from `x`, `y` and `dy`, for slices of one length.
+    pub(super) fn apply_slope<T: Real>(self, [x, y, dy]: [&[T]; 3], dx: &mut [T]) {
+        each_function!(self, f => for (((dx, x), y), dy) in dx.iter_mut().zip(x).zip(y).zip(dy) {
+            *dx = *dy * f.slope(*x, *y);
+        });
+    }
+}
+
 impl OpDef for Unary {
     const STEM: &'static str = "unary";
     const SHADER: &'static str = include_str!("../../../shaders/unary.wgsl");
@@ -89,11 +103,7 @@ impl OpDef for Unary {
 
     fn cpu<T: Real>(&self, mut call: CpuCall<'_, T>) {
         let (x, y) = (call.x[0].f(), call.y[0].f_mut());
-        each_function!(self.function, f => parallel_chunks(y, |start, y| {
-            for (y, x) in y.iter_mut().zip(&x[start..]) {
-                *y = f.value(*x);
-            }
-        }));
+        parallel_chunks(y, |start, y| self.function.apply(&x[start..][..y.len()], y));
     }
 
     fn gradient(&self, ctx: &GradientCtx) -> Result<Vec<Grad>> {
@@ -128,16 +138,16 @@ impl OpDef for UnaryGrad {
     fn gpu(&self, io: &Io, _gpu: &GpuTraits) -> Launches {
         let n = io.inputs[0].shape.elements();
         let kernel = kernel("unary_grad", self.function).define("GRAD", 1).define("SLOPE", self.function.wgsl_slope());
+        let kernel = kernel.define("READS_X", u32::from(self.function.slope_needs_x()));
         Launch::new(kernel, &Params::new(n, self.function), grid(n)).bind_all(io).into()
     }
 
     fn cpu<T: Real>(&self, mut call: CpuCall<'_, T>) {
         let (x, y, dy, dx) = (call.x[0].f(), call.x[1].f(), call.x[2].f(), call.y[0].f_mut());
-        each_function!(self.function, f => parallel_chunks(dx, |start, dx| {
-            for (((dx, x), y), dy) in dx.iter_mut().zip(&x[start..]).zip(&y[start..]).zip(&dy[start..]) {
-                *dx = *dy * f.slope(*x, *y);
-            }
-        }));
+        parallel_chunks(dx, |start, dx| {
+            let part = start..start + dx.len();
+            self.function.apply_slope([&x[part.clone()], &y[part.clone()], &dy[part]], dx);
+        });
     }
 
     fn gradient(&self, _ctx: &GradientCtx) -> Result<Vec<Grad>> {
