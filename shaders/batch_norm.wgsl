@@ -6,7 +6,16 @@
 // through rounding, rstd. A channel is a row with one run per sample (shared/rows.wgsl). Where a row has one part, one pass does all. Where
 // it has several, they give their moments [c, parts, 3] or sums [c, parts, 2], these are merged, and a last pass writes y or dx.
 // Twin: src/ops/batch_norm/mod.rs.
+// RELU: a ReLU follows, whose result is y; of its dy the gradient passes on what it lets through, and reads y for that.
 #include "rows"
+
+fn activated(v: f32) -> f32 {
+#if RELU
+    return select(v, 0.0, v < 0.0);
+#else
+    return v;
+#end
+}
 
 #if PASS == whole
 #include "moments"
@@ -37,7 +46,7 @@ fn batch_norm(
     for (var k = at.plane; k < at.plane_end; k += p.plane_lanes) {
         let first = at.base + k * p.plane_step;
         for (var i = at.start; i < at.end; i += p.space_lanes) {
-            y[first + i] = ((x[first + i] - s.mean) - s.rest) * scale + shift;
+            y[first + i] = activated(((x[first + i] - s.mean) - s.rest) * scale + shift);
         }
     }
 }
@@ -111,7 +120,7 @@ fn batch_norm_apply(
     for (var k = at.plane; k < at.plane_end; k += p.plane_lanes) {
         let first = at.base + k * p.plane_step;
         for (var i = at.start; i < at.end; i += p.space_lanes) {
-            y[first + i] = ((x[first + i] - mean) - rest) * scale + shift;
+            y[first + i] = activated(((x[first + i] - mean) - rest) * scale + shift);
         }
     }
 }
@@ -146,7 +155,7 @@ fn batch_norm_infer(
     for (var k = at.plane; k < at.plane_end; k += p.plane_lanes) {
         let first = at.base + k * p.plane_step;
         for (var i = at.start; i < at.end; i += p.space_lanes) {
-            y[first + i] = (x[first + i] - m) * scale + shift;
+            y[first + i] = activated((x[first + i] - m) * scale + shift);
         }
     }
 }
@@ -157,6 +166,18 @@ fn batch_norm_infer(
 @group(0) @binding(2) var<storage, read> gamma: array<f32>;
 @group(0) @binding(3) var<storage, read> saved: array<f32>;
 @group(0) @binding(4) var<storage, read> dy: array<f32>;
+#if RELU
+@group(0) @binding(5) var<storage, read> y: array<f32>;
+#end
+
+// The gradient that arrives at what was normalised.
+fn passed(i: u32) -> f32 {
+#if RELU
+    return dy[i] * select(0.0, 1.0, y[i] > 0.0);
+#else
+    return dy[i];
+#end
+}
 
 // The sums of dy and of dy * h over a part of a row.
 fn sums_of(at: Part) -> vec2<f32> {
@@ -166,7 +187,7 @@ fn sums_of(at: Part) -> vec2<f32> {
     for (var k = at.plane; k < at.plane_end; k += p.plane_lanes) {
         let first = at.base + k * p.plane_step;
         for (var i = at.start; i < at.end; i += p.space_lanes) {
-            let d = dy[first + i];
+            let d = passed(first + i);
             s += vec2<f32>(d, d * ((x[first + i] - mean) - rest));
         }
     }
@@ -175,7 +196,7 @@ fn sums_of(at: Part) -> vec2<f32> {
 #end
 
 #if PASS == grad_sums
-@group(0) @binding(5) var<storage, read_write> sums: array<f32>;
+@group(0) @binding(${5 + RELU}) var<storage, read_write> sums: array<f32>;
 
 @compute @workgroup_size(256)
 fn batch_norm_grad_sums(
@@ -229,9 +250,9 @@ fn write_dx(at: Part, s: vec2<f32>) {
         let first = at.base + k * p.plane_step;
         for (var i = at.start; i < at.end; i += p.space_lanes) {
 #if FROZEN
-            dx[first + i] = scale * dy[first + i];
+            dx[first + i] = scale * passed(first + i);
 #else
-            dx[first + i] = scale * ((dy[first + i] - level) - ((x[first + i] - mean) - rest) * slope);
+            dx[first + i] = scale * ((passed(first + i) - level) - ((x[first + i] - mean) - rest) * slope);
 #end
         }
     }
@@ -239,9 +260,9 @@ fn write_dx(at: Part, s: vec2<f32>) {
 #end
 
 #if PASS == grad_whole
-@group(0) @binding(5) var<storage, read_write> dx: array<f32>;
-@group(0) @binding(6) var<storage, read_write> dgamma: array<f32>;
-@group(0) @binding(7) var<storage, read_write> dbeta: array<f32>;
+@group(0) @binding(${5 + RELU}) var<storage, read_write> dx: array<f32>;
+@group(0) @binding(${6 + RELU}) var<storage, read_write> dgamma: array<f32>;
+@group(0) @binding(${7 + RELU}) var<storage, read_write> dbeta: array<f32>;
 
 @compute @workgroup_size(256)
 fn batch_norm_grad(
@@ -260,9 +281,9 @@ fn batch_norm_grad(
 #end
 
 #if PASS == grad_apply
-@group(0) @binding(5) var<storage, read> dgamma: array<f32>;
-@group(0) @binding(6) var<storage, read> dbeta: array<f32>;
-@group(0) @binding(7) var<storage, read_write> dx: array<f32>;
+@group(0) @binding(${5 + RELU}) var<storage, read> dgamma: array<f32>;
+@group(0) @binding(${6 + RELU}) var<storage, read> dbeta: array<f32>;
+@group(0) @binding(${7 + RELU}) var<storage, read_write> dx: array<f32>;
 
 @compute @workgroup_size(256)
 fn batch_norm_grad_apply(

@@ -33,7 +33,7 @@ fn binary(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups
     var rest = i;
     var ia = 0u;
     var ib = 0u;
-#for r in 0..RANK
+#for r in 0..(RANK - 1)
     {
         let at = rest % p.dims[${(RANK - 1 - r) / 4}][${(RANK - 1 - r) % 4}];
         rest /= p.dims[${(RANK - 1 - r) / 4}][${(RANK - 1 - r) % 4}];
@@ -41,5 +41,7 @@ fn binary(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups
         ib += at * p.b_strides[${(RANK - 1 - r) / 4}][${(RANK - 1 - r) % 4}];
     }
 #end
+    ia += rest * p.a_strides[0][0];
+    ib += rest * p.b_strides[0][0];
     y[i] = f(xa[ia], xb[ib]);
 }

@@ -14,9 +14,10 @@
 //   grad_w     output channel    i, q, r, s        n, oz, oy, ox; cut into p.splits parts
 // Sums run over k in ascending order, without atomics. Twin: src/ops/conv/cpu.rs.
 //
-// .._tiled: a workgroup computes BM x BN sums, an invocation TM x TN of them in named registers; BK of the k at a time lie in
-//   workgroup memory.
+// .._tiled: a workgroup computes BM x BN sums, an invocation TM x TN of them in named registers; see shared/tile.wgsl.
 // .._register: an invocation computes TM x TN sums straight from storage; for software adapters, and where there are few rows.
+// .._window: the same, where columns that are neighbours in memory are loaded once for all taps that see them; see
+//   shared/conv_window.wgsl.
 // conv_sum: an invocation adds up one element.
 #include "index"
 
@@ -54,11 +55,8 @@ struct Params {
     splits: u32,
     row_tiles: u32,
     column_tiles: u32,
-    // What a step of BK along k adds to its coordinates.
-    step_n: u32,
-    step_d: u32,
-    step_h: u32,
-    step_w: u32,
+    // Groups by splits by phases.
+    jobs: u32,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
@@ -131,6 +129,14 @@ fn before() -> Extents {
     return extents(p.pad_front, p.pad_top, p.pad_left);
 }
 
+fn volume(e: Extents) -> u32 {
+#if DEPTH
+    return e.x * e.y * e.z;
+#else
+    return e.x * e.y;
+#end
+}
+
 // The coordinates of an index into tensors of these extents.
 fn cut(i: u32, e: Extents) -> At {
     let rest = i / e.y;
@@ -151,8 +157,27 @@ fn index(n: u32, a: Extents, e: Extents) -> u32 {
 #end
 }
 
-// Each kind of product says where its operands lie. `place` prepares a column once, so that `load_b` has little left to do;
-// coordinates in the padding wrap around to large numbers, and one comparison finds them.
+// Each kind of product says where its operands lie:
+//   part          what of the product a workgroup or invocation has: group, split, and of grad_x the phase
+//   a_at, a_step  where a[0, k] lies, and how far its rows lie apart
+//   place         what is known of a column before k is; coordinates in the padding wrap around to large numbers, and one comparison
+//                 finds them
+//   load_b        b[k, column]
+//   y_at, y_step  where y[0, column] lies, and how far its rows lie apart
+struct Part {
+    group: u32,
+    split: u32,
+    columns: u32,
+    // Extents of the last coordinates of k and of columns.
+    taps: Extents,
+    places: Extents,
+    // grad_x: the first of the places and of the taps of a phase, and what the first tap adds to a place in dy.
+    first_place: Extents,
+    first_tap: Extents,
+    shift: Extents,
+    k: u32,
+}
+
 #if KIND == forward
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read> w: array<f32>;
@@ -163,39 +188,59 @@ fn index(n: u32, a: Extents, e: Extents) -> u32 {
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;
 #end
 
-fn k_extents() -> Extents {
-    return kernel();
+fn part_of(z: u32) -> Part {
+    var part: Part;
+    part.group = z;
+    part.columns = p.columns;
+    part.taps = kernel();
+    part.places = result();
+    part.k = p.k;
+    return part;
 }
 
-fn load_a(g: u32, row: u32, k: At) -> f32 {
-    return w[index((g * p.group_out + row) * p.group_in + k.x, spatial(k), kernel())];
+fn a_at(part: Part, k: At, i: u32) -> u32 {
+    return part.group * p.group_out * p.k + i;
 }
 
-fn place(g: u32, column: u32) -> At {
-    let c = cut(column, result());
-    return At(index(c.x * p.c_in + g * p.group_in, Extents(), image()), spatial(c) * stride() - before());
+fn a_step() -> u32 {
+    return p.k;
 }
 
-fn load_b(k: At, c: At) -> f32 {
+fn load_a(i: u32) -> f32 {
+    return w[i];
+}
+
+fn place(part: Part, column: u32) -> At {
+    let c = cut(column, part.places);
+    return At(c.x * p.c_in + part.group * p.group_in, spatial(c) * stride() - before());
+}
+
+fn load_b(part: Part, k: At, c: At) -> f32 {
     let i = spatial(c) + spatial(k) * dilation();
     let inside = all(i < image());
-    let v = x[select(0u, c.x + index(k.x, i, image()), inside)];
+    let v = x[select(0u, index(c.x + k.x, i, image()), inside)];
     return select(0.0, v, inside);
 }
 
-fn store(g: u32, split: u32, row: u32, column: u32, sum: f32) {
-    if (row < p.rows && column < p.columns) {
-        let o = g * p.group_out + row;
-        let c = cut(column, result());
-        var v = sum;
+fn y_at(part: Part, column: u32) -> u32 {
+    let positions = volume(result());
+    let sample = column / positions;
+    return (sample * p.c_out + part.group * p.group_out) * positions + column % positions;
+}
+
+fn y_step() -> u32 {
+    return volume(result());
+}
+
+fn store(part: Part, row: u32, at: u32, sum: f32) {
+    var v = sum;
 #if BIAS
-        v += bias[o];
+    v += bias[part.group * p.group_out + row];
 #end
 #if RELU
-        v = select(v, 0.0, v < 0.0);
+    v = select(v, 0.0, v < 0.0);
 #end
-        y[index(c.x * p.c_out + o, spatial(c), result())] = v;
-    }
+    y[at] = v;
 }
 #end
 #if KIND == grad_x
@@ -203,38 +248,87 @@ fn store(g: u32, split: u32, row: u32, column: u32, sum: f32) {
 @group(0) @binding(2) var<storage, read> w: array<f32>;
 @group(0) @binding(3) var<storage, read_write> dx: array<f32>;
 
-fn k_extents() -> Extents {
-    return kernel();
+// With a stride, the places of dx that are whole strides apart see the same taps, those that are whole strides apart, and no others: a
+// phase of the product, a convolution without stride. Where dilation mixes them, there is one phase and each tap is tested.
+fn part_of(z: u32) -> Part {
+    var part: Part;
+    part.group = z % p.groups;
+#if PHASES
+    let s = stride();
+    let phase = cut(z / p.groups, s);
+    part.first_place = spatial(phase);
+    let t = part.first_place + before();
+    part.first_tap = t % s;
+    part.shift = t / s;
+    // None where a phase begins beyond the end.
+    part.places = (max(image(), part.first_place) - part.first_place + s - 1u) / s;
+    part.taps = (max(kernel(), part.first_tap) - part.first_tap + s - 1u) / s;
+#else
+    part.places = image();
+    part.taps = kernel();
+    part.shift = before();
+#end
+    part.columns = p.columns / volume(image()) * volume(part.places);
+    part.k = p.group_out * volume(part.taps);
+    return part;
 }
 
-fn load_a(g: u32, row: u32, k: At) -> f32 {
-    return w[index((g * p.group_out + k.x) * p.group_in + row, spatial(k), kernel())];
+fn a_at(part: Part, k: At, i: u32) -> u32 {
+#if PHASES
+    let tap = part.first_tap + spatial(k) * stride();
+#else
+    let tap = spatial(k);
+#end
+    return index((part.group * p.group_out + k.x) * p.group_in, tap, kernel());
 }
 
-fn place(g: u32, column: u32) -> At {
-    let c = cut(column, image());
-    return At(index(c.x * p.c_out + g * p.group_out, Extents(), result()), spatial(c) + before());
+fn a_step() -> u32 {
+    return volume(kernel());
 }
 
-fn load_b(k: At, c: At) -> f32 {
-    let t = spatial(c) - spatial(k) * dilation();
+fn load_a(i: u32) -> f32 {
+    return w[i];
+}
+
+fn place(part: Part, column: u32) -> At {
+    let c = cut(column, part.places);
+    return At(c.x * p.c_out + part.group * p.group_out, spatial(c) + part.shift);
+}
+
+fn load_b(part: Part, k: At, c: At) -> f32 {
 #if STRIDED
+    let t = spatial(c) - spatial(k) * dilation();
     let o = t / stride();
     // A coordinate that wrapped around is larger than any extent times stride.
     let inside = all(t < result() * stride()) && all(o * stride() == t);
 #else
-    let o = t;
-    let inside = all(t < result());
+#if PHASES
+    let o = spatial(c) - spatial(k);
+#else
+    let o = spatial(c) - spatial(k) * dilation();
 #end
-    let v = dy[select(0u, c.x + index(k.x, o, result()), inside)];
+    let inside = all(o < result());
+#end
+    let v = dy[select(0u, index(c.x + k.x, o, result()), inside)];
     return select(0.0, v, inside);
 }
 
-fn store(g: u32, split: u32, row: u32, column: u32, sum: f32) {
-    if (row < p.rows && column < p.columns) {
-        let c = cut(column, image());
-        dx[index(c.x * p.c_in + g * p.group_in + row, spatial(c), image())] = sum;
-    }
+fn y_at(part: Part, column: u32) -> u32 {
+    let c = cut(column, part.places);
+#if PHASES
+    let at = part.first_place + spatial(c) * stride();
+#else
+    let at = spatial(c);
+#end
+    return index(c.x * p.c_in + part.group * p.group_in, at, image());
+}
+
+fn y_step() -> u32 {
+    return volume(image());
+}
+
+fn store(part: Part, row: u32, at: u32, sum: f32) {
+    dx[at] = sum;
 }
 #end
 #if KIND == grad_w
@@ -243,37 +337,57 @@ fn store(g: u32, split: u32, row: u32, column: u32, sum: f32) {
 // dw, or p.splits partial sums of it, one after the other.
 @group(0) @binding(3) var<storage, read_write> dw: array<f32>;
 
-fn k_extents() -> Extents {
-    return result();
+fn part_of(z: u32) -> Part {
+    var part: Part;
+    part.group = z % p.groups;
+    part.split = z / p.groups;
+    part.columns = p.columns;
+    part.taps = result();
+    part.places = kernel();
+    part.k = p.k;
+    return part;
 }
 
-fn load_a(g: u32, row: u32, k: At) -> f32 {
-    return dy[index(k.x * p.c_out + g * p.group_out + row, spatial(k), result())];
+fn a_at(part: Part, k: At, i: u32) -> u32 {
+    return index(k.x * p.c_out + part.group * p.group_out, spatial(k), result());
 }
 
-fn place(g: u32, column: u32) -> At {
-    let c = cut(column, kernel());
-    return At(index(g * p.group_in + c.x, Extents(), image()), spatial(c) * dilation() - before());
+fn a_step() -> u32 {
+    return volume(result());
 }
 
-fn load_b(k: At, c: At) -> f32 {
+fn load_a(i: u32) -> f32 {
+    return dy[i];
+}
+
+fn place(part: Part, column: u32) -> At {
+    let c = cut(column, part.places);
+    return At(part.group * p.group_in + c.x, spatial(c) * dilation() - before());
+}
+
+fn load_b(part: Part, k: At, c: At) -> f32 {
     let i = spatial(c) + spatial(k) * stride();
     let inside = all(i < image());
-    let v = x[select(0u, c.x + index(k.x * p.c_in, i, image()), inside)];
+    let v = x[select(0u, index(c.x + k.x * p.c_in, i, image()), inside)];
     return select(0.0, v, inside);
 }
 
-fn store(g: u32, split: u32, row: u32, column: u32, sum: f32) {
-    if (row < p.rows && column < p.columns) {
-        dw[((split * p.groups + g) * p.rows + row) * p.columns + column] = sum;
-    }
+fn y_at(part: Part, column: u32) -> u32 {
+    return (part.split * p.groups + part.group) * p.rows * p.columns + column;
+}
+
+fn y_step() -> u32 {
+    return p.columns;
+}
+
+fn store(part: Part, row: u32, at: u32, sum: f32) {
+    dw[at] = sum;
 }
 #end
 
-// The coordinates of k, a step of BK further on.
-fn advance(k: At) -> At {
-    let e = k_extents();
-    var next = k + At(p.step_n, extents(p.step_d, p.step_h, p.step_w));
+// The coordinates of k, `step` further on; no coordinate of `step` exceeds the extents.
+fn advance(k: At, step: At, e: Extents) -> At {
+    var next = k + step;
     if (next.z >= e.y) {
         next.z -= e.y;
         next.y += 1u;
@@ -296,152 +410,75 @@ fn advance(k: At) -> At {
     return next;
 }
 
-#if TILED
-// Rows of the tiles are 4 longer than they need be: their columns, which neighbouring lanes write, then lie in different banks.
-var<workgroup> tile_a: array<f32, ${BK * (BM + 4)}>;
-var<workgroup> tile_b: array<f32, ${BK * (BN + 4)}>;
-
-@compute @workgroup_size(${LANES})
-fn conv_${KIND}_tiled(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let tile = group.y * groups.x + group.x;
-    if (tile >= p.row_tiles * p.column_tiles) {
-        return;
-    }
-    let row0 = tile % p.row_tiles * ${BM}u;
-    let column0 = tile / p.row_tiles * ${BN}u;
-    let g = group.z % p.groups;
-    let split = group.z / p.groups;
-    let start = split * p.chunk;
-    let end = min(start + p.chunk, p.k);
-    let lane_row = lane / ${BN / TN}u * ${TM}u;
-    let lane_column = lane % ${BN / TN}u * ${TN}u;
-
-    // Where this lane reads: one k and several rows of a; of b, whichever way neighbouring lanes meet neighbouring addresses,
-    // one column and several k (forward, grad_x), or one k and several columns (grad_w).
-    let ka = lane % ${BK}u;
-    var at_a = cut(start + ka, k_extents());
-#if KIND == grad_w
-#for l in 0..(BN * BK / LANES)
-    let nb${l} = lane / ${BK}u + ${l * LANES / BK}u;
-    let c${l} = place(g, min(column0 + nb${l}, p.columns - 1u));
+#if FORM == tiled
+#include "conv_tiled"
 #end
-#else
-    let nb = lane % ${BN}u;
-    let c = place(g, min(column0 + nb, p.columns - 1u));
-#for l in 0..(BN * BK / LANES)
-    let kb${l} = lane / ${BN}u + ${l * LANES / BN}u;
-    var at${l} = cut(start + kb${l}, k_extents());
+#if FORM == window
+#include "conv_window"
 #end
-#end
-
-#for i in 0..TM
-#for j in 0..TN
-    var s${i}_${j} = 0.0;
-#end
-#end
-    for (var k0 = start; k0 < end; k0 += ${BK}u) {
-#for l in 0..(BM * BK / LANES)
-        {
-            let r = lane / ${BK}u + ${l * LANES / BK}u;
-            var v = 0.0;
-            if (row0 + r < p.rows && k0 + ka < end) {
-                v = load_a(g, row0 + r, at_a);
-            }
-            tile_a[ka * ${BM + 4}u + r] = v;
-        }
-#end
-#for l in 0..(BN * BK / LANES)
-        {
-            var v = 0.0;
-#if KIND == grad_w
-            if (k0 + ka < end) {
-                v = load_b(at_a, c${l});
-            }
-            tile_b[ka * ${BN + 4}u + nb${l}] = v;
-#else
-            if (k0 + kb${l} < end) {
-                v = load_b(at${l}, c);
-            }
-            tile_b[kb${l} * ${BN + 4}u + nb] = v;
-            at${l} = advance(at${l});
-#end
-        }
-#end
-        at_a = advance(at_a);
-        workgroupBarrier();
-        for (var k = 0u; k < ${BK}u; k++) {
-#for i in 0..TM
-            let a${i} = tile_a[k * ${BM + 4}u + lane_row + ${i}u];
-#end
-#for j in 0..TN
-            let b${j} = tile_b[k * ${BN + 4}u + lane_column + ${j}u];
-#end
-#for i in 0..TM
-#for j in 0..TN
-            s${i}_${j} = fma(a${i}, b${j}, s${i}_${j});
-#end
-#end
-        }
-        workgroupBarrier();
-    }
-#for i in 0..TM
-#for j in 0..TN
-    store(g, split, row0 + lane_row + ${i}u, column0 + lane_column + ${j}u, s${i}_${j});
-#end
-#end
-}
-#else
+#if FORM == register
 @compute @workgroup_size(${GROUP})
 fn conv_${KIND}_register(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let id = linear_id(gid, groups);
     let rest = id / p.column_tiles;
     let z = rest / p.row_tiles;
-    if (z >= p.groups * p.splits) {
+    if (z >= p.jobs) {
         return;
     }
-    let g = z % p.groups;
-    let split = z / p.groups;
+    let part = part_of(z);
     let row0 = rest % p.row_tiles * ${TM}u;
     // An invocation's columns lie far apart, so that neighbouring invocations read neighbouring addresses.
     let column0 = id % p.column_tiles;
     // Rows and columns past the edge repeat the last one, so that loads need no test; their sums are not stored.
+    let last = max(part.columns, 1u) - 1u;
 #for i in 0..TM
-    let r${i} = min(row0 + ${i}u, p.rows - 1u);
+    let r${i} = min(row0 + ${i}u, p.rows - 1u) * a_step();
 #end
 #for j in 0..TN
-    let c${j} = place(g, min(column0 + ${j}u * p.column_tiles, p.columns - 1u));
+    let c${j} = place(part, min(column0 + ${j}u * p.column_tiles, last));
 #end
 #for i in 0..TM
 #for j in 0..TN
     var s${i}_${j} = 0.0;
 #end
 #end
-    let start = split * p.chunk;
-    let end = min(start + p.chunk, p.k);
-    var at = cut(start, k_extents());
+    let start = part.split * p.chunk;
+    let end = min(start + p.chunk, part.k);
+    let taps = max(part.taps, Extents(1u));
+    let step = cut(1u, taps);
+    var at = cut(start, taps);
     for (var k = start; k < end; k++) {
+        let base = a_at(part, at, k);
 #for i in 0..TM
-        let a${i} = load_a(g, r${i}, at);
+        let a${i} = load_a(base + r${i});
 #end
 #for j in 0..TN
-        let b${j} = load_b(at, c${j});
+        let b${j} = load_b(part, at, c${j});
 #end
 #for i in 0..TM
 #for j in 0..TN
         s${i}_${j} = fma(a${i}, b${j}, s${i}_${j});
 #end
 #end
-        at = advance(at);
+        at = advance(at, step, taps);
     }
+    // Sums leave their registers through an array, so that they are stored by a loop: what one store compiles to is long on software.
+    var sums: array<f32, ${TM * TN}>;
 #for i in 0..TM
 #for j in 0..TN
-    store(g, split, row0 + ${i}u, column0 + ${j}u * p.column_tiles, s${i}_${j});
+    sums[${j * TM + i}] = s${i}_${j};
 #end
 #end
+    let rows = min(${TM}u, p.rows - row0);
+    for (var j = 0u; j < ${TN}u; j++) {
+        let column = column0 + j * p.column_tiles;
+        if (column < part.columns) {
+            let to = y_at(part, column) + row0 * y_step();
+            for (var i = 0u; i < rows; i++) {
+                store(part, row0 + i, to + i * y_step(), sums[j * ${TM}u + i]);
+            }
+        }
+    }
 }
 #end
 #end

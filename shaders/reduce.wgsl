@@ -9,7 +9,6 @@
 struct Params {
     kept: array<vec4<u32>, 2>,
     kept_strides: array<vec4<u32>, 2>,
-    gone: array<vec4<u32>, 2>,
     gone_strides: array<vec4<u32>, 2>,
     outputs: u32,
     count: u32,
@@ -19,6 +18,8 @@ struct Params {
 }
 
 const LANES: u32 = 256u;
+// Constants: to divide by a number that the compiler knows is to multiply.
+const GONE_DIMS = array<u32, ${GONE}>(${GONE_DIMS});
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
@@ -33,20 +34,22 @@ fn combine(a: f32, b: f32) -> f32 {
 fn kept_offset(index: u32) -> u32 {
     var rest = index;
     var at = 0u;
-#for r in 0..KEPT
+#for r in 0..(KEPT - 1)
     at += rest % p.kept[${(KEPT - 1 - r) / 4}][${(KEPT - 1 - r) % 4}] * p.kept_strides[${(KEPT - 1 - r) / 4}][${(KEPT - 1 - r) % 4}];
     rest /= p.kept[${(KEPT - 1 - r) / 4}][${(KEPT - 1 - r) % 4}];
 #end
+    at += rest * p.kept_strides[0][0];
     return at;
 }
 
 fn gone_offset(index: u32) -> u32 {
     var rest = index;
     var at = 0u;
-#for r in 0..GONE
-    at += rest % p.gone[${(GONE - 1 - r) / 4}][${(GONE - 1 - r) % 4}] * p.gone_strides[${(GONE - 1 - r) / 4}][${(GONE - 1 - r) % 4}];
-    rest /= p.gone[${(GONE - 1 - r) / 4}][${(GONE - 1 - r) % 4}];
+#for r in 0..(GONE - 1)
+    at += rest % GONE_DIMS[${GONE - 1 - r}] * p.gone_strides[${(GONE - 1 - r) / 4}][${(GONE - 1 - r) % 4}];
+    rest /= GONE_DIMS[${GONE - 1 - r}];
 #end
+    at += rest * p.gone_strides[0][0];
     return at;
 }
 

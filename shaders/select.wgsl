@@ -29,7 +29,7 @@ fn select_side(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workg
     var ic = 0u;
     var ia = 0u;
     var ib = 0u;
-#for r in 0..RANK
+#for r in 0..(RANK - 1)
     {
         let at = rest % p.dims[${(RANK - 1 - r) / 4}][${(RANK - 1 - r) % 4}];
         rest /= p.dims[${(RANK - 1 - r) / 4}][${(RANK - 1 - r) % 4}];
@@ -38,6 +38,9 @@ fn select_side(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workg
         ib += at * p.b_strides[${(RANK - 1 - r) / 4}][${(RANK - 1 - r) % 4}];
     }
 #end
+    ic += rest * p.cond_strides[0][0];
+    ia += rest * p.a_strides[0][0];
+    ib += rest * p.b_strides[0][0];
     let c = cond[ic];
     // A branch and not select(): what is not taken is not even read.
     if (c != 0.0 || is_nan_bits(c)) {

@@ -13,37 +13,7 @@ struct Params {
 @group(0) @binding(0) var<uniform> p: Params;
 #if MATH
 #include "math"
-
-// The share of x that the tanh form of GELU lets through: (1 + tanh(u / 2)) / 2 is the logistic function of u.
-fn gelu_share(x: f32) -> f32 {
-    return logistic(1.5957691216 * (x + 0.044715 * x * x * x));
-}
-
-fn gelu_slope(x: f32) -> f32 {
-    return normal_cdf(x) + x * 0.3989422804 * exp(-0.5 * x * x);
-}
-
-fn gelu_tanh_slope(x: f32) -> f32 {
-    let s = gelu_share(x);
-    return s + x * s * (1.0 - s) * 1.5957691216 * (1.0 + 0.134145 * x * x);
-}
-
-fn silu_slope(x: f32) -> f32 {
-    let s = logistic(x);
-    return s * (1.0 + x * (1.0 - s));
-}
-
-// tanh(ln(1 + e^x)), for x <= 20.
-fn mish_share(x: f32) -> f32 {
-    let e = exp(x);
-    let n = e * (e + 2.0);
-    return n / (n + 2.0);
-}
-
-fn mish_slope(x: f32) -> f32 {
-    let w = mish_share(x);
-    return w + x * (1.0 - w * w) * logistic(x);
-}
+#include "activations"
 #end
 #if GRAD
 @group(0) @binding(1) var<storage, read> xs: array<f32>;
@@ -59,7 +29,13 @@ fn slope(x: f32, y: f32) -> f32 {
 fn unary_grad(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let i = linear_id(gid, groups);
     if (i < p.n) {
-        dxs[i] = dys[i] * slope(xs[i], ys[i]);
+        let y = ys[i];
+#if READS_X
+        let x = xs[i];
+#else
+        let x = y;
+#end
+        dxs[i] = dys[i] * slope(x, y);
     }
 }
 #else

@@ -15,10 +15,14 @@ pub const GROUP_SIZE: usize = 64;
 
 const SHARED: &[(&str, &str)] = &[
     ("index", include_str!("../../shaders/shared/index.wgsl")),
+    ("activations", include_str!("../../shaders/shared/activations.wgsl")),
     ("blocks", include_str!("../../shaders/shared/blocks.wgsl")),
     ("bits", include_str!("../../shaders/shared/bits.wgsl")),
+    ("conv_tiled", include_str!("../../shaders/shared/conv_tiled.wgsl")),
+    ("conv_window", include_str!("../../shaders/shared/conv_window.wgsl")),
     ("column", include_str!("../../shaders/shared/column.wgsl")),
     ("math", include_str!("../../shaders/shared/math.wgsl")),
+    ("pool", include_str!("../../shaders/shared/pool.wgsl")),
     ("ratio", include_str!("../../shaders/shared/ratio.wgsl")),
     ("recurrent", include_str!("../../shaders/shared/recurrent.wgsl")),
     ("threefry", include_str!("../../shaders/shared/threefry.wgsl")),
@@ -26,6 +30,9 @@ const SHARED: &[(&str, &str)] = &[
     ("normal", include_str!("../../shaders/shared/normal.wgsl")),
     ("rows", include_str!("../../shaders/shared/rows.wgsl")),
     ("moments", include_str!("../../shaders/shared/moments.wgsl")),
+    ("tile", include_str!("../../shaders/shared/tile.wgsl")),
+    ("tile_begin", include_str!("../../shaders/shared/tile_begin.wgsl")),
+    ("tile_multiply", include_str!("../../shaders/shared/tile_multiply.wgsl")),
     ("merged_sums", include_str!("../../shaders/shared/merged_sums.wgsl")),
 ];
 

@@ -3,6 +3,7 @@
 //! A [`Graph`] is built on one thread (it is neither `Send` nor `Sync`); the [`Plan`] made from it is both.
 
 mod autodiff;
+mod chains;
 mod constant;
 mod memory;
 mod plan;

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use super::{Graph, GraphData, Node, NodeKind, Value};
 use crate::ops::Op;
+use crate::ops::batch_norm::BatchNormGrad;
 use crate::ops::binary::BinaryFn;
 use crate::ops::binary_cross_entropy::BinaryCrossEntropy;
 use crate::ops::conv::{Conv, ConvGrad};
@@ -42,14 +43,21 @@ pub(super) fn stabilise(graph: &Graph) {
 }
 
 /// Bias and ReLU after a matrix product or a convolution become part of it, where nothing else sees what lies between, and no state
-/// changes there: one pass over memory instead of three. What was fused is dead afterwards.
+/// changes there: one pass over memory instead of three. Then element-wise ops become chains. What was fused is dead afterwards.
 pub(super) fn fuse(data: &mut GraphData, fetch: &[Value]) {
     let uses = uses(data, fetch);
     for index in 0..data.nodes.len() {
         let node = &data.nodes[index];
         let fused = match &node.kind {
             NodeKind::Op(Op::Binary(op)) if op.function == BinaryFn::Add => with_bias(data, index, &uses),
-            NodeKind::Op(Op::Unary(op)) if op.function == UnaryFn::Relu => with_relu(data, index, &uses),
+            NodeKind::Op(Op::Unary(op)) if op.function == UnaryFn::Relu => {
+                if let Some(norm) = normalised(data, index, &uses) {
+                    join_relu(data, norm, index);
+                    continue;
+                }
+                with_relu(data, index, &uses)
+            }
+            NodeKind::Op(Op::BatchNormGrad(op)) if !op.relu => masked(data, index, &uses),
             _ => None,
         };
         if let Some((op, inputs)) = fused {
@@ -57,6 +65,7 @@ pub(super) fn fuse(data: &mut GraphData, fetch: &[Value]) {
             data.nodes[index].inputs = inputs;
         }
     }
+    super::chains::make(data, fetch);
 }
 
 /// All gradients of a convolution in one op, with that of a ReLU between, where nothing else needs what lies between: see [`ConvGrad`].
@@ -198,7 +207,7 @@ fn sole<'a>(
     }
 }
 
-fn changes_state(node: &Node) -> bool {
+pub(super) fn changes_state(node: &Node) -> bool {
     matches!(&node.kind, NodeKind::Op(op) if !op.writes().is_empty())
 }
 
@@ -235,6 +244,40 @@ fn with_relu(data: &GraphData, index: usize, uses: &HashMap<Value, usize>) -> Op
         _ => return None,
     }
     Some((op, inputs.to_vec()))
+}
+
+/// The batch normalisation that the ReLU at `index` follows, if nothing else sees what lies between.
+fn normalised(data: &GraphData, index: usize, uses: &HashMap<Value, usize>) -> Option<usize> {
+    let value = data.nodes[index].inputs[0];
+    let plain = match &data.nodes[value.node].kind {
+        NodeKind::Op(Op::BatchNorm(op)) => !op.relu,
+        NodeKind::Op(Op::BatchNormInfer(op)) => !op.relu,
+        _ => false,
+    };
+    (plain && value.output == 0 && uses.get(&value) == Some(&1)).then_some(value.node)
+}
+
+/// Makes the ReLU at `index` part of the normalisation `norm`, whose other outputs may be used anywhere: it stays as another name
+/// for the result.
+fn join_relu(data: &mut GraphData, norm: usize, index: usize) {
+    match &mut data.nodes[norm].kind {
+        NodeKind::Op(Op::BatchNorm(op)) => op.relu = true,
+        NodeKind::Op(Op::BatchNormInfer(op)) => op.relu = true,
+        _ => return,
+    }
+    data.nodes[index].kind = NodeKind::Reshape;
+}
+
+/// The gradient of a batch normalisation at `index` as one that does the gradient of the ReLU after it too, if there is one.
+fn masked(data: &GraphData, index: usize, uses: &HashMap<Value, usize>) -> Option<(Op, Vec<Value>)> {
+    let inputs = &data.nodes[index].inputs;
+    let (Op::UnaryGrad(relu), from) = sole(data, inputs[3], index, uses)? else { return None };
+    let NodeKind::Op(Op::BatchNormGrad(op)) = &data.nodes[index].kind else { return None };
+    if relu.function != UnaryFn::Relu {
+        return None;
+    }
+    let op = BatchNormGrad { relu: true, ..op.clone() };
+    Some((Op::BatchNormGrad(op), vec![inputs[0], inputs[1], inputs[2], from[2], from[1]]))
 }
 
 /// Which nodes a plan needs: those that `fetch` depends on, and those with effects.
@@ -365,6 +408,48 @@ mod tests {
         Ok(())
     }
 
+    /// A batch normalisation with ReLU, trained: neither pass has a ReLU of its own, and the bits are those of the ops one by one.
+    #[test]
+    fn relu_becomes_part_of_batch_normalisation() -> Result<()> {
+        let graph = Graph::new();
+        let x = graph.input("x", [5, 3, 7], DType::F32)?;
+        let (gamma, beta) = (graph.input("gamma", [3], DType::F32)?, graph.input("beta", [3], DType::F32)?);
+        let (normalised, mean, _) = x.batch_norm(&gamma, &beta, 1e-3)?;
+        let y = normalised.relu()?;
+        let loss = y.square()?.sum_all()?;
+        let gradients = graph.gradients(&loss, &[x, gamma, beta])?;
+        let tensor = |shape: &[usize]| {
+            let n = shape.iter().product::<usize>();
+            crate::Tensor::f32(shape, (0..n).map(|i| ((i * 37 % 23) as f32 - 10.0) * 0.3).collect())
+        };
+        let inputs = [("x", tensor(&[5, 3, 7])?), ("gamma", tensor(&[3])?), ("beta", tensor(&[3])?)];
+        let run = |fetch: &[Var]| -> Result<_> {
+            let mut session = crate::Session::new(&crate::Device::cpu_with_threads(1)?, 0, None);
+            let run = session.compile(&graph, fetch)?;
+            let names: Vec<String> = run.plan().steps.iter().map(|s| s.op.name().to_owned()).collect();
+            let inputs: Vec<(&str, &crate::Tensor)> = inputs.iter().map(|(name, tensor)| (*name, tensor)).collect();
+            let outputs = session.run(&run, &inputs)?.into_iter().take(5);
+            let bits =
+                |t: crate::Tensor| -> Result<Vec<u32>> { Ok(t.into_f32()?.iter().map(|v| v.to_bits()).collect()) };
+            Ok((names, outputs.map(bits).collect::<Result<Vec<_>>>()?))
+        };
+        let mut fetch = vec![y, mean];
+        fetch.extend(gradients);
+        let (names, joined) = run(&fetch)?;
+        assert!(!names.iter().any(|name| name.contains("relu")), "{names:?}");
+        // What is fetched must be computed as it is.
+        fetch.push(normalised);
+        let masks: Vec<Var> = (0..graph.data().nodes.len())
+            .filter(|node| matches!(graph.data().nodes[*node].kind, NodeKind::Op(Op::UnaryGrad(_))))
+            .map(|node| Var { graph: graph.clone(), value: Value { node, output: 0 } })
+            .collect();
+        fetch.extend(masks);
+        let (names, apart) = run(&fetch)?;
+        assert!(names.iter().any(|name| name == "relu"), "{names:?}");
+        assert_eq!(joined, apart);
+        Ok(())
+    }
+
     #[test]
     fn bias_and_relu_become_part_of_the_product() -> Result<()> {
         for bias in [true, false] {
@@ -372,7 +457,10 @@ mod tests {
             assert!(!steps.iter().any(|s| s == "add" || s == "relu"), "{steps:?}");
         }
         let steps = fused_steps(true, true)?;
-        assert!(steps.iter().any(|s| s == "add"), "a product that is fetched must be computed as it is: {steps:?}");
+        assert!(
+            steps.iter().any(|s| s == "add+relu"),
+            "a product that is fetched must be computed as it is: {steps:?}"
+        );
         Ok(())
     }
 

@@ -224,7 +224,12 @@ impl<const I: usize, const O: usize> Strips<I, O> {
 
 /// Moves all pointers on.
 #[inline(always)]
-fn advance<const I: usize, const O: usize>(from: &mut [*const f32; I], to: &mut [*mut f32; O], read: usize, write: usize) {
+fn advance<const I: usize, const O: usize>(
+    from: &mut [*const f32; I],
+    to: &mut [*mut f32; O],
+    read: usize,
+    write: usize,
+) {
     for from in from {
         *from = from.wrapping_add(read);
     }

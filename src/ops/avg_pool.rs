@@ -8,10 +8,9 @@
 
 use std::ops::Range;
 
-use bytemuck::{Pod, Zeroable};
 use serde::{Deserialize, Serialize};
 
-use super::max_pool::{self, PoolOptions, cells, pooled, prepare, with_spatial};
+use super::max_pool::{Params, PoolOptions, cells, pooled, prepare, with_spatial};
 use super::{arity, spatial, volume};
 use crate::contract::{CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, Window, grid, parallel_rows, stem};
 use crate::error::{Error, Result};
@@ -43,13 +42,6 @@ pub struct AvgPoolGrad {
     pub input: [usize; 3],
 }
 
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Params {
-    window: max_pool::Params,
-    include_pad: u32,
-}
-
 /// By what the sum of the cells in these slices, rows and columns is divided.
 fn count<T: Real>(window: &Window<3>, include_pad: bool, cells: [&Range<usize>; 3]) -> T {
     let count: usize = if include_pad { window.kernel.iter().product() } else { cells.map(Range::len).iter().product() };
@@ -66,9 +58,9 @@ impl OpDef for AvgPool {
 
     fn gpu(&self, io: &Io, _gpu: &GpuTraits) -> Launches {
         let (x, y, n) = (volume(&io.inputs[0]), volume(&io.outputs[0]), io.outputs[0].shape.elements());
-        let (kernel, window) = prepare(Kernel::of::<Self>("avg_pool"), &self.window, x, y, n);
-        let params = Params { window, include_pad: self.count_include_pad.into() };
-        Launch::new(kernel, &params, grid(n)).bind_all(io).into()
+        let kernel = prepare(Kernel::of::<Self>("avg_pool"), &self.window, x, y);
+        let kernel = kernel.define("INCLUDE_PAD", u32::from(self.count_include_pad));
+        Launch::new(kernel, &Params { n: n as u32 }, grid(n)).bind_all(io).into()
     }
 
     fn cpu<T: Real>(&self, mut call: CpuCall<'_, T>) {
@@ -119,9 +111,9 @@ impl OpDef for AvgPoolGrad {
 
     fn gpu(&self, io: &Io, _gpu: &GpuTraits) -> Launches {
         let (y, n) = (volume(&io.inputs[0]), io.outputs[0].shape.elements());
-        let (kernel, window) = prepare(Kernel::of::<Self>("avg_pool_grad"), &self.window, self.input, y, n);
-        let params = Params { window, include_pad: self.count_include_pad.into() };
-        Launch::new(kernel.define("GRAD", 1), &params, grid(n)).bind_all(io).into()
+        let kernel = prepare(Kernel::of::<Self>("avg_pool_grad"), &self.window, self.input, y).define("GRAD", 1);
+        let kernel = kernel.define("INCLUDE_PAD", u32::from(self.count_include_pad));
+        Launch::new(kernel, &Params { n: n as u32 }, grid(n)).bind_all(io).into()
     }
 
     fn cpu<T: Real>(&self, mut call: CpuCall<'_, T>) {

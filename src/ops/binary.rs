@@ -43,7 +43,7 @@ pub enum BinaryFn {
 }
 
 impl BinaryFn {
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             BinaryFn::Add => "add",
             BinaryFn::Sub => "sub",
@@ -61,7 +61,7 @@ impl BinaryFn {
         }
     }
 
-    fn wgsl(self) -> &'static str {
+    pub(super) fn wgsl(self) -> &'static str {
         match self {
             BinaryFn::Add => "a + b",
             BinaryFn::Sub => "a - b",
@@ -77,6 +77,11 @@ impl BinaryFn {
             BinaryFn::Equal => "select(0.0, 1.0, a == b)",
             BinaryFn::NotEqual => "select(1.0, 0.0, a == b)",
         }
+    }
+
+    /// `y = f(a, b)`, for slices of one length. One arm per function, so that the inner loop knows it.
+    pub(super) fn apply<T: Real>(self, a: &[T], b: &[T], y: &mut [T]) {
+        apply(self, a, b, y);
     }
 
     fn is_comparison(self) -> bool {
@@ -223,9 +228,11 @@ impl OpDef for Binary {
     fn cpu<T: Real>(&self, mut call: CpuCall<'_, T>) {
         let walk = Walk::new([&call.io.inputs[0].shape, &call.io.inputs[1].shape], &call.io.outputs[0].shape);
         let (a, b, y) = (call.x[0].f(), call.x[1].f(), call.y[0].f_mut());
+        if walk.is_flat() {
+            return parallel_chunks(y, |start, y| self.function.apply(&a[start..], &b[start..], y));
+        }
         // One arm per function, so that the inner loop knows it.
         match self.function {
-            BinaryFn::Add if walk.is_flat() => parallel_chunks(y, |start, y| add(&a[start..], &b[start..], y)),
             BinaryFn::Add => rows(&walk, a, b, y, |a, b| a + b),
             BinaryFn::Sub => rows(&walk, a, b, y, |a, b| a - b),
             BinaryFn::Mul => rows(&walk, a, b, y, |a, b| a * b),
@@ -263,10 +270,19 @@ impl OpDef for Binary {
 }
 
 wide_fn! {
-    /// `y = a + b`
-    fn add<T: Real>(a: &[T], b: &[T], y: &mut [T]) {
-        y.iter_mut().zip(a).zip(b).for_each(|((y, a), b)| *y = *a + *b);
+    fn apply<T: Real>(function: BinaryFn, a: &[T], b: &[T], y: &mut [T]) {
+        match function {
+            BinaryFn::Add => zipped(a, b, y, |a, b| a + b),
+            BinaryFn::Sub => zipped(a, b, y, |a, b| a - b),
+            BinaryFn::Mul => zipped(a, b, y, |a, b| a * b),
+            f => zipped(a, b, y, |a, b| f.value(a, b)),
+        }
     }
+}
+
+#[inline(always)]
+fn zipped<T: Copy>(a: &[T], b: &[T], y: &mut [T], f: impl Fn(T, T) -> T) {
+    y.iter_mut().zip(a).zip(b).for_each(|((y, a), b)| *y = f(*a, *b));
 }
 
 /// Runs `f` over the output, one row of the last merged dimension at a time.
@@ -281,11 +297,6 @@ fn rows<T: Real>(walk: &Walk<2>, a: &[T], b: &[T], y: &mut [T], f: impl Fn(T, T)
             _ => y.iter_mut().zip(&a[ia..]).zip(&b[ib..]).for_each(|((y, a), b)| *y = f(*a, *b)),
         }
     };
-    if walk.is_flat() {
-        return parallel_chunks(y, |start, y| {
-            y.iter_mut().zip(&a[start..]).zip(&b[start..]).for_each(|((y, a), b)| *y = f(*a, *b));
-        });
-    }
     parallel_rows(y, width, row);
 }
 

@@ -1,12 +1,15 @@
 //! Matrix products: all four transpositions, batches, broadcast batches, and a fused bias and ReLU.
 
+mod gpu;
+
 use bytemuck::{Pod, Zeroable};
 use ndarray::{ArrayView2, ArrayViewMut2, Axis, linalg::general_mat_mul};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::{arity, expect_dtype, indices};
-use crate::contract::{CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, stem};
+use gpu::{Form, Tiles};
+use crate::contract::{CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, Slot, grid, stem};
 use crate::error::{Error, Result};
 use crate::graph::{Grad, GradientCtx, Var};
 use crate::microkernel::{Isa, product};
@@ -44,40 +47,11 @@ struct Params {
     m: u32,
     n: u32,
     k: u32,
-    pad: u32,
-}
-
-/// How a product is cut up on a GPU: a rule from its shape and the kind of adapter, never a search.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Tiles {
-    /// Rows and columns of a workgroup's tile (1 invocation's tile in the register form).
-    bm: usize,
-    bn: usize,
-    bk: usize,
-    /// Rows and columns of an invocation's tile.
-    tm: usize,
-    tn: usize,
-}
-
-impl Tiles {
-    fn choose(s: Sizes, batch: usize, gpu: &GpuTraits) -> Tiles {
-        if gpu.software {
-            let t = if s.m * s.n * s.k * batch > 1 << 19 { 8 } else { 4 };
-            return Tiles { bm: t, bn: t, bk: 1, tm: t, tn: t };
-        }
-        // Enough workgroups to fill an adapter, and no tile of which more than half lies outside along a side: the heads of an attention
-        // are many small products.
-        let fits = |b: usize, enough: usize| {
-            s.m.min(s.n) > b / 2 && s.m.div_ceil(b) * s.n.div_ceil(b) * batch >= enough
-        };
-        if fits(128, 128) {
-            Tiles { bm: 128, bn: 128, bk: 8, tm: 8, tn: 8 }
-        } else if fits(64, 64) {
-            Tiles { bm: 64, bn: 64, bk: 16, tm: 4, tn: 4 }
-        } else {
-            Tiles { bm: 32, bn: 32, bk: 32, tm: 2, tn: 2 }
-        }
-    }
+    chunk: u32,
+    splits: u32,
+    matrices: u32,
+    row_tiles: u32,
+    column_tiles: u32,
 }
 
 impl Matmul {
@@ -131,6 +105,10 @@ impl OpDef for Matmul {
         let (s, batch) = (self.sizes(a, b), lead(y));
         // Strides over the batch count matrices of each operand; broadcast ones have stride 0.
         let strides = |x: &Shape| lead(x).broadcast_strides(&batch).iter().map(|s| s * x.around(x.len() - 2).1 * x[x.len() - 1]).collect::<Vec<_>>();
+        let matrices = batch.elements();
+        let (splits, chunk) = gpu::splits(s, matrices);
+        let tiles = Tiles::choose(Sizes { k: chunk, ..s }, matrices * splits, gpu);
+        let (row_tiles, column_tiles) = (s.m.div_ceil(tiles.bm), s.n.div_ceil(tiles.bn));
         let params = Params {
             batch: indices(&batch, 1),
             a_strides: indices(&strides(a), 0),
@@ -138,27 +116,36 @@ impl OpDef for Matmul {
             m: s.m as u32,
             n: s.n as u32,
             k: s.k as u32,
-            pad: 0,
+            chunk: chunk as u32,
+            splits: splits as u32,
+            matrices: matrices as u32,
+            row_tiles: row_tiles as u32,
+            column_tiles: column_tiles as u32,
         };
-        let count = batch.elements();
-        let t = Tiles::choose(s, count, gpu);
-        let tiled = !gpu.software;
-        let kernel = Kernel::of::<Self>(if tiled { "matmul_tiled" } else { "matmul_register" })
-            .define("TILED", u32::from(tiled))
-            .define("TA", u32::from(self.transpose_a))
-            .define("TB", u32::from(self.transpose_b))
-            .define("BIAS", u32::from(io.inputs.len() == 3))
-            .define("RELU", u32::from(self.relu))
-            .define("BATCH_RANK", batch.len())
-            .define("BM", t.bm)
-            .define("BN", t.bn)
-            .define("BK", t.bk)
-            .define("TM", t.tm)
-            .define("TN", t.tn);
-        // The register form has 8 invocations per workgroup, side by side along n.
-        let across = if tiled { t.bn } else { t.bn * 8 };
-        let groups = [s.n.div_ceil(across) as u32, s.m.div_ceil(t.bm) as u32, count as u32];
-        Launch::new(kernel, &params, groups).bind_all(io).into()
+        let (bias, relu) = (u32::from(io.inputs.len() == 3), u32::from(self.relu));
+        let kernel = self.product_kernel(s, &tiles, splits * chunk == s.k).define("BATCH_RANK", batch.len());
+        let groups = match tiles.form {
+            Form::Tiled { .. } => {
+                let [x, y, _] = gpu::fold(row_tiles * column_tiles);
+                [x, y, (matrices * splits) as u32]
+            }
+            Form::Register => gpu::fold((row_tiles * column_tiles * matrices * splits).div_ceil(gpu::REGISTER_GROUP)),
+        };
+        if splits == 1 {
+            let kernel = kernel.define("BIAS", bias).define("RELU", relu);
+            return Launch::new(kernel, &params, groups).bind_all(io).into();
+        }
+        let sum = Kernel::of::<Self>("matmul_sum").define("FORM", "sum").define("BIAS", bias).define("RELU", relu);
+        let elements = matrices * s.m * s.n;
+        let mut sum = Launch::new(sum, &params, grid(elements)).read(Slot::Temp(0));
+        if bias == 1 {
+            sum = sum.read(Slot::Input(2));
+        }
+        let product = Launch::new(kernel, &params, groups).read(Slot::Input(0)).read(Slot::Input(1));
+        Launches {
+            list: vec![product.write(Slot::Temp(0)), sum.write(Slot::Output(0))],
+            temps: vec![TensorSpec::f32([splits, elements])],
+        }
     }
 
     fn cpu<T: Real>(&self, mut call: CpuCall<'_, T>) {

@@ -87,32 +87,26 @@ impl<const N: usize> PoolOptions<N> {
     }
 }
 
-/// Input, window and output as both poolings' kernels see them; `n` elements to compute.
+/// The uniform of both poolings' kernels: how many elements they compute.
 #[repr(C)]
 #[derive(Clone, Copy, Pod, Zeroable)]
 pub(super) struct Params {
-    x: [u32; 3],
-    y: [u32; 3],
-    kernel: [u32; 3],
-    stride: [u32; 3],
-    before: [u32; 3],
-    n: u32,
+    pub(super) n: u32,
 }
 
-/// The parameters for a pooling of `x` into `y` by a kernel with one invocation for each of `n` elements, and that kernel: without
-/// a loop over slices where there is one alone.
-pub(super) fn prepare(kernel: Kernel, window: &Window<3>, x: [usize; 3], y: [usize; 3], n: usize) -> (Kernel, Params) {
-    let words = |values: [usize; 3]| values.map(|v| v as u32);
-    let params = Params {
-        x: words(x),
-        y: words(y),
-        kernel: words(window.kernel),
-        stride: words(window.stride),
-        before: words([window.before(0), window.before(1), window.before(2)]),
-        n: n as u32,
-    };
+/// The kernel with the sizes of a pooling of `x` into `y`: without a loop over slices where there is one alone.
+pub(super) fn prepare(kernel: Kernel, window: &Window<3>, x: [usize; 3], y: [usize; 3]) -> Kernel {
+    let before = [window.before(0), window.before(1), window.before(2)];
+    let named = [
+        (["D", "H", "W"], x),
+        (["OD", "OH", "OW"], y),
+        (["KD", "KH", "KW"], window.kernel),
+        (["SD", "SH", "SW"], window.stride),
+        (["FRONT", "TOP", "LEFT"], before),
+    ];
     let flat = x[0] == 1 && y[0] == 1 && window.kernel[0] == 1;
-    (kernel.define("DEPTH", u32::from(!flat)), params)
+    let sizes = named.into_iter().flat_map(|(names, values)| names.into_iter().zip(values));
+    sizes.fold(kernel, |kernel, (name, value)| kernel.define(name, value)).define("DEPTH", u32::from(!flat))
 }
 
 /// Refuses dilation, and padding as large as the window: what would the maximum of padding alone be?
@@ -165,8 +159,8 @@ impl OpDef for MaxPool {
 
     fn gpu(&self, io: &Io, _gpu: &GpuTraits) -> Launches {
         let (x, y, n) = (volume(&io.inputs[0]), volume(&io.outputs[0]), io.outputs[0].shape.elements());
-        let (kernel, params) = prepare(Kernel::of::<Self>("max_pool"), &self.window, x, y, n);
-        Launch::new(kernel, &params, grid(n)).bind_all(io).into()
+        let kernel = prepare(Kernel::of::<Self>("max_pool"), &self.window, x, y);
+        Launch::new(kernel, &Params { n: n as u32 }, grid(n)).bind_all(io).into()
     }
 
     fn cpu<T: Real>(&self, mut call: CpuCall<'_, T>) {
@@ -324,8 +318,8 @@ impl OpDef for MaxPoolGrad {
 
     fn gpu(&self, io: &Io, _gpu: &GpuTraits) -> Launches {
         let (y, n) = (volume(&io.inputs[1]), io.outputs[0].shape.elements());
-        let (kernel, params) = prepare(Kernel::of::<Self>("max_pool_grad"), &self.window, self.input, y, n);
-        Launch::new(kernel.define("GRAD", 1), &params, grid(n)).bind_all(io).into()
+        let kernel = prepare(Kernel::of::<Self>("max_pool_grad"), &self.window, self.input, y).define("GRAD", 1);
+        Launch::new(kernel, &Params { n: n as u32 }, grid(n)).bind_all(io).into()
     }
 
     fn cpu<T: Real>(&self, call: CpuCall<'_, T>) {

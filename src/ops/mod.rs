@@ -108,6 +108,7 @@ registry! {
     binary_cross_entropy: BinaryCrossEntropy, BinaryCrossEntropyGrad;
     blur: Blur;
     cast: Cast;
+    chain: Chain;
     check_finite: CheckFinite;
     clip_norm: ClipGradients;
     colour: Colour;

@@ -54,7 +54,6 @@ const PER_GROUP: usize = 1 << 14;
 struct Params {
     kept: [u32; 8],
     kept_strides: [u32; 8],
-    gone: [u32; 8],
     gone_strides: [u32; 8],
     outputs: u32,
     count: u32,
@@ -132,7 +131,6 @@ impl OpDef for Reduce {
         let params = Params {
             kept: indices(&kept, 1),
             kept_strides: indices(&kept_strides, 0),
-            gone: indices(&gone, 1),
             gone_strides: indices(&gone_strides, 0),
             outputs: outputs as u32,
             count: count as u32,
@@ -141,25 +139,26 @@ impl OpDef for Reduce {
             scale: self.scale(x) as f32,
             pad: [0; 3],
         };
-        let kernel = |entry, kept: usize, gone: usize| {
+        let kernel = |entry, kept: usize, gone: &[usize]| {
             let combine = if self.function == ReduceFn::Max { "select(a, b, b > a || is_nan_bits(b))" } else { "a + b" };
             // The first element of Max; a large finite number would hide that all elements are smaller.
-            let kernel = Kernel::of::<Self>(entry).define("COMBINE", combine).define("KEPT", kept).define("GONE", gone);
+            let kernel = Kernel::of::<Self>(entry).define("COMBINE", combine).define("KEPT", kept);
+            let dims: Vec<String> = gone.iter().map(|d| format!("{d}u")).collect();
+            let kernel = kernel.define("GONE", gone.len()).define("GONE_DIMS", dims.join(", "));
             kernel.define("MAX", u32::from(self.function == ReduceFn::Max))
         };
-        let (k, g) = (kept.len(), gone.len());
+        let k = kept.len();
         if count <= SERIAL {
-            return Launch::new(kernel("reduce_serial", k, g), &params, grid(outputs)).bind_all(io).into();
+            return Launch::new(kernel("reduce_serial", k, &gone), &params, grid(outputs)).bind_all(io).into();
         }
         let fold = |groups: usize| if groups <= 65_535 { [groups as u32, 1, 1] } else { [32_768, groups.div_ceil(32_768) as u32, 1] };
         if parts == 1 {
-            return Launch::new(kernel("reduce_group", k, g), &params, fold(outputs)).bind_all(io).into();
+            return Launch::new(kernel("reduce_group", k, &gone), &params, fold(outputs)).bind_all(io).into();
         }
         let first = Params { scale: 1.0, ..params };
         let second = Params {
             kept: indices(&[outputs], 1),
             kept_strides: indices(&[parts], 0),
-            gone: indices(&[parts], 1),
             gone_strides: indices(&[1], 0),
             count: parts as u32,
             part: parts as u32,
@@ -168,10 +167,10 @@ impl OpDef for Reduce {
         };
         Launches {
             list: vec![
-                Launch::new(kernel("reduce_group", k, g), &first, fold(outputs * parts))
+                Launch::new(kernel("reduce_group", k, &gone), &first, fold(outputs * parts))
                     .read(Slot::Input(0))
                     .write(Slot::Temp(0)),
-                Launch::new(kernel("reduce_group", 1, 1), &second, fold(outputs)).read(Slot::Temp(0)).write(Slot::Output(0)),
+                Launch::new(kernel("reduce_group", 1, &[parts]), &second, fold(outputs)).read(Slot::Temp(0)).write(Slot::Output(0)),
             ],
             temps: vec![TensorSpec::f32([outputs, parts])],
         }
@@ -263,7 +262,6 @@ impl OpDef for Expand {
         let params = Params {
             kept: indices(&self.shape, 1),
             kept_strides: indices(&strides, 0),
-            gone: [1; 8],
             gone_strides: [0; 8],
             outputs: n as u32,
             count: 1,
@@ -272,8 +270,9 @@ impl OpDef for Expand {
             scale: self.scale as f32,
             pad: [0; 3],
         };
-        let kernel = Kernel::of::<Self>("reduce_expand").define("KEPT", self.shape.len()).define("GONE", 1).define("MAX", 0);
-        Launch::new(kernel.define("COMBINE", "a + b"), &params, grid(n)).bind_all(io).into()
+        let kernel = Kernel::of::<Self>("reduce_expand").define("KEPT", self.shape.len()).define("GONE", 1);
+        let kernel = kernel.define("GONE_DIMS", "1u").define("MAX", 0).define("COMBINE", "a + b");
+        Launch::new(kernel, &params, grid(n)).bind_all(io).into()
     }
 
     fn cpu<T: Real>(&self, mut call: CpuCall<'_, T>) {

@@ -245,6 +245,9 @@ impl Listing<'_, '_> {
                 let what = format!("op \"{}\"", op.name());
                 Err(undescribed(layer, &what, "it is an op of your own, and code is not written to files"))
             }
+            NodeKind::Op(Op::Chain(chain)) => {
+                Err(undescribed(layer, &chain.name, "chains are made when a plan is made, of ops that can be written"))
+            }
             NodeKind::Op(op) => {
                 let written = serde_json::to_value(op);
                 Ok(Does::Op(written.map_err(|e| undescribed(layer, op.name(), &e.to_string()))?))

@@ -17,8 +17,9 @@ use crate::contract::{
 };
 use crate::error::{Error, Result};
 use crate::graph::{Grad, GradientCtx, Var};
+use crate::microkernel::wide_fn;
 use crate::shape::{DType, Shape, TensorSpec};
-use rows::{Rows, Statistic, parallel_planes};
+use rows::{Rows, Statistic, parallel_planes, passed};
 
 /// Normalises with the statistics of the batch. Inputs: `x` `[batch, c, ..]`, `gamma` and `beta` `[c]`. Outputs: `y`; `mean` and `variance`
 /// `[c]`; and what the gradient needs, `[3, c]`: the mean, what it lacks through rounding, `1 / √(variance + ε)`.
@@ -30,6 +31,9 @@ pub struct BatchNorm {
     /// What is added to the variance; positive.
     #[serde(with = "exact")]
     pub epsilon: f64,
+    /// ReLU after it. Only [fusion](crate::graph) sets it: the gradient is that of the unfused nodes.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub relu: bool,
 }
 
 /// Normalises with given statistics. Inputs: `x` `[batch, c, ..]`; `gamma`, `beta`, `mean` and `variance` `[c]`. Outputs: `y`, and what the
@@ -40,6 +44,9 @@ pub struct BatchNormInfer {
     /// What is added to the variance; positive.
     #[serde(with = "exact")]
     pub epsilon: f64,
+    /// ReLU after it. Only [fusion](crate::graph) sets it: the gradient is that of the unfused nodes.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub relu: bool,
 }
 
 /// `dx`, `dgamma` and `dbeta` from `x`, `gamma`, what the forward op saved, and `dy`. With `h = (x − mean) · rstd`: `dbeta = Σ dy`,
@@ -49,6 +56,9 @@ pub struct BatchNormInfer {
 pub struct BatchNormGrad {
     /// Of [`BatchNormInfer`]: the statistics do not depend on `x`, so that `dx = γ · rstd · dy`.
     pub frozen: bool,
+    /// There is a ReLU after it, whose result is a fifth input, and `dy` is that of the ReLU. Only [fusion](crate::graph) sets it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub relu: bool,
 }
 
 const SHADER: &str = include_str!("../../../shaders/batch_norm.wgsl");
@@ -84,8 +94,8 @@ fn channels(x: &Shape) -> Rows {
     Rows::channels(x[0], x[1], x[2..].iter().product())
 }
 
-fn kernel<O: OpDef>(entry: &'static str, pass: &str) -> Kernel {
-    Kernel::of::<O>(entry).define("PASS", pass)
+fn kernel<O: OpDef>(entry: &'static str, pass: &str, relu: bool) -> Kernel {
+    Kernel::of::<O>(entry).define("PASS", pass).define("RELU", u32::from(relu))
 }
 
 impl OpDef for BatchNorm {
@@ -104,11 +114,11 @@ impl OpDef for BatchNorm {
         let rows = channels(&io.inputs[0].shape);
         let params = rows.params(1, self.epsilon);
         if rows.parts == 1 {
-            return Launch::new(kernel::<Self>("batch_norm", "whole"), &params, rows.grid()).bind_all(io).into();
+            return Launch::new(kernel::<Self>("batch_norm", "whole", self.relu), &params, rows.grid()).bind_all(io).into();
         }
-        let moments = Launch::new(kernel::<Self>("batch_norm_moments", "moments"), &params, rows.grid());
-        let merge = Launch::new(kernel::<Self>("batch_norm_merge", "merge"), &params, rows.merge_grid());
-        let apply = Launch::new(kernel::<Self>("batch_norm_apply", "apply"), &params, rows.grid());
+        let moments = Launch::new(kernel::<Self>("batch_norm_moments", "moments", false), &params, rows.grid());
+        let merge = Launch::new(kernel::<Self>("batch_norm_merge", "merge", false), &params, rows.merge_grid());
+        let apply = Launch::new(kernel::<Self>("batch_norm_apply", "apply", self.relu), &params, rows.grid());
         Launches {
             list: vec![
                 moments.read(Slot::Input(0)).write(Slot::Temp(0)),
@@ -138,7 +148,7 @@ impl OpDef for BatchNorm {
                 (mean[i], variance[i], whole[i], rest[i], rstd[i]) = (s.mean, s.variance, s.mean, s.rest, s.rstd);
             }
         });
-        normalise(&rows, x, gamma, beta, saved.f(), y.f_mut());
+        normalise(&rows, x, [gamma, beta, saved.f()], self.relu, y.f_mut());
     }
 
     fn scratch(&self, io: &Io) -> usize {
@@ -166,27 +176,76 @@ pub(super) fn saved_of<T: Real>(saved: &[T], row: usize) -> Statistic<T> {
     Statistic { mean: saved[row], rest: saved[rows + row], variance: T::zero(), rstd: saved[2 * rows + row] }
 }
 
-fn normalise<T: Real>(rows: &Rows, x: &[T], gamma: &[T], beta: &[T], saved: &[T], y: &mut [T]) {
+fn normalise<T: Real>(rows: &Rows, x: &[T], [gamma, beta, saved]: [&[T]; 3], relu: bool, y: &mut [T]) {
     let c = rows.rows;
     if rows.space > 1 {
         return parallel_planes(y, rows.space, |plane, at, y| {
             let Statistic { mean, rest, rstd, .. } = saved_of(saved, plane % c);
-            let (scale, shift) = (gamma[plane % c] * rstd, beta[plane % c]);
-            y.iter_mut().zip(&x[at..]).for_each(|(y, x)| *y = ((*x - mean) - rest) * scale + shift);
+            normalise_run([mean, rest, gamma[plane % c] * rstd, beta[plane % c]], relu, &x[at..], y);
         });
     }
     let (mean, rest, rstd) = (&saved[..c], &saved[c..2 * c], &saved[2 * c..]);
     parallel_rows(y, c, |row, y| {
         let x = &x[row * c..][..c];
         for i in 0..c {
-            y[i] = ((x[i] - mean[i]) - rest[i]) * (gamma[i] * rstd[i]) + beta[i];
+            let v = ((x[i] - mean[i]) - rest[i]) * (gamma[i] * rstd[i]) + beta[i];
+            y[i] = if relu && v < T::zero() { T::zero() } else { v };
         }
     });
 }
 
+wide_fn! {
+    /// A run of one channel normalised, with its mean, what that lacks, scale and shift.
+    fn normalise_run<T: Real>(channel: [T; 4], relu: bool, x: &[T], y: &mut [T]) {
+        let [mean, rest, scale, shift] = channel;
+        if relu {
+            for (y, x) in y.iter_mut().zip(x) {
+                let v = ((*x - mean) - rest) * scale + shift;
+                *y = if v < T::zero() { T::zero() } else { v };
+            }
+        } else {
+            y.iter_mut().zip(x).for_each(|(y, x)| *y = ((*x - mean) - rest) * scale + shift);
+        }
+    }
+}
+
+wide_fn! {
+    /// The slope along a run of one channel: `dx` from `dy`, of which a ReLU may have let a part through.
+    fn slope_run<T: Real>(channel: Slope<T>, x: &[T], dy: &[T], y: Option<&[T]>, dx: &mut [T]) {
+        match y {
+            Some(y) => {
+                for (dx, ((x, dy), y)) in dx.iter_mut().zip(x.iter().zip(dy).zip(y)) {
+                    *dx = channel.at(*x, passed(*dy, *y));
+                }
+            }
+            None => dx.iter_mut().zip(x.iter().zip(dy)).for_each(|(dx, (x, dy))| *dx = channel.at(*x, *dy)),
+        }
+    }
+}
+
+/// What the gradient of one channel's elements needs.
+#[derive(Clone, Copy)]
+struct Slope<T> {
+    mean: T,
+    rest: T,
+    scale: T,
+    /// `dbeta / n`, and `dgamma / n · rstd`; none where the statistics do not depend on `x`.
+    shares: Option<[T; 2]>,
+}
+
+impl<T: Real> Slope<T> {
+    #[inline(always)]
+    fn at(&self, x: T, dy: T) -> T {
+        match self.shares {
+            None => self.scale * dy,
+            Some([beta, gamma]) => self.scale * ((dy - beta) - ((x - self.mean) - self.rest) * gamma),
+        }
+    }
+}
+
 fn gradient(ctx: &GradientCtx, saved: usize, frozen: bool) -> Result<Vec<Grad>> {
     let inputs = [ctx.input(0), ctx.input(1), ctx.output(saved), ctx.dy()?];
-    Ok(ctx.graph().push(BatchNormGrad { frozen }, &inputs)?.into_iter().map(Grad::Of).collect())
+    Ok(ctx.graph().push(BatchNormGrad { frozen, relu: false }, &inputs)?.into_iter().map(Grad::Of).collect())
 }
 
 impl OpDef for BatchNormInfer {
@@ -209,7 +268,7 @@ impl OpDef for BatchNormInfer {
     fn gpu(&self, io: &Io, _gpu: &GpuTraits) -> Launches {
         let rows = channels(&io.inputs[0].shape);
         let params = rows.params(1, self.epsilon);
-        Launch::new(kernel::<Self>("batch_norm_infer", "infer"), &params, rows.grid()).bind_all(io).into()
+        Launch::new(kernel::<Self>("batch_norm_infer", "infer", self.relu), &params, rows.grid()).bind_all(io).into()
     }
 
     fn cpu<T: Real>(&self, mut call: CpuCall<'_, T>) {
@@ -221,7 +280,7 @@ impl OpDef for BatchNormInfer {
         rest.fill(T::zero());
         let epsilon = T::of(self.epsilon);
         rstd.iter_mut().zip(variance).for_each(|(rstd, v)| *rstd = T::one() / (*v + epsilon).sqrt());
-        normalise(&rows, call.x[0].f(), call.x[1].f(), call.x[2].f(), saved.f(), y.f_mut());
+        normalise(&rows, call.x[0].f(), [call.x[1].f(), call.x[2].f(), saved.f()], self.relu, y.f_mut());
     }
 
     fn gradient(&self, ctx: &GradientCtx) -> Result<Vec<Grad>> {
@@ -240,9 +299,12 @@ impl OpDef for BatchNormGrad {
     }
 
     fn infer(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
-        let [x, gamma, saved, dy] = arity(self.name(), inputs)?;
+        let [x, gamma, saved, dy] = arity(self.name(), &inputs[..inputs.len().min(4)])?;
         let [_, c, _] = sizes(self.name(), x)?;
         expect_channels(self.name(), c, &[("gamma", gamma)])?;
+        if inputs.get(4).is_some() != self.relu || inputs.get(4).is_some_and(|y| y != x) {
+            return Err(Error::shape(self.name(), format!("y {x} where there is a ReLU"), format!("{inputs:?}")));
+        }
         let wanted = TensorSpec::f32([3, c]);
         if dy != x || *saved != wanted {
             return Err(Error::shape(self.name(), format!("saved {wanted} and dy {x}"), format!("{saved}, {dy}")));
@@ -254,14 +316,14 @@ impl OpDef for BatchNormGrad {
         let rows = channels(&io.inputs[0].shape);
         let params = rows.params(1, 0.0);
         let kernel = |entry, pass: &str, writes_dx: u32| {
-            let kernel = kernel::<Self>(entry, pass).define("DX", writes_dx).define("FROZEN", u32::from(self.frozen));
+            let kernel = kernel::<Self>(entry, pass, self.relu).define("DX", writes_dx).define("FROZEN", u32::from(self.frozen));
             kernel.define("GRAD", u32::from(pass != "grad_merge"))
         };
         if rows.parts == 1 {
             let kernel = kernel("batch_norm_grad", "grad_whole", 1);
             return Launch::new(kernel, &params, rows.grid()).bind_all(io).into();
         }
-        let inputs = |launch: Launch| (0..4).fold(launch, |launch, i| launch.read(Slot::Input(i)));
+        let inputs = |launch| (0..io.inputs.len()).fold(launch, |launch: Launch, i| launch.read(Slot::Input(i)));
         let sums = Launch::new(kernel("batch_norm_grad_sums", "grad_sums", 0), &params, rows.grid());
         let merge = Launch::new(kernel("batch_norm_grad_merge", "grad_merge", 0), &params, rows.merge_grid());
         let apply = Launch::new(kernel("batch_norm_grad_apply", "grad_apply", 1), &params, rows.grid());
@@ -279,13 +341,17 @@ impl OpDef for BatchNormGrad {
         let rows = channels(&call.io.inputs[0].shape);
         let sums = &mut call.scratch[..rows.scratch(2)];
         let (x, gamma, saved, dy) = (call.x[0].f(), call.x[1].f(), call.x[2].f(), call.x[3].f());
+        let y = call.x.get(4).map(|y| y.f());
         let [dx, dgamma, dbeta] = &mut call.y[..] else { return };
         rows.jobs(sums, 2, |row, part, out| {
             if rows.in_columns() {
-                return products_of_columns(&rows, x, dy, saved, row, part, out);
+                return products_of_columns(&rows, x, [dy, y.unwrap_or(dy)], self.relu, saved, row, part, out);
             }
             let s = saved_of(saved, row);
-            let [d, dh] = rows.products(x, dy, [s.mean, s.rest], row, part);
+            let [d, dh] = match y {
+                Some(y) => rows.products_where_positive(x, dy, y, [s.mean, s.rest], row, part),
+                None => rows.products(x, dy, [s.mean, s.rest], row, part),
+            };
             out.copy_from_slice(&[d, dh * s.rstd]);
         });
         parallel_together([dgamma.f_mut(), dbeta.f_mut()], |start, [dgamma, dbeta]| {
@@ -295,24 +361,21 @@ impl OpDef for BatchNormGrad {
         });
         let (c, n, frozen) = (rows.rows, T::of(rows.count() as f64), self.frozen);
         let (dgamma, dbeta) = (dgamma.f(), dbeta.f());
-        let slope = |row: usize, x: T, dy: T| {
+        let slope = |row: usize| {
             let Statistic { mean, rest, rstd, .. } = saved_of(saved, row);
-            let scale = gamma[row] * rstd;
-            if frozen {
-                return scale * dy;
-            }
-            scale * ((dy - dbeta[row] / n) - ((x - mean) - rest) * (dgamma[row] / n * rstd))
+            let shares = (!frozen).then(|| [dbeta[row] / n, dgamma[row] / n * rstd]);
+            Slope { mean, rest, scale: gamma[row] * rstd, shares }
         };
         if rows.space > 1 {
             return parallel_planes(dx.f_mut(), rows.space, |plane, at, dx| {
-                let row = plane % c;
-                dx.iter_mut().zip(&x[at..]).zip(&dy[at..]).for_each(|((dx, x), dy)| *dx = slope(row, *x, *dy));
+                let part = at..at + dx.len();
+                slope_run(slope(plane % c), &x[part.clone()], &dy[part.clone()], y.map(|y| &y[part]), dx);
             });
         }
         parallel_rows(dx.f_mut(), c, |row, dx| {
-            let (x, dy) = (&x[row * c..][..c], &dy[row * c..][..c]);
-            for i in 0..c {
-                dx[i] = slope(i, x[i], dy[i]);
+            for (i, dx) in dx.iter_mut().enumerate() {
+                let at = row * c + i;
+                *dx = slope(i).at(x[at], y.map_or(dy[at], |y| passed(dy[at], y[at])));
             }
         });
     }
@@ -327,7 +390,17 @@ impl OpDef for BatchNormGrad {
 }
 
 /// The sums of a part of as many rows as `out` has pairs for, where neighbours in memory belong to different rows.
-fn products_of_columns<T: Real>(rows: &Rows, x: &[T], dy: &[T], saved: &[T], row: usize, part: usize, out: &mut [T]) {
+#[allow(clippy::too_many_arguments)]
+fn products_of_columns<T: Real>(
+    rows: &Rows,
+    x: &[T],
+    [dy, y]: [&[T]; 2],
+    relu: bool,
+    saved: &[T],
+    row: usize,
+    part: usize,
+    out: &mut [T],
+) {
     let c = rows.rows;
     out.fill(T::zero());
     let (d, dh) = out.split_at_mut(out.len() / 2);
@@ -336,10 +409,11 @@ fn products_of_columns<T: Real>(rows: &Rows, x: &[T], dy: &[T], saved: &[T], row
     let (mean, rest, rstd) = (&saved[row..][..width], &saved[c + row..][..width], &saved[2 * c + row..][..width]);
     for k in rows.planes_of(part) {
         let first = rows.first(row, k);
-        let (x, dy) = (&x[first..][..width], &dy[first..][..width]);
+        let (x, dy, y) = (&x[first..][..width], &dy[first..][..width], &y[first..][..width]);
         for i in 0..width {
-            d[i] += dy[i];
-            dh[i] += dy[i] * ((x[i] - mean[i]) - rest[i]);
+            let dy = if relu { passed(dy[i], y[i]) } else { dy[i] };
+            d[i] += dy;
+            dh[i] += dy * ((x[i] - mean[i]) - rest[i]);
         }
     }
     dh.iter_mut().zip(rstd).for_each(|(dh, rstd)| *dh *= *rstd);
@@ -352,7 +426,7 @@ impl Var {
     /// # Errors
     /// Where this has no channels or is not of floats, gamma or beta are not `[c]`, or epsilon is not positive.
     pub fn batch_norm(&self, gamma: &Var, beta: &Var, epsilon: f64) -> Result<(Var, Var, Var)> {
-        let mut outputs = self.graph.push(BatchNorm { epsilon }, &[self, gamma, beta])?;
+        let mut outputs = self.graph.push(BatchNorm { epsilon, relu: false }, &[self, gamma, beta])?;
         outputs.truncate(3);
         let [y, mean, variance] = <[Var; 3]>::try_from(outputs)
             .map_err(|_| Error::usage("batch_norm", "it has fewer outputs than it should"))?;
@@ -365,6 +439,6 @@ impl Var {
     /// # Errors
     /// See [`Var::batch_norm`].
     pub fn batch_norm_with(&self, gamma: &Var, beta: &Var, mean: &Var, variance: &Var, epsilon: f64) -> Result<Var> {
-        self.graph.push1(BatchNormInfer { epsilon }, &[self, gamma, beta, mean, variance])
+        self.graph.push1(BatchNormInfer { epsilon, relu: false }, &[self, gamma, beta, mean, variance])
     }
 }

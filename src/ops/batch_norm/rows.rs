@@ -8,6 +8,7 @@ use bytemuck::{Pod, Zeroable};
 use rayon::prelude::*;
 use std::ops::Range;
 
+use crate::microkernel::wide_fn;
 use crate::contract::{GROUP_SIZE, Real, grid, parallel_chunks};
 
 /// Invocations of a workgroup.
@@ -226,10 +227,10 @@ impl Rows {
                 return self.moments_of_columns(x, row, part, out);
             }
             let n = T::of(self.count_of(part) as f64);
-            let mean = self.stretches(row, part).map(|s| lanes(&x[s], |x| [x])[0]).sum::<T>() / n;
+            let mean = self.stretches(row, part).map(|s| sum(&x[s])).sum::<T>() / n;
             let (mut rest, mut squares) = (T::zero(), T::zero());
             for stretch in self.stretches(row, part) {
-                let [d, dd] = lanes(&x[stretch], |x| [x - mean, (x - mean) * (x - mean)]);
+                let [d, dd] = deviations(&x[stretch], mean);
                 (rest, squares) = (rest + d, squares + dd);
             }
             out.copy_from_slice(&[mean, rest / n, squares - rest * rest / n]);
@@ -295,6 +296,25 @@ impl Rows {
         [of(0), of(1)]
     }
 
+    /// Like [`Rows::products`], of what a ReLU that gave `y` lets through of `dy`.
+    pub(crate) fn products_where_positive<T: Real>(
+        &self,
+        x: &[T],
+        dy: &[T],
+        y: &[T],
+        [mean, rest]: [T; 2],
+        row: usize,
+        part: usize,
+    ) -> [T; 2] {
+        let mut sums = [T::zero(); 2];
+        for stretch in self.stretches(row, part) {
+            let (x, dy, y) = (&x[stretch.clone()], &dy[stretch.clone()], &y[stretch]);
+            let [a, b] = products_passed(x, dy, y, mean, rest);
+            sums = [sums[0] + a, sums[1] + b];
+        }
+        sums
+    }
+
     /// `Σ dy` and `Σ dy · ((x − mean) − rest)` over a part of a row.
     pub(crate) fn products<T: Real>(&self, x: &[T], dy: &[T], [mean, rest]: [T; 2], row: usize, part: usize) -> [T; 2] {
         let mut sums = [T::zero(); 2];
@@ -306,41 +326,91 @@ impl Rows {
     }
 }
 
-/// Sums of `f` over a slice, each of eight running sums: that both vectorises and loses fewer digits than one.
-fn lanes<T: Real, const N: usize>(x: &[T], f: impl Fn(T) -> [T; N]) -> [T; N] {
-    let mut sums = [[T::zero(); 8]; N];
-    let mut add = |lane: usize, x: T| {
-        for (sum, v) in sums.iter_mut().zip(f(x)) {
-            sum[lane] += v;
-        }
-    };
-    let chunks = x.chunks_exact(8);
-    let rest = chunks.remainder();
-    for chunk in chunks {
-        (0..8).for_each(|lane| add(lane, chunk[lane]));
-    }
-    rest.iter().enumerate().for_each(|(lane, x)| add(lane, *x));
-    sums.map(tree)
+/// What a ReLU lets through of `dy` where it gave `y`.
+#[inline(always)]
+pub(crate) fn passed<T: Real>(dy: T, y: T) -> T {
+    dy * if y > T::zero() { T::one() } else { T::zero() }
 }
 
+#[inline(always)]
 fn tree<T: Real>(s: [T; 8]) -> T {
     ((s[0] + s[4]) + (s[1] + s[5])) + ((s[2] + s[6]) + (s[3] + s[7]))
 }
 
-/// `Σ dy` and `Σ dy · ((x − mean) − rest)` over two slices of one length.
-pub(crate) fn products<T: Real>(x: &[T], dy: &[T], mean: T, rest: T) -> [T; 2] {
-    let mut sums = [[T::zero(); 8]; 2];
-    let mut add = |lane: usize, x: T, dy: T| {
-        sums[0][lane] += dy;
-        sums[1][lane] += dy * ((x - mean) - rest);
-    };
-    let (xs, dys) = (x.chunks_exact(8), dy.chunks_exact(8));
-    let last = xs.remainder().iter().zip(dys.remainder());
-    for (x, dy) in xs.zip(dys) {
-        (0..8).for_each(|lane| add(lane, x[lane], dy[lane]));
+wide_fn! {
+    /// `Σ dy` and `Σ dy · ((x − mean) − rest)` over two slices of one length.
+    pub(crate) fn products<T: Real>(x: &[T], dy: &[T], mean: T, rest: T) -> [T; 2] {
+        let mut sums = [[T::zero(); 8]; 2];
+        let (whole, last) = (x.as_chunks::<8>(), dy.as_chunks::<8>());
+        for (x, dy) in whole.0.iter().zip(last.0) {
+            for lane in 0..8 {
+                sums[0][lane] += dy[lane];
+                sums[1][lane] += dy[lane] * ((x[lane] - mean) - rest);
+            }
+        }
+        for (lane, (x, dy)) in whole.1.iter().zip(last.1).enumerate() {
+            sums[0][lane] += *dy;
+            sums[1][lane] += *dy * ((*x - mean) - rest);
+        }
+        [tree(sums[0]), tree(sums[1])]
     }
-    last.enumerate().for_each(|(lane, (x, dy))| add(lane, *x, *dy));
-    sums.map(tree)
+}
+
+wide_fn! {
+    /// The same of what a ReLU that gave `y` lets through of `dy`.
+    fn products_passed<T: Real>(x: &[T], dy: &[T], y: &[T], mean: T, rest: T) -> [T; 2] {
+        let mut sums = [[T::zero(); 8]; 2];
+        let (xs, dys, ys) = (x.as_chunks::<8>(), dy.as_chunks::<8>(), y.as_chunks::<8>());
+        for ((x, dy), y) in xs.0.iter().zip(dys.0).zip(ys.0) {
+            for lane in 0..8 {
+                let d = passed(dy[lane], y[lane]);
+                sums[0][lane] += d;
+                sums[1][lane] += d * ((x[lane] - mean) - rest);
+            }
+        }
+        for (lane, ((x, dy), y)) in xs.1.iter().zip(dys.1).zip(ys.1).enumerate() {
+            let d = passed(*dy, *y);
+            sums[0][lane] += d;
+            sums[1][lane] += d * ((*x - mean) - rest);
+        }
+        [tree(sums[0]), tree(sums[1])]
+    }
+}
+
+wide_fn! {
+    /// `Σ x`, in eight running sums.
+    fn sum<T: Real>(x: &[T]) -> T {
+        let mut sums = [T::zero(); 8];
+        let (whole, rest) = x.as_chunks::<8>();
+        for x in whole {
+            for lane in 0..8 {
+                sums[lane] += x[lane];
+            }
+        }
+        sums.iter_mut().zip(rest).for_each(|(sum, x)| *sum += *x);
+        tree(sums)
+    }
+}
+
+wide_fn! {
+    /// `Σ (x − mean)` and `Σ (x − mean)²`, each in eight running sums.
+    fn deviations<T: Real>(x: &[T], mean: T) -> [T; 2] {
+        let mut sums = [[T::zero(); 8]; 2];
+        let (whole, rest) = x.as_chunks::<8>();
+        for x in whole {
+            for lane in 0..8 {
+                let d = x[lane] - mean;
+                sums[0][lane] += d;
+                sums[1][lane] += d * d;
+            }
+        }
+        for (lane, x) in rest.iter().enumerate() {
+            let d = *x - mean;
+            sums[0][lane] += d;
+            sums[1][lane] += d * d;
+        }
+        [tree(sums[0]), tree(sums[1])]
+    }
 }
 
 /// `Σ g` and `Σ g · ((x − mean) − rest)` with `g = dy · weight`, over slices of one length.

@@ -2,6 +2,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
+use super::tiles::{BK, Form, Product, Tiles, phases, splits};
 use super::{Conv, Sizes};
 use crate::contract::{GpuTraits, Io, Kernel, Launch, Launches, Slot, grid};
 use crate::shape::TensorSpec;
@@ -12,6 +13,17 @@ pub(super) enum Kind {
     Forward { bias: bool, relu: bool },
     GradX,
     GradW,
+}
+
+impl Kind {
+    /// Columns of a row of what is computed: `y`, `dx`, or the taps.
+    pub(super) fn row(self, s: &Sizes) -> usize {
+        match self {
+            Kind::Forward { .. } => s.output[2],
+            Kind::GradX => s.input[2],
+            Kind::GradW => s.window.kernel[2],
+        }
+    }
 }
 
 #[repr(C)]
@@ -35,116 +47,24 @@ struct Params {
     splits: u32,
     row_tiles: u32,
     column_tiles: u32,
-    step: [u32; 4],
-}
-
-/// The matrix product of one group.
-#[derive(Clone, Copy, Debug)]
-struct Product {
-    rows: usize,
-    columns: usize,
-    k: usize,
-    /// Extents of the last three of k's four coordinates.
-    k_extents: [usize; 3],
-}
-
-impl Product {
-    fn of(kind: Kind, s: &Sizes) -> Product {
-        match kind {
-            Kind::Forward { .. } => Product {
-                rows: s.group_out(),
-                columns: s.batch * s.positions(),
-                k: s.taps(),
-                k_extents: s.window.kernel,
-            },
-            Kind::GradX => Product {
-                rows: s.group_in(),
-                columns: s.batch * s.volume(),
-                k: s.group_out() * s.channel_taps(),
-                k_extents: s.window.kernel,
-            },
-            Kind::GradW => Product {
-                rows: s.group_out(),
-                columns: s.taps(),
-                k: s.batch * s.positions(),
-                k_extents: s.output,
-            },
-        }
-    }
-
-    fn tiles(&self, bm: usize, bn: usize) -> usize {
-        self.rows.div_ceil(bm) * self.columns.div_ceil(bn)
-    }
-}
-
-/// How a product is cut up: a rule from its shape and the kind of adapter, never a search.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Tiles {
-    /// Tiles in workgroup memory; else registers only, where `bm`, `bn` and `bk` are not used.
-    tiled: bool,
-    bm: usize,
-    bn: usize,
-    bk: usize,
-    /// Rows and columns of an invocation.
-    tm: usize,
-    tn: usize,
-}
-
-/// Rows up to which a workgroup tile would be mostly empty: depthwise convolutions, and images of three channels.
-const FEW_ROWS: usize = 4;
-/// Workgroups that keep a large GPU busy.
-const BUSY: usize = 128;
-
-impl Tiles {
-    /// `jobs` products of this shape run at once.
-    fn choose(product: &Product, jobs: usize, gpu: &GpuTraits) -> Tiles {
-        let rows = product.rows;
-        if gpu.software || rows <= FEW_ROWS {
-            let tm = if rows == 1 {
-                1
-            } else if rows <= 4 {
-                4
-            } else {
-                8
-            };
-            return Tiles { tiled: false, bm: tm, bn: 4, bk: 1, tm, tn: 4 };
-        }
-        if rows > 96 && product.columns > 96 && product.tiles(128, 128) * jobs >= BUSY {
-            return Tiles { tiled: true, bm: 128, bn: 128, bk: 8, tm: 8, tn: 8 };
-        }
-        let fit = |extent: usize| extent.next_power_of_two().clamp(16, 64);
-        let (mut bm, mut bn) = (fit(rows), fit(product.columns));
-        while product.tiles(bm, bn) * jobs < BUSY && bm.max(bn) > 16 {
-            if bn >= bm { bn /= 2 } else { bm /= 2 }
-        }
-        // Smaller tiles give less to each invocation, so that a workgroup is never smaller than a subgroup.
-        let t = if bm * bn >= 2048 { 4 } else { 2 };
-        Tiles { tiled: true, bm, bn, bk: 16, tm: t, tn: t }
-    }
-
-    fn lanes(&self) -> usize {
-        self.bm * self.bn / (self.tm * self.tn)
-    }
-}
-
-/// Into how many parts the sum over k of `jobs` products is cut, and how long each is. Only the shape decides, so that results
-/// repeat from adapter to adapter.
-fn splits(product: &Product, jobs: usize) -> (usize, usize) {
-    const WANTED: usize = 512;
-    const SHORTEST: usize = 256;
-    let wanted = (WANTED / (product.tiles(64, 64) * jobs)).clamp(1, product.k.div_ceil(SHORTEST));
-    // Parts start at whole tiles of k, whichever tile is chosen.
-    let chunk = product.k.div_ceil(wanted).next_multiple_of(16);
-    (product.k.div_ceil(chunk), chunk)
+    jobs: u32,
 }
 
 pub(super) fn launches(kind: Kind, s: &Sizes, io: &Io, gpu: &GpuTraits) -> Launches {
+    let s = &flattened(s);
     let product = Product::of(kind, s);
     let (splits, chunk) = if kind == Kind::GradW { splits(&product, s.groups) } else { (1, product.k) };
-    let jobs = s.groups * splits;
-    let t = Tiles::choose(&product, jobs, gpu);
-    let (row_tiles, column_tiles) = (product.rows.div_ceil(t.bm), product.columns.div_ceil(t.bn));
-    let [z, y, x] = product.k_extents;
+    let jobs = s.groups * splits * phases(kind, s);
+    let tiles = Tiles::choose(kind, s, &product, jobs, gpu);
+    let [bm, bn] = tiles.unit();
+    let row_tiles = product.rows.div_ceil(bm);
+    let column_tiles = match (tiles.form, kind) {
+        (Form::Window { inputs, .. }, Kind::GradW) => s.group_in().div_ceil(inputs),
+        (Form::Window { .. }, _) => kind.row(s).div_ceil(tiles.tn),
+        _ => product.columns.div_ceil(bn),
+    };
+    // Of all phases together.
+    let columns = if kind == Kind::GradX { s.batch * s.volume() } else { product.columns };
     let three = |values: [usize; 3]| values.map(|v| v as u32);
     let params = Params {
         c_in: s.c_in as u32,
@@ -158,46 +78,27 @@ pub(super) fn launches(kind: Kind, s: &Sizes, io: &Io, gpu: &GpuTraits) -> Launc
         dilation: three(s.window.dilation),
         before: three(s.window.padding.map(|[before, _]| before)),
         rows: product.rows as u32,
-        columns: product.columns as u32,
+        columns: columns as u32,
         k: product.k as u32,
         groups: s.groups as u32,
         chunk: chunk as u32,
         splits: splits as u32,
         row_tiles: row_tiles as u32,
         column_tiles: column_tiles as u32,
-        step: [t.bk / x / y / z, t.bk / x / y % z, t.bk / x % y, t.bk % x].map(|v| v as u32),
+        jobs: jobs as u32,
     };
-    let (kind_name, entry) = match (kind, t.tiled) {
-        (Kind::Forward { .. }, true) => ("forward", "conv_forward_tiled"),
-        (Kind::Forward { .. }, false) => ("forward", "conv_forward_register"),
-        (Kind::GradX, true) => ("grad_x", "conv_grad_x_tiled"),
-        (Kind::GradX, false) => ("grad_x", "conv_grad_x_register"),
-        (Kind::GradW, true) => ("grad_w", "conv_grad_w_tiled"),
-        (Kind::GradW, false) => ("grad_w", "conv_grad_w_register"),
-    };
-    let mut kernel = Kernel::of::<Conv>(entry)
-        .define("KIND", kind_name)
-        .define("TILED", u32::from(t.tiled))
-        .define("DEPTH", u32::from(depth(s)))
-        .define("TM", t.tm)
-        .define("TN", t.tn);
-    if t.tiled {
-        kernel = kernel.define("BM", t.bm).define("BN", t.bn).define("BK", t.bk).define("LANES", t.lanes());
-    }
-    match kind {
-        Kind::Forward { bias, relu } => {
-            kernel = kernel.define("BIAS", u32::from(bias)).define("RELU", u32::from(relu));
+    let workgroups = match tiles.form {
+        Form::Tiled { .. } => {
+            let [x, y, _] = fold(row_tiles * column_tiles);
+            [x, y, jobs as u32]
         }
-        Kind::GradX => kernel = kernel.define("STRIDED", u32::from(s.window.stride != [1; 3])),
-        Kind::GradW => {}
-    }
-    let workgroups = if t.tiled {
-        let [x, y, _] = fold(row_tiles * column_tiles);
-        [x, y, jobs as u32]
-    } else {
-        grid(row_tiles * column_tiles * jobs)
+        Form::Register => grid(row_tiles * column_tiles * jobs),
+        Form::Window { tap_rows, .. } if kind == Kind::GradW => {
+            grid(row_tiles * column_tiles * jobs * (s.window.kernel[0] * s.window.kernel[1] / tap_rows))
+        }
+        Form::Window { .. } => grid(row_tiles * column_tiles * jobs * (product.columns / kind.row(s))),
     };
-    let launch = Launch::new(kernel, &params, workgroups);
+    let launch = Launch::new(kernel(kind, s, tiles), &params, workgroups);
     if splits == 1 {
         return launch.bind_all(io).into();
     }
@@ -210,6 +111,67 @@ pub(super) fn launches(kind: Kind, s: &Sizes, io: &Io, gpu: &GpuTraits) -> Launc
         ],
         temps: vec![TensorSpec::f32([splits, elements])],
     }
+}
+
+fn kernel(kind: Kind, s: &Sizes, tiles: Tiles) -> Kernel {
+    let (name, entries) = match kind {
+        Kind::Forward { .. } => ("forward", ["conv_forward_tiled", "conv_forward_register", "conv_forward_window"]),
+        Kind::GradX => ("grad_x", ["conv_grad_x_tiled", "conv_grad_x_register", "conv_grad_x_window"]),
+        Kind::GradW => ("grad_w", ["conv_grad_w_tiled", "conv_grad_w_register", "conv_grad_w_window"]),
+    };
+    let entry = match tiles.form {
+        Form::Tiled { .. } => entries[0],
+        Form::Register => entries[1],
+        Form::Window { .. } => entries[2],
+    };
+    let mut kernel = Kernel::of::<Conv>(entry)
+        .define("KIND", name)
+        .define("DEPTH", u32::from(depth(s)))
+        .define("TM", tiles.tm)
+        .define("TN", tiles.tn);
+    match tiles.form {
+        Form::Tiled { bm, bn } => {
+            kernel = kernel.define("FORM", "tiled").define("LANES", tiles.lanes()).define("BK", BK);
+            let swizzle = if kind == Kind::GradW { 7 } else { 0 };
+            kernel = kernel.define("BM", bm).define("BN", bn).define("SWIZZLE_A", 7).define("SWIZZLE_B", swizzle);
+        }
+        Form::Register => kernel = kernel.define("FORM", "register"),
+        Form::Window { inputs, tap_rows } => {
+            kernel = kernel.define("FORM", "window").define("KW", s.window.kernel[2]);
+            if kind == Kind::GradW {
+                kernel = kernel.define("TI", inputs).define("TR", tap_rows);
+            } else {
+                kernel = kernel.define("PADDED", u32::from(padded(kind, s)));
+            }
+        }
+    }
+    match kind {
+        Kind::Forward { bias, relu } => kernel.define("BIAS", u32::from(bias)).define("RELU", u32::from(relu)),
+        Kind::GradX => {
+            let strided = s.window.stride != [1; 3];
+            let phased = strided && s.window.dilation == [1; 3];
+            kernel.define("STRIDED", u32::from(strided && !phased)).define("PHASES", u32::from(phased))
+        }
+        Kind::GradW => kernel,
+    }
+}
+
+/// Whether some window of what is read goes beyond its edges.
+fn padded(kind: Kind, s: &Sizes) -> bool {
+    match kind {
+        Kind::GradX => s.window.kernel != [1; 3] || s.window.padding != [[0; 2]; 3],
+        _ => s.window.padding != [[0; 2]; 3],
+    }
+}
+
+/// The same convolution, where its windows see one place each, as one over lines: rows and slices that lie one after the other are
+/// one row then.
+fn flattened(s: &Sizes) -> Sizes {
+    let w = &s.window;
+    if w.kernel != [1; 3] || w.stride != [1; 3] || w.padding != [[0; 2]; 3] {
+        return *s;
+    }
+    Sizes { input: [1, 1, s.volume()], output: [1, 1, s.positions()], ..*s }
 }
 
 /// Whether there is more than one slice anywhere: kernels for lines and images do not count slices.
@@ -235,34 +197,5 @@ mod tests {
         let launch = conv.gpu(&Io { inputs, outputs }, &GpuTraits { software: false }).list.remove(0);
         let [x, y, z] = launch.workgroups;
         assert!(x <= 65_535 && y > 1 && z == 1 && x as usize * y as usize * 64 >= 400 * 256 * 256);
-    }
-
-    #[test]
-    fn tiles_divide_evenly_among_lanes() {
-        for rows in [5, 16, 17, 33, 64, 65, 100, 129, 512] {
-            for columns in [1, 9, 27, 64, 100, 1000, 40_000, 1 << 20] {
-                for jobs in [1, 7, 512] {
-                    let product = Product { rows, columns, k: 100, k_extents: [1, 3, 3] };
-                    let t = Tiles::choose(&product, jobs, &GpuTraits { software: false });
-                    let lanes = t.lanes();
-                    assert!((32..=256).contains(&lanes), "{t:?}");
-                    // What the shader takes for granted when it hands tiles out to lanes.
-                    assert!(lanes.is_multiple_of(t.bk) && lanes.is_multiple_of(t.bn), "{t:?}");
-                    assert!((t.bm * t.bk).is_multiple_of(lanes) && (t.bn * t.bk).is_multiple_of(lanes), "{t:?}");
-                    assert!((t.bm + t.bn + 8) * t.bk * 4 <= 16 << 10, "{t:?}");
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn splits_cover_k_once() {
-        for (rows, columns, k, jobs) in
-            [(32, 9, 21_632, 1), (1, 9, 1_000_000, 64), (512, 4608, 50_000, 1), (3, 3, 1, 1)]
-        {
-            let product = Product { rows, columns, k, k_extents: [1, 26, 26] };
-            let (splits, chunk) = splits(&product, jobs);
-            assert!(splits * chunk >= k && (splits - 1) * chunk < k && splits * jobs <= 65_535);
-        }
     }
 }

@@ -15,6 +15,7 @@ mod depthwise;
 mod direct;
 mod gpu;
 mod options;
+mod tiles;
 #[cfg(test)]
 mod tests;
 

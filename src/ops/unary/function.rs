@@ -127,7 +127,7 @@ impl UnaryFn {
     }
 
     /// The function's constants, `p.c` and `p.d` in WGSL.
-    pub(super) fn constants(self) -> [f32; 2] {
+    pub(in crate::ops) fn constants(self) -> [f32; 2] {
         match self {
             UnaryFn::Clip(low, high) => [low, high],
             UnaryFn::Powf(c) | UnaryFn::LeakyRelu(c) | UnaryFn::Elu(c) | UnaryFn::Scale(c) | UnaryFn::Shift(c) => {
@@ -138,7 +138,7 @@ impl UnaryFn {
     }
 
     /// Refuses constants that make no sense.
-    pub(super) fn check(self) -> Result<()> {
+    pub(in crate::ops) fn check(self) -> Result<()> {
         let (what, expected) = match self {
             UnaryFn::Clip(low, high) if low.is_finite() && high.is_finite() && low <= high => return Ok(()),
             UnaryFn::Clip(low, high) => {
@@ -154,7 +154,7 @@ impl UnaryFn {
 
     /// `f(x)` in WGSL. Exponents are clamped where the driver's `exp` or `tanh` may overflow into NaN, and so is what is multiplied
     /// with a share that is 0 there.
-    pub(super) fn wgsl(self) -> &'static str {
+    pub(in crate::ops) fn wgsl(self) -> &'static str {
         match self {
             UnaryFn::Neg => "-x",
             UnaryFn::Exp => "exp(x)",
@@ -195,7 +195,7 @@ impl UnaryFn {
     }
 
     /// `f′` in WGSL, from `x` and `y = f(x)`; `x` is `y` too unless [`UnaryFn::slope_needs_x`].
-    pub(super) fn wgsl_slope(self) -> &'static str {
+    pub(in crate::ops) fn wgsl_slope(self) -> &'static str {
         match self {
             UnaryFn::Neg => "-1.0",
             UnaryFn::Exp => "y",
@@ -234,7 +234,7 @@ impl UnaryFn {
     }
 
     /// Whether the WGSL of the function or of its slope calls what `shared/math.wgsl` and the stem's shader add to WGSL.
-    pub(super) fn needs_math(self) -> bool {
+    pub(in crate::ops) fn needs_math(self) -> bool {
         matches!(
             self,
             UnaryFn::Expm1

@@ -67,19 +67,30 @@ macro_rules! each_function {
     };
 }
 
-wide_fn! {
-    /// `y = max(x, 0)`; NaN stays.
-    fn relu<T: Real>(x: &[T], y: &mut [T]) {
-        y.iter_mut().zip(x).for_each(|(y, x)| *y = if *x < T::zero() { T::zero() } else { *x });
+impl UnaryFn {
+    /// `y = f(x)`, for slices of one length.
+    pub(super) fn apply<T: Real>(self, x: &[T], y: &mut [T]) {
+        apply(self, x, y);
+    }
+
+    /// `dx = dy · f′(x)` from `x`, `y` and `dy`, for slices of one length.
+    pub(crate) fn apply_slope<T: Real>(self, slices: [&[T]; 3], dx: &mut [T]) {
+        apply_slope(self, slices, dx);
     }
 }
 
 wide_fn! {
-    /// The gradient of ReLU from its output: `dx = dy` where `y` is positive, else `0 · dy`.
-    pub(crate) fn relu_grad<T: Real>(y: &[T], dy: &[T], dx: &mut [T]) {
-        for ((dx, y), dy) in dx.iter_mut().zip(y).zip(dy) {
-            *dx = *dy * if *y > T::zero() { T::one() } else { T::zero() };
-        }
+    fn apply<T: Real>(function: UnaryFn, x: &[T], y: &mut [T]) {
+        each_function!(function, f => y.iter_mut().zip(x).for_each(|(y, x)| *y = f.value(*x)));
+    }
+}
+
+wide_fn! {
+    fn apply_slope<T: Real>(function: UnaryFn, slices: [&[T]; 3], dx: &mut [T]) {
+        let [x, y, dy] = slices;
+        each_function!(function, f => for (((dx, x), y), dy) in dx.iter_mut().zip(x).zip(y).zip(dy) {
+            *dx = *dy * f.slope(*x, *y);
+        });
     }
 }
 
@@ -106,14 +117,7 @@ impl OpDef for Unary {
 
     fn cpu<T: Real>(&self, mut call: CpuCall<'_, T>) {
         let (x, y) = (call.x[0].f(), call.y[0].f_mut());
-        if self.function == UnaryFn::Relu {
-            return parallel_chunks(y, |start, y| relu(&x[start..], y));
-        }
-        each_function!(self.function, f => parallel_chunks(y, |start, y| {
-            for (y, x) in y.iter_mut().zip(&x[start..]) {
-                *y = f.value(*x);
-            }
-        }));
+        parallel_chunks(y, |start, y| self.function.apply(&x[start..][..y.len()], y));
     }
 
     fn gradient(&self, ctx: &GradientCtx) -> Result<Vec<Grad>> {
@@ -148,19 +152,16 @@ impl OpDef for UnaryGrad {
     fn gpu(&self, io: &Io, _gpu: &GpuTraits) -> Launches {
         let n = io.inputs[0].shape.elements();
         let kernel = kernel("unary_grad", self.function).define("GRAD", 1).define("SLOPE", self.function.wgsl_slope());
+        let kernel = kernel.define("READS_X", u32::from(self.function.slope_needs_x()));
         Launch::new(kernel, &Params::new(n, self.function), grid(n)).bind_all(io).into()
     }
 
     fn cpu<T: Real>(&self, mut call: CpuCall<'_, T>) {
         let (x, y, dy, dx) = (call.x[0].f(), call.x[1].f(), call.x[2].f(), call.y[0].f_mut());
-        if self.function == UnaryFn::Relu {
-            return parallel_chunks(dx, |start, dx| relu_grad(&y[start..], &dy[start..], dx));
-        }
-        each_function!(self.function, f => parallel_chunks(dx, |start, dx| {
-            for (((dx, x), y), dy) in dx.iter_mut().zip(&x[start..]).zip(&y[start..]).zip(&dy[start..]) {
-                *dx = *dy * f.slope(*x, *y);
-            }
-        }));
+        parallel_chunks(dx, |start, dx| {
+            let part = start..start + dx.len();
+            self.function.apply_slope([&x[part.clone()], &y[part.clone()], &dy[part]], dx);
+        });
     }
 
     fn gradient(&self, _ctx: &GradientCtx) -> Result<Vec<Grad>> {

@@ -25,6 +25,7 @@ pub fn rows() -> Vec<Row> {
         // Around 1: a mean near 0 has no digits to compare.
         rows.push(statistics(name, shape, Values::Uniform(-1.0, 3.0)));
         rows.push(given(name, shape));
+        rows.extend(with_relu(name, shape));
     }
     rows.push(train("small_epsilon", &[6, 3, 4, 4], Values::Normal, 1e-6));
     // The textbook's E[x²] − E[x]² would lose all digits here: the squares are a million and known to 0.06.
@@ -66,4 +67,16 @@ fn given(name: &str, shape: &[usize]) -> Row {
     let row = Row::new(&format!("given_{name}"), |_, x| Ok(vec![x[0].batch_norm_with(&x[1], &x[2], &x[3], &x[4], 1e-3)?]));
     let row = row.f32(shape, Values::Normal).f32([c], Values::OffZero).f32([c], Values::Normal);
     row.constant([c], Values::Normal).constant([c], Values::Uniform(0.1, 2.0)).bounds(FORWARD, BACKWARD)
+}
+
+/// Fusion makes the ReLU and its gradient part of the normalisation.
+fn with_relu(name: &str, shape: &[usize]) -> [Row; 2] {
+    let c = shape[1];
+    let train = Row::new(&format!("relu_{name}"), |_, x| Ok(vec![x[0].batch_norm(&x[1], &x[2], 1e-3)?.0.relu()?]));
+    let given = Row::new(&format!("relu_given_{name}"), |_, x| {
+        Ok(vec![x[0].batch_norm_with(&x[1], &x[2], &x[3], &x[4], 1e-3)?.relu()?])
+    });
+    let fed = |row: Row| row.f32(shape, Values::Normal).f32([c], Values::OffZero).f32([c], Values::Normal);
+    let given = fed(given).constant([c], Values::Normal).constant([c], Values::Uniform(0.1, 2.0));
+    [fed(train).bounds(FORWARD, BACKWARD), given.bounds(FORWARD, BACKWARD)]
 }

@@ -45,6 +45,8 @@ pub fn rows() -> Vec<Row> {
         row("many_samples_together", [5, 4, 7, 8], [10, 2, 3, 2], together),
         row("wide_groups", [4, 14, 5, 5], [18, 7, 3, 3], o().groups(2).padding(same)),
         row("rows_of_one", [3, 2, 1, 40], [5, 2, 1, 4], o().padding(same)),
+        // So much work that software adapters take the larger tiles.
+        row("large", [4, 16, 35, 41], [26, 16, 3, 3], o()),
     ];
     for (relu, bias, groups) in [(false, true, 2), (true, false, 2), (true, true, 2), (true, true, 4)] {
         rows.push(fused(relu, bias, groups));

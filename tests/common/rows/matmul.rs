@@ -15,14 +15,36 @@ pub fn rows() -> Vec<Row> {
     rows.push(row("broadcast", vec![2, 1, 5, 4], vec![3, 4, 6], false, false));
     rows.push(row("broadcast_nt", vec![2, 1, 5, 4], vec![3, 6, 4], false, true));
     rows.push(row("broadcast_matrix", vec![4, 5, 4], vec![4, 6], false, false));
-    for relu in [false, true] {
+    // Tiles of each size, with and without edges; EXACT ones have none.
+    for (name, batch, m, k, n) in [
+        ("exact_32", 1, 64, 16, 96),
+        ("exact_64", 64, 64, 16, 64),
+        ("exact_128", 128, 128, 8, 128),
+        ("edges_64", 66, 50, 9, 61),
+        ("edges_128", 130, 100, 7, 121),
+    ] {
+        for (ta, tb) in [(false, false), (true, true)] {
+            let a = if ta { [batch, k, m] } else { [batch, m, k] };
+            let b = if tb { [batch, n, k] } else { [batch, k, n] };
+            let name = format!("{name}_{}{}", if ta { "t" } else { "n" }, if tb { "t" } else { "n" });
+            let mut row = row(&name, a.to_vec(), b.to_vec(), ta, tb);
+            // Their gradients are products of the same kind.
+            row.wrt.clear();
+            rows.push(row);
+        }
+    }
+    // The sum over k in parts: of one length, the last one shorter, with broadcast operands.
+    rows.push(row("split", vec![5, 1000], vec![1000, 7], false, false));
+    rows.push(row("split_tt", vec![768, 32], vec![64, 768], true, true));
+    rows.push(row("split_broadcast", vec![2, 3, 520], vec![520, 4], false, false));
+    for (relu, k) in [(false, 33), (true, 33), (false, 777), (true, 777)] {
         // Bias and ReLU are fused into the product when nothing else sees it.
         let build = move |_: &galen::Graph, x: &[galen::Var]| {
             let sum = x[0].matmul(&x[1])?.add(&x[2])?;
             Ok(vec![if relu { sum.relu()? } else { sum }])
         };
-        let row = Row::new(if relu { "bias_relu" } else { "bias" }, build);
-        let row = row.f32([9, 33], Values::Normal).f32([33, 70], Values::Normal).f32([70], Values::Normal);
+        let row = Row::new(&format!("{}_{k}", if relu { "bias_relu" } else { "bias" }), build);
+        let row = row.f32([9, k], Values::Normal).f32([k, 70], Values::Normal).f32([70], Values::Normal);
         rows.push(row.bounds(Bound::Terms(16.0), Bound::Terms(24.0)));
     }
     rows

@@ -29,6 +29,7 @@ table! {
     binary_cross_entropy,
     blur,
     cast,
+    chain,
     check_finite,
     clip_norm,
     colour,

@@ -9,7 +9,7 @@ use crate::contract::{Real, parallel_chunks, with_own_memory};
 use crate::microkernel::wide_fn;
 use crate::ops::conv::Sizes;
 use crate::ops::conv::cpu::{SERIAL, multiplications};
-use crate::ops::unary::relu_grad;
+use crate::ops::unary::UnaryFn;
 
 /// Images from which on there are enough of them to share out: of fewer, each gradient is shared out by itself.
 const ENOUGH: usize = 8;
@@ -75,7 +75,8 @@ impl<'a> Backward<'a> {
                 let dy = match from.y {
                     Some(y) => {
                         let masked = &mut masked[..dy.len()];
-                        relu_grad(&y[image * dy_image..], dy, masked);
+                        let y = &y[image * dy_image..][..dy.len()];
+                        UnaryFn::Relu.apply_slope([y, y, dy], masked);
                         &*masked
                     }
                     None => dy,
