@@ -40,8 +40,8 @@ fn device(name: &str) -> (Device, String) {
         #[cfg(feature = "wgpu")]
         "gpu" => {
             let device = Device::wgpu(Default::default());
-            let adapter = device.identity().map_or_else(|| "default adapter".into(), |identity| format!("{identity:?}"));
-            (device, adapter + " (wgpu)")
+            let name = format!("{device:?}");
+            (device, name)
         }
         _ => stop("--device: cpu, or gpu where this program was built with --features wgpu"),
     }

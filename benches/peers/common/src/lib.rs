@@ -106,7 +106,8 @@ fn process_seconds() -> f64 {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let uptime = read("/proc/uptime").split(' ').next().and_then(|seconds| seconds.parse::<f64>().ok());
     // The 22nd field, in hundredths of a second; the fields after the program's name, in brackets, begin with the third.
-    let started = read("/proc/self/stat").rsplit(") ").next().and_then(|rest| rest.split(' ').nth(19)?.parse::<f64>().ok());
+    let started =
+        read("/proc/self/stat").rsplit(") ").next().and_then(|rest| rest.split(' ').nth(19)?.parse::<f64>().ok());
     uptime.zip(started).map_or(f64::NAN, |(uptime, started)| uptime - started / 100.0)
 }
 
