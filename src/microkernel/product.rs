@@ -4,7 +4,7 @@
 
 use rayon::prelude::*;
 
-use super::{Isa, MOST_COLUMNS, MOST_ROWS, Offsets, VECTORS, outer, wide_fn};
+use super::{INNER, Isa, MOST_COLUMNS, MOST_ROWS, Offsets, VECTORS, inner, outer, wide_fn};
 use crate::contract::{Real, with_own_memory};
 
 /// Products of a sum that are made at once: as many as leave a panel of the second operand in the nearest cache.
@@ -15,6 +15,9 @@ const TASKS: usize = 8;
 /// Elements of the second operand that are packed at once, and columns.
 const PACKED: usize = 1 << 18;
 const WIDE: usize = 20 * MOST_COLUMNS;
+/// Columns that are few, and rows that are long: packing the first operand would cost more than the products.
+const FEW_COLUMNS: usize = 16;
+const LONG: usize = 256;
 /// Multiplications below which a product stays on one thread.
 const SERIAL: usize = 1 << 20;
 
@@ -52,6 +55,9 @@ impl<'a> Matrix<'a> {
 /// Where an operand is shorter than its sizes say.
 pub fn product(isa: Isa, [m, n, k]: [usize; 3], a: Matrix<'_>, b: Matrix<'_>, y: &mut [f32]) {
     let alone = m * n * k <= SERIAL;
+    if a.column == 1 && n <= FEW_COLUMNS && k >= LONG {
+        return few_columns(isa, [n, k], a, b, y, alone);
+    }
     let rows = m.div_ceil(TASKS).next_multiple_of(isa.rows()).min(ROWS);
     let panel = VECTORS * isa.lanes();
     for column in (0..n).step_by(WIDE) {
@@ -83,6 +89,41 @@ pub fn product(isa: Isa, [m, n, k]: [usize; 3], a: Matrix<'_>, b: Matrix<'_>, y:
             }
         });
     }
+}
+
+/// [`product`] of long rows with few columns: inner products of rows, which need not be packed, with columns, which lie in rows then.
+fn few_columns(isa: Isa, [n, k]: [usize; 2], a: Matrix<'_>, b: Matrix<'_>, y: &mut [f32], alone: bool) {
+    let whole = k / isa.lanes() * isa.lanes();
+    let [tall, wide] = isa.inner();
+    with_own_memory(n * k, |columns| {
+        for (j, column) in columns.chunks_exact_mut(k).enumerate() {
+            column.iter_mut().enumerate().for_each(|(i, to)| *to = b.x[i * b.row + j * b.column]);
+        }
+        let columns = &*columns;
+        let task = |(tile, y): (usize, &mut [f32])| {
+            let rows = y.len() / n;
+            let mut starts = [0; INNER[0]];
+            starts.iter_mut().enumerate().for_each(|(i, at)| *at = ((tile * tall + i) * a.row) as u32);
+            y.fill(0.0);
+            for from in (0..n).step_by(wide) {
+                let mut of_columns = [0; INNER[1]];
+                let of_columns = &mut of_columns[..wide.min(n - from)];
+                of_columns.iter_mut().zip(from..).for_each(|(at, j)| *at = (j * k) as u32);
+                inner(isa, (a.x, &starts[..rows]), (columns, of_columns), whole, (&mut y[from..], n));
+            }
+            for (start, y) in starts.iter().zip(y.chunks_exact_mut(n)) {
+                for (j, y) in y.iter_mut().enumerate() {
+                    let (a, b) = (&a.x[*start as usize..][..k], &columns[j * k..][..k]);
+                    a[whole..].iter().zip(&b[whole..]).for_each(|(a, b)| *y += a * b);
+                }
+            }
+        };
+        if alone {
+            y.chunks_mut(tall * n).enumerate().for_each(task);
+        } else {
+            y.par_chunks_mut(tall * n).enumerate().for_each(task);
+        }
+    });
 }
 
 /// A packed block of the second operand.

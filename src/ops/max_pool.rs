@@ -263,21 +263,44 @@ fn together<T: Real, const S: usize>(
 }
 
 wide_fn! {
-/// Windows of 2×2 that touch but do not overlap: one row of results from the two rows in `x`, whose first element is at `start`.
-/// Written without branches, so that it vectorises.
-fn quads<T: Real>(x: &[T], w: usize, start: usize, y: &mut [T], positions: &mut [u32]) {
-    let (upper, lower) = x.split_at(w);
-    let cells = upper.chunks_exact(2).zip(lower.chunks_exact(2));
-    for (j, ((y, position), (a, b))) in y.iter_mut().zip(positions).zip(cells).enumerate() {
-        let (mut best, mut at) = (a[0], 0);
-        for (v, i) in [(a[1], 1), (b[0], w as u32), (b[1], w as u32 + 1)] {
-            let wins = beats(v, best);
-            best = if wins { v } else { best };
-            at = if wins { i } else { at };
+    /// Windows of 2×2 that touch but do not overlap: one row of results from the two rows in `x`, whose first element is at `start`.
+    fn quads<T: Real>(x: &[T], w: usize, start: usize, y: &mut [T], positions: &mut [u32]) {
+        let (upper, lower) = x.split_at(w);
+        let n = y.len();
+        if n < QUADS {
+            for j in 0..n {
+                let cells = [upper[2 * j], upper[2 * j + 1], lower[2 * j], lower[2 * j + 1]];
+                (y[j], positions[j]) = largest_of(cells, w as u32, (start + 2 * j) as u32);
+            }
+            return;
         }
-        (*y, *position) = (best, start as u32 + 2 * j as u32 + at);
+        // The last step begins earlier, so that it is a whole one.
+        for from in (0..n).step_by(QUADS).map(|from| from.min(n - QUADS)) {
+            let cells = 2 * from..2 * (from + QUADS);
+            let (upper, lower) = (&upper[cells.clone()], &lower[cells]);
+            let (y, positions) = (&mut y[from..from + QUADS], &mut positions[from..from + QUADS]);
+            for j in 0..QUADS {
+                let cells = [upper[2 * j], upper[2 * j + 1], lower[2 * j], lower[2 * j + 1]];
+                (y[j], positions[j]) = largest_of(cells, w as u32, (start + 2 * (from + j)) as u32);
+            }
+        }
     }
 }
+
+/// Windows that are met at once.
+const QUADS: usize = 8;
+
+/// The largest of the four cells of a window whose first is at `at`, in rows `w` apart, and where it is. Without branches, so that it
+/// vectorises.
+#[inline(always)]
+fn largest_of<T: Real>(cells: [T; 4], w: u32, at: u32) -> (T, u32) {
+    let (mut best, mut place) = (cells[0], 0);
+    for (v, i) in [(cells[1], 1), (cells[2], w), (cells[3], w + 1)] {
+        let wins = beats(v, best);
+        best = if wins { v } else { best };
+        place = if wins { i } else { place };
+    }
+    (best, at + place)
 }
 
 /// The gradient's twin: `dx` from positions and `dy`. The cells of one channel belong to one thread, so here the windows may scatter;
