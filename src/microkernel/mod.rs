@@ -359,3 +359,6 @@ impl<S: Lanes, const R: usize, const C: usize> Tile<S, R, C> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -168,13 +168,15 @@ impl OpDef for MaxPool {
         let (window, x) = (&self.window, call.x[0].f());
         let [y, positions] = &mut call.y[..] else { return };
         let quad = Window { kernel: [1, 2, 2], stride: [1, 2, 2], padding: [[0; 2]; 3], dilation: [1; 3] };
+        if *window == quad {
+            return parallel_row_pairs(y.f_mut(), positions.u_mut(), oh * ow, oh * ow, |slice, y, positions| {
+                let x = &x[slice * h * w..][..h * w];
+                quads(x, [w, ow], (slice % d * h * w) as u32, y, positions);
+            });
+        }
         parallel_row_pairs(y.f_mut(), positions.u_mut(), ow, ow, |line, y, positions| {
             let x = &x[line / (od * oh) * d * h * w..][..d * h * w];
             let (slices, rows) = (cells(window, 0, line / oh % od, d), cells(window, 1, line % oh, h));
-            if *window == quad {
-                let start = (slices.start * h + rows.start) * w;
-                return quads(&x[start..start + 2 * w], w, start, y, positions);
-            }
             let lines: SmallVec<[usize; 16]> =
                 slices.flat_map(|slice| rows.clone().map(move |row| (slice * h + row) * w)).collect();
             // Windows between these columns have all of theirs.
@@ -263,25 +265,30 @@ fn together<T: Real, const S: usize>(
 }
 
 wide_fn! {
-    /// Windows of 2×2 that touch but do not overlap: one row of results from the two rows in `x`, whose first element is at `start`.
-    fn quads<T: Real>(x: &[T], w: usize, start: usize, y: &mut [T], positions: &mut [u32]) {
-        let (upper, lower) = x.split_at(w);
-        let n = y.len();
-        if n < QUADS {
-            for j in 0..n {
-                let cells = [upper[2 * j], upper[2 * j + 1], lower[2 * j], lower[2 * j + 1]];
-                (y[j], positions[j]) = largest_of(cells, w as u32, (start + 2 * j) as u32);
+    /// Windows of 2×2 that touch but do not overlap, of a slice `x` with rows of `w` elements of which the first is at `start`: rows of `ow`
+    /// results.
+    fn quads<T: Real>(x: &[T], widths: [usize; 2], start: u32, y: &mut [T], positions: &mut [u32]) {
+        let [w, ow] = widths;
+        let results = y.chunks_exact_mut(ow).zip(positions.chunks_exact_mut(ow));
+        for (row, ((y, positions), x)) in results.zip(x.chunks_exact(2 * w)).enumerate() {
+            let start = start + (2 * row * w) as u32;
+            let (upper, lower) = x.split_at(w);
+            if ow < QUADS {
+                for j in 0..ow {
+                    let cells = [upper[2 * j], upper[2 * j + 1], lower[2 * j], lower[2 * j + 1]];
+                    (y[j], positions[j]) = largest_of(cells, w as u32, start + 2 * j as u32);
+                }
+                continue;
             }
-            return;
-        }
-        // The last step begins earlier, so that it is a whole one.
-        for from in (0..n).step_by(QUADS).map(|from| from.min(n - QUADS)) {
-            let cells = 2 * from..2 * (from + QUADS);
-            let (upper, lower) = (&upper[cells.clone()], &lower[cells]);
-            let (y, positions) = (&mut y[from..from + QUADS], &mut positions[from..from + QUADS]);
-            for j in 0..QUADS {
-                let cells = [upper[2 * j], upper[2 * j + 1], lower[2 * j], lower[2 * j + 1]];
-                (y[j], positions[j]) = largest_of(cells, w as u32, (start + 2 * (from + j)) as u32);
+            // The last step begins earlier, so that it is a whole one.
+            for from in (0..ow).step_by(QUADS).map(|from| from.min(ow - QUADS)) {
+                let cells = 2 * from..2 * (from + QUADS);
+                let (upper, lower) = (&upper[cells.clone()], &lower[cells]);
+                let (y, positions) = (&mut y[from..from + QUADS], &mut positions[from..from + QUADS]);
+                for j in 0..QUADS {
+                    let cells = [upper[2 * j], upper[2 * j + 1], lower[2 * j], lower[2 * j + 1]];
+                    (y[j], positions[j]) = largest_of(cells, w as u32, start + 2 * (from + j) as u32);
+                }
             }
         }
     }

@@ -13,6 +13,8 @@ mod backward;
 mod cpu;
 mod depthwise;
 mod direct;
+#[cfg(test)]
+mod fast_tests;
 mod gpu;
 mod options;
 mod tiles;

@@ -1,0 +1,140 @@
+//! Every kernel, with the instructions of every kind of processor that this one is, against plain loops.
+
+use super::product::{Matrix, product};
+use super::strips::{Finished, Rows, Same, pass};
+use super::*;
+
+/// Whole numbers, of which every sum is exact in any order.
+fn numbers(n: usize, seed: usize) -> Vec<f32> {
+    (0..n).map(|i| ((i * 7919 + seed * 104_729) % 13) as f32 - 6.0).collect()
+}
+
+#[test]
+fn outer_tiles_are_sums_of_products() {
+    let offsets: Vec<u32> = (0..37).map(|k| (k * 53 % 211) as u32).collect();
+    let (a, b) = (numbers(37 * 9, 1), numbers(400, 2));
+    for isa in Isa::available() {
+        for rows in [1, 2, 4, 8] {
+            for vectors in 1..=VECTORS {
+                for add in [false, true] {
+                    let (columns, stride) = (vectors * isa.lanes(), 51);
+                    let before = numbers(8 * stride, 3);
+                    let mut y = before.clone();
+                    outer(isa, [rows, vectors], (&a, 9), &b, Offsets::new(&offsets), (&mut y, stride), add);
+                    for (i, y) in y.iter().enumerate() {
+                        let (row, column) = (i / stride, i % stride);
+                        let inside = row < rows && column < columns;
+                        let sum: f32 =
+                            (0..37).map(|k| a[k * 9 + row.min(8)] * b[(offsets[k] as usize + column).min(399)]).sum();
+                        let expected = if !inside { before[i] } else { sum + if add { before[i] } else { 0.0 } };
+                        assert_eq!(*y, expected, "{isa:?} {rows}x{vectors} add {add}: element {row}, {column}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn inner_tiles_are_sums_of_products() {
+    let (a, b) = (numbers(900, 1), numbers(900, 2));
+    for isa in Isa::available() {
+        let [rows, columns] = isa.inner();
+        for (rows, columns) in (1..=rows).flat_map(|r| (1..=columns).map(move |c| (r, c))) {
+            let (a_at, b_at): (Vec<u32>, Vec<u32>) =
+                ((0..rows as u32).map(|i| i * 101).collect(), (0..columns as u32).map(|j| j * 7).collect());
+            let (len, mut y) = (7 * isa.lanes(), numbers(8 * rows, 3));
+            let before = y.clone();
+            inner(isa, (&a, &a_at), (&b, &b_at), len, (&mut y, 8));
+            for (i, y) in y.iter().enumerate() {
+                let (row, column) = (i / 8, i % 8);
+                let sum: f32 = if column < columns {
+                    (0..len).map(|p| a[a_at[row] as usize + p] * b[b_at[column] as usize + p]).sum()
+                } else {
+                    0.0
+                };
+                assert_eq!(*y, before[i] + sum, "{isa:?} {rows}x{columns}: element {row}, {column}");
+            }
+        }
+    }
+}
+
+#[test]
+fn strips_are_copied_finished_and_padded() {
+    let x = numbers(600, 1);
+    for isa in Isa::available() {
+        for columns in [1, 7, 8, 15, 16, 17, 40] {
+            let (reads, writes) =
+                (Rows { at: [Some(3)], step: 45, plane: 200 }, Rows { at: [Some(0)], step: 64, plane: 192 });
+            let mut y = vec![f32::NAN; 384];
+            pass(isa, Same, (&x, reads), (&mut y, writes), [2, 3], [columns, columns + 2]);
+            let bias = [10.0, -1.0];
+            let mut finished = vec![f32::NAN; 384];
+            let mix = Finished { after: Same, bias: Some(&bias), relu: true };
+            pass(isa, mix, (&x, reads), (&mut finished, writes), [2, 3], [columns; 2]);
+            for (plane, row, column) in
+                (0..2).flat_map(|p| (0..3).flat_map(move |r| (0..columns + 2).map(move |c| (p, r, c))))
+            {
+                let (i, from) = (plane * 192 + row * 64 + column, x[3 + plane * 200 + row * 45 + column]);
+                assert_eq!(
+                    y[i],
+                    if column < columns { from } else { 0.0 },
+                    "{isa:?}, {columns} columns: {plane}, {row}, {column}"
+                );
+                if column < columns {
+                    assert_eq!(finished[i], (from + bias[plane]).max(0.0), "{isa:?} finished");
+                } else {
+                    assert!(finished[i].is_nan(), "{isa:?}: nothing is written past the row");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_relu_keeps_what_is_no_number() {
+    for isa in Isa::available() {
+        let (x, mut y) = ([f32::NAN, -0.5, 0.5, -f32::NAN, f32::NEG_INFINITY, 1.0, -1.0, 2.0, f32::NAN], [0.0; 9]);
+        let rows = Rows { at: [Some(0)], step: 0, plane: 0 };
+        pass(isa, Finished { after: Same, bias: None, relu: true }, (&x, rows), (&mut y, rows), [1, 1], [9; 2]);
+        assert!(y[0].is_nan() && y[3].is_nan() && y[8].is_nan(), "{isa:?}: {y:?}");
+        assert_eq!([y[1], y[2], y[4], y[5]], [0.0, 0.5, 0.0, 1.0], "{isa:?}");
+    }
+}
+
+#[test]
+fn products_of_every_shape_and_layout() {
+    let sizes = [
+        [1, 1, 1],
+        [5, 3, 7],
+        [33, 65, 17],
+        [9, 33, 300],
+        [70, 129, 64],
+        [64, 50, 600],
+        [130, 1000, 12],
+        [37, 10, 700],
+        [200, 200, 60],
+    ];
+    for isa in Isa::available() {
+        for [m, n, k] in sizes {
+            for (ta, tb) in [(false, false), (false, true), (true, false), (true, true)] {
+                let (a, b) = (numbers(m * k, 1), numbers(k * n, 2));
+                let (ma, mb) = (Matrix::new(&a, m, k, ta), Matrix::new(&b, k, n, tb));
+                let mut y = vec![f32::NAN; m * n];
+                product(isa, [m, n, k], ma, mb, &mut y);
+                let at = |m: &Matrix<'_>, i: usize, j: usize| m.x[i * m.row + j * m.column];
+                for (i, y) in y.iter().enumerate() {
+                    let sum: f32 = (0..k).map(|l| at(&ma, i / n, l) * at(&mb, l, i % n)).sum();
+                    assert_eq!(*y, sum, "{isa:?}, {m}x{k}x{n}, transposed {ta} {tb}: element {}, {}", i / n, i % n);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+#[should_panic(expected = "too short")]
+fn what_lies_outside_is_refused() {
+    let mut y = [0.0; 64];
+    outer(Isa::Portable, [4, 1], (&[1.0; 12], 4), &[1.0; 10], Offsets::new(&[0, 2, 4]), (&mut y, 8), false);
+}
