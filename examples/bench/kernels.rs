@@ -24,9 +24,11 @@ struct Kernel {
     flops: f64,
     /// Runs that take about a second on two processor cores.
     steps: usize,
-    /// The exact value of an output's element, and the sum of the terms' sizes, from the inputs.
-    exact: fn(inputs: &[&[f32]], shape: &[usize], output: usize, element: usize) -> (f64, f64),
+    exact: Exact,
 }
+
+/// The exact value of an output's element, and the sum of the terms' sizes, from the inputs.
+type Exact = fn(inputs: &[&[f32]], shape: &[usize], output: usize, element: usize) -> (f64, f64);
 
 /// Runs the op called `name` and describes how that went. `start` is when the program began.
 pub fn measure(name: &str, device: &Device, options: &Options, start: Instant) -> Result<Value> {
