@@ -202,11 +202,15 @@ impl From<Launch> for Launches {
 /// Workgroups for one invocation per element, with [`GROUP_SIZE`] invocations each; long grids are folded into y.
 /// A kernel finds its element with `linear_id` from `shared/index.wgsl`.
 pub fn grid(elements: usize) -> [u32; 3] {
-    let groups = (elements as u64).div_ceil(GROUP_SIZE as u64).max(1);
-    if groups <= MAX_GROUPS {
+    fold(elements.div_ceil(GROUP_SIZE).max(1))
+}
+
+/// So many workgroups along x, and more along y where x does not hold them.
+pub fn fold(groups: usize) -> [u32; 3] {
+    if groups as u64 <= MAX_GROUPS {
         return [groups as u32, 1, 1];
     }
-    let x = 32_768u64;
+    let x = 32_768;
     [x as u32, groups.div_ceil(x) as u32, 1]
 }
 

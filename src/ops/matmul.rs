@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{arity, expect_dtype, indices};
 use gpu::{Form, Tiles};
-use crate::contract::{CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, Slot, grid, stem};
+use crate::contract::{CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, Slot, fold, grid, stem};
 use crate::error::{Error, Result};
 use crate::graph::{Grad, GradientCtx, Var};
 use crate::microkernel::{Isa, product};
@@ -126,10 +126,10 @@ impl OpDef for Matmul {
         let kernel = self.product_kernel(s, &tiles, splits * chunk == s.k).define("BATCH_RANK", batch.len());
         let groups = match tiles.form {
             Form::Tiled { .. } => {
-                let [x, y, _] = gpu::fold(row_tiles * column_tiles);
+                let [x, y, _] = fold(row_tiles * column_tiles);
                 [x, y, (matrices * splits) as u32]
             }
-            Form::Register => gpu::fold((row_tiles * column_tiles * matrices * splits).div_ceil(gpu::REGISTER_GROUP)),
+            Form::Register => fold((row_tiles * column_tiles * matrices * splits).div_ceil(gpu::REGISTER_GROUP)),
         };
         if splits == 1 {
             let kernel = kernel.define("BIAS", bias).define("RELU", relu);

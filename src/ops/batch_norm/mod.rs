@@ -345,7 +345,7 @@ impl OpDef for BatchNormGrad {
         let [dx, dgamma, dbeta] = &mut call.y[..] else { return };
         rows.jobs(sums, 2, |row, part, out| {
             if rows.in_columns() {
-                return products_of_columns(&rows, x, [dy, y.unwrap_or(dy)], self.relu, saved, row, part, out);
+                return products_of_columns(&rows, x, (dy, y), saved, (row, part), out);
             }
             let s = saved_of(saved, row);
             let [d, dh] = match y {
@@ -390,15 +390,12 @@ impl OpDef for BatchNormGrad {
 }
 
 /// The sums of a part of as many rows as `out` has pairs for, where neighbours in memory belong to different rows.
-#[allow(clippy::too_many_arguments)]
 fn products_of_columns<T: Real>(
     rows: &Rows,
     x: &[T],
-    [dy, y]: [&[T]; 2],
-    relu: bool,
+    (dy, y): (&[T], Option<&[T]>),
     saved: &[T],
-    row: usize,
-    part: usize,
+    (row, part): (usize, usize),
     out: &mut [T],
 ) {
     let c = rows.rows;
@@ -409,9 +406,9 @@ fn products_of_columns<T: Real>(
     let (mean, rest, rstd) = (&saved[row..][..width], &saved[c + row..][..width], &saved[2 * c + row..][..width]);
     for k in rows.planes_of(part) {
         let first = rows.first(row, k);
-        let (x, dy, y) = (&x[first..][..width], &dy[first..][..width], &y[first..][..width]);
+        let (x, dy, y) = (&x[first..][..width], &dy[first..][..width], y.map(|y| &y[first..][..width]));
         for i in 0..width {
-            let dy = if relu { passed(dy[i], y[i]) } else { dy[i] };
+            let dy = y.map_or(dy[i], |y| passed(dy[i], y[i]));
             d[i] += dy;
             dh[i] += dy * ((x[i] - mean[i]) - rest[i]);
         }

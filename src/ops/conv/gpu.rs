@@ -4,7 +4,7 @@ use bytemuck::{Pod, Zeroable};
 
 use super::tiles::{BK, Form, Product, Tiles, phases, splits};
 use super::{Conv, Sizes};
-use crate::contract::{GpuTraits, Io, Kernel, Launch, Launches, Slot, grid};
+use crate::contract::{GpuTraits, Io, Kernel, Launch, Launches, Slot, fold, grid};
 use crate::shape::TensorSpec;
 
 /// Which product.
@@ -177,11 +177,6 @@ fn flattened(s: &Sizes) -> Sizes {
 /// Whether there is more than one slice anywhere: kernels for lines and images do not count slices.
 fn depth(s: &Sizes) -> bool {
     [s.input[0], s.output[0], s.window.kernel[0]] != [1; 3]
-}
-
-/// Workgroups along x, and more along y where x does not hold them.
-fn fold(groups: usize) -> [u32; 3] {
-    if groups <= 65_535 { [groups as u32, 1, 1] } else { [32_768, groups.div_ceil(32_768) as u32, 1] }
 }
 
 #[cfg(test)]

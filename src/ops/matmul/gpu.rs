@@ -92,11 +92,6 @@ pub(super) fn splits(s: Sizes, matrices: usize) -> (usize, usize) {
     (s.k.div_ceil(chunk), chunk)
 }
 
-/// Workgroups along x, and more along y where x does not hold them.
-pub(super) fn fold(groups: usize) -> [u32; 3] {
-    if groups <= 65_535 { [groups as u32, 1, 1] } else { [32_768, groups.div_ceil(32_768) as u32, 1] }
-}
-
 impl Matmul {
     /// The kernel of the product; its epilogue is still to be defined. `even`: all parts of k are equally long.
     pub(super) fn product_kernel(&self, s: Sizes, tiles: &Tiles, even: bool) -> Kernel {
