@@ -150,7 +150,7 @@ impl OpDef for ConvGrad {
         let Some(dw) = outputs.next().flatten() else { return };
         let dx = if self.input { outputs.next().flatten() } else { None };
         let db = if self.bias { outputs.next().flatten() } else { None };
-        direct::backward(&s, direct::Source { x, dy, y }, (dw, w.zip(dx), db), scratch);
+        direct::backward(&s, direct::Source { x, dy, y }, direct::Wanted { dw, dx: w.zip(dx), db }, scratch);
     }
 
     fn scratch(&self, io: &Io) -> usize {

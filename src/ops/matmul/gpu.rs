@@ -61,8 +61,8 @@ impl Tiles {
     /// The tile that takes the least time.
     fn register(s: Sizes, jobs: usize) -> Tiles {
         let most = match s.m * s.n * s.k * jobs {
-            ..=SMALL => PRODUCTS / 4,
-            ..=MEDIUM => PRODUCTS / 2,
+            work if work <= SMALL => PRODUCTS / 4,
+            work if work <= MEDIUM => PRODUCTS / 2,
             _ => PRODUCTS,
         };
         let time = |(tm, tn): (usize, usize)| {
@@ -97,7 +97,7 @@ impl Matmul {
     pub(super) fn product_kernel(&self, s: Sizes, tiles: &Tiles, even: bool) -> Kernel {
         let (kernel, exact) = match tiles.form {
             Form::Tiled { bk } => {
-                let exact = even && s.m % tiles.bm == 0 && s.n % tiles.bn == 0 && s.k % bk == 0;
+                let exact = even && s.m.is_multiple_of(tiles.bm) && s.n.is_multiple_of(tiles.bn) && s.k.is_multiple_of(bk);
                 let kernel = Kernel::of::<Self>("matmul_tiled").define("FORM", "tiled").define("LANES", tiles.lanes());
                 let kernel = kernel.define("BM", tiles.bm).define("BN", tiles.bn).define("BK", bk);
                 let swizzle = |across: bool| if across { 7 } else { 0 };

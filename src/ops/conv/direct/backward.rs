@@ -128,11 +128,18 @@ pub(in crate::ops::conv) fn backward_scratch(s: &Sizes, input: bool) -> usize {
     Backward::new(s, input).scratch()
 }
 
-/// `dw`, `dx` where `w` is given for it, and `db` where it is wanted.
+/// The gradients that are wanted; `dx` with the weights that it is taken through.
+pub(in crate::ops::conv) struct Wanted<'a> {
+    pub(in crate::ops::conv) dw: &'a mut [f32],
+    pub(in crate::ops::conv) dx: Option<(&'a [f32], &'a mut [f32])>,
+    pub(in crate::ops::conv) db: Option<&'a mut [f32]>,
+}
+
+/// All gradients of a convolution that are wanted.
 pub(in crate::ops::conv) fn backward(
     s: &Sizes,
     source: Source<'_>,
-    (dw, dx, db): (&mut [f32], Option<(&[f32], &mut [f32])>, Option<&mut [f32]>),
+    Wanted { dw, dx, db }: Wanted<'_>,
     scratch: &mut [f32],
 ) {
     let all = Backward::new(s, dx.is_some());

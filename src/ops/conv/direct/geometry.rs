@@ -66,10 +66,8 @@ impl Geometry {
             self.phases.push(phase);
             self.phases.len() - 1
         });
-        for axis in 0..3 {
-            self.least[axis] = self.least[axis].min(shift[axis]);
-            self.most[axis] = self.most[axis].max(shift[axis]);
-        }
+        let along = shift.iter().zip(&mut self.least).zip(&mut self.most);
+        along.for_each(|((shift, least), most)| (*least, *most) = ((*shift).min(*least), (*shift).max(*most)));
         self.taps.push(Tap { indices: [index; 3], phase, shift });
     }
 

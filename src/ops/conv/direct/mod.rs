@@ -16,7 +16,7 @@ use super::Sizes;
 use super::cpu::{Epilogue, SERIAL, multiplications};
 use crate::contract::{parallel_row_pairs, with_own_memory};
 use crate::microkernel::Isa;
-pub(super) use backward::{Source, backward, backward_scratch, fits};
+pub(super) use backward::{Source, Wanted, backward, backward_scratch, fits};
 use correlate::{Correlation, Packed, Portions, Target, pack, padded};
 use geometry::{Geometry, Images};
 use weights::WeightGradient;
