@@ -39,7 +39,11 @@
 //!   [`Plan::check`] refuses what does not fit before anything is allocated. Activations share a few buffers, one after another and side
 //!   by side, by their lifetimes; how much that takes, and how much is alive at once, stands in [`Plan::describe_memory`].
 //! - [`gpu`] and [`cpu`] run the same plan. On a GPU all pipelines and bind groups are made before the first step; the host only
-//!   encodes. On the CPU the ops' twins run over the same buffers.
+//!   encodes. On the CPU the ops' twins run over the same buffers. Where a plain twin would be slow in `f32` (products, convolutions),
+//!   a faster one stands beside it, on register tiles in the widest instructions that the processor has (`microkernel`), and the plain
+//!   one in `f64` is what it is compared with.
+//! - Rewriting makes fewer passes over memory of a graph: bias and ReLU become part of what comes before them, chains of element-wise
+//!   ops one op, and on the CPU all gradients of a convolution one op.
 //! - [`Session::profile`] runs a plan with the time of every op ([`engine::Profile`]): tables for people, a trace for a viewer.
 //! - A [`Session`] holds what stays on a device. [`train::Model`] holds a session and the programs for training, evaluation and
 //!   prediction.
@@ -59,6 +63,7 @@
 //! ```text
 //! src/error.rs shape.rs tensor.rs   one Error; shapes and types; arrays at the border; file.rs: writing without loss
 //! src/contract/                     what an op owes: OpDef, CustomOp, Launch, views, templates, random numbers, windows, clock
+//! src/microkernel/                  the processor's innermost loops: register tiles, packed products, rows that are mixed on their way
 //! src/ops/<stem>.rs                 ONE OP = ONE STEM: shape rule, GPU launch, CPU twin, gradient, method on Var
 //! shaders/<stem>.wgsl               its kernels, backward kernels included
 //! src/graph/                        Graph and Var; autodiff.rs, rewrite.rs, chains.rs, plan.rs, memory.rs (where activations lie)
@@ -74,6 +79,7 @@
 //! src/train/                        compile, fit with callbacks and checkpoints, evaluate, predict, save and open
 //! tests/common/rows/<stem>.rs       the op's cases; parity.rs, gradients.rs and contract.rs run over all of them
 //! tests/clinical/                   trainings on real data, for tests/train
+//! benches/                          how fast it is, beside others and before a change: programs, tables, commands
 //! fuzz/                             every file reader against random bytes
 //! ```
 //!
@@ -82,7 +88,7 @@
 //! | layer | modules | may use | crates that may be named there |
 //! |---|---|---|---|
 //! | 0 | `error`, `shape`, `tensor`, `file` | | ndarray, bytemuck |
-//! | 1 | `contract`, `ops`, `graph` | 0, and each other: an op's gradient is made of graph nodes | ndarray, rayon and libm (twins), bytemuck |
+//! | 1 | `contract`, `microkernel`, `ops`, `graph` | 0, and each other: an op's gradient is made of graph nodes | ndarray, rayon and libm (twins), bytemuck |
 //! | 2 | `cpu`, `gpu` (never each other) | 0–1 | cpu: rayon · gpu: wgpu, pollster, futures-intrusive |
 //! | 3 | `engine` | 0–2 | serde_json (traces) |
 //! | 4 | `nn`, `optim`, `augment` | 0–1; `nn` uses `optim` | serde_json (`nn`) |
@@ -105,7 +111,7 @@
 //! - Bad input is an [`Error`] that says what was expected and what came. A panic is a bug of ours.
 //! - A training that was stopped at any moment and resumed ends with the bits of one that never stopped. What a file keeps tells of no
 //!   path and no person.
-//! - `unsafe` stands in two modules, each of which says why: `cpu/denormals.rs` and `gpu/pipelines.rs`.
+//! - `unsafe` stands in three modules, each of which says why: `cpu/denormals.rs`, `gpu/pipelines.rs` and `microkernel`.
 //!
 //! # Threads
 //!

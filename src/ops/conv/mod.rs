@@ -13,13 +13,9 @@ mod backward;
 mod cpu;
 mod depthwise;
 mod direct;
-#[cfg(test)]
-mod fast_tests;
 mod gpu;
 mod options;
 mod tiles;
-#[cfg(test)]
-mod tests;
 
 use serde::{Deserialize, Serialize};
 
@@ -359,3 +355,8 @@ impl OpDef for ConvGradW {
         ])
     }
 }
+
+#[cfg(test)]
+mod fast_tests;
+#[cfg(test)]
+mod tests;
