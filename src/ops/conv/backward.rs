@@ -159,6 +159,10 @@ impl OpDef for ConvGrad {
         if direct::fits(&s) { plain.max(direct::backward_scratch(&s, self.input)) } else { plain }
     }
 
+    fn flops(&self, io: &Io) -> u64 {
+        self.known(io).flops() * (1 + u64::from(self.input))
+    }
+
     fn gradient(&self, _ctx: &GradientCtx) -> Result<Vec<Grad>> {
         Ok(vec![Grad::Unsupported("gradients are taken before they are fused"); self.relu_input() + usize::from(self.conv.relu)])
     }

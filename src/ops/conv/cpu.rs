@@ -1,4 +1,5 @@
-//! The twins: each kind of convolution as matrix products with blocks of the gathered image ("im2col").
+//! The twins: each kind of convolution as matrix products with blocks of the gathered image ("im2col"). In `f64` they are the truth; in
+//! `f32` the kernels of `direct` take their place, except for depthwise convolutions.
 //!
 //! Many samples are shared out among the cores, each with its own scratch memory; of few samples, each product is. Both the
 //! choice and the partition depend on the shape alone.
@@ -15,14 +16,14 @@ use crate::ops::matmul::shared_product;
 /// Samples from which on they are shared out among the cores.
 const MANY: usize = 4;
 /// Parts into which samples are shared out, at most.
-const TASKS: usize = 32;
+const TASKS: usize = 8;
 /// Multiplications below which it is not worth waking another core.
 pub(super) const SERIAL: usize = 1 << 16;
 /// Elements of a block of the gathered image: as many as a core keeps near, and as many as all cores together work on.
-const NEAR: usize = 1 << 16;
-const SHARED: usize = 1 << 20;
+const NEAR: usize = 1 << 13;
+const SHARED: usize = 1 << 16;
 /// Elements of all partial sums of a weight gradient.
-const PARTIALS: usize = 1 << 22;
+const PARTIALS: usize = 1 << 20;
 
 /// What follows a convolution, element by element.
 #[derive(Clone, Copy)]

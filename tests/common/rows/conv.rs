@@ -2,7 +2,7 @@
 
 use super::{Bound, Row, Values};
 use galen::contract::Padding;
-use galen::ops::conv::{Conv, ConvGradW, ConvGradX};
+use galen::ops::conv::{Conv, ConvGrad, ConvGradW, ConvGradX};
 use galen::ops::conv::{Conv1dOptions, Conv2dOptions, Conv3dOptions};
 use galen::ops::conv::{ConvTranspose1dOptions, ConvTranspose2dOptions, ConvTranspose3dOptions};
 use galen::{Graph, Result, Var};
@@ -52,6 +52,10 @@ pub fn rows() -> Vec<Row> {
         rows.push(fused(relu, bias, groups));
     }
     rows.extend(backward_of_backward());
+    rows.extend([false, true].into_iter().flat_map(|relu| [false, true].map(|input| together_backward(relu, input))));
+    // Rows of three taps with many channels share products on the CPU.
+    rows.push(row("many_channels_same", [2, 16, 9, 13], [16, 16, 3, 3], o().padding(same)));
+    rows.push(row("many_channels_valid", [8, 17, 6, 5], [16, 17, 3, 3], o()));
     rows.extend(lines());
     rows.extend(volumes());
     rows.extend(transposed());
@@ -205,6 +209,25 @@ fn backward_of_backward() -> [Row; 2] {
         both("grad_x", dy, w, move |graph, x| graph.push(of_x.clone(), &[&x[0], &x[1]])),
         both("grad_w", x, dy, move |graph, x| graph.push(of_w.clone(), &[&x[0], &x[1]])),
     ]
+}
+
+/// All gradients in one op, which fusion makes on the CPU.
+fn together_backward(relu: bool, input: bool) -> Row {
+    let conv = Conv { stride: [1, 2, 1], padding: [[0, 0], [1, 0], [1, 1]], dilation: [1; 3], groups: 1, relu };
+    let grad = ConvGrad { conv, kernel: [1, 3, 2], input, bias: true };
+    let name = format!("grad{}{}", if input { "_x" } else { "" }, if relu { "_relu" } else { "" });
+    let mut row = Row::new(&name, move |graph, x| graph.push(grad.clone(), &x.iter().collect::<Vec<_>>()))
+        .constant([8, 4, 8, 7], Values::Normal)
+        .constant([8, 6, 4, 8], Values::Normal)
+        .bounds(Bound::Terms(16.0), Bound::Terms(16.0));
+    if input {
+        row = row.constant([6, 4, 3, 2], Values::Normal);
+    }
+    if relu {
+        // Positive everywhere in the truth of absolute values too; the unit tests of the op have negative ones.
+        row = row.constant([8, 6, 4, 8], Values::OffZero);
+    }
+    row
 }
 
 /// A row of two inputs with gradients, and the bounds of a convolution.

@@ -103,17 +103,18 @@ impl Geometry {
     fn folded(mut self, s: &Sizes) -> Self {
         const WORTH: usize = 256;
         let three = self.taps.len().is_multiple_of(3) && s.window.kernel[1] == 3 && s.window.dilation[1] == 1;
-        let cost = |shared: Shared| self.result[1].div_ceil(shared.rows()) * shared.products();
-        let best = [Shared::Four, Shared::Two].into_iter().min_by_key(|shared| cost(*shared));
+        let few = s.window.stride != [1; 3] || s.group_in() * s.group_out() < WORTH;
+        if !three || few || self.taps.is_empty() {
+            return self;
+        }
         // Every row of results must meet a row of the source: of padding alone the mixed rows would not make exactly zero.
         let after = self.result[1] as isize - 1 + self.most[1] - (self.source[1] as isize - 1);
         if self.least[1] < -2 || after > 2 {
             return self;
         }
+        let cost = |shared: Shared| self.result[1].div_ceil(shared.rows()) * shared.products();
+        let best = [Shared::Four, Shared::Two].into_iter().min_by_key(|shared| cost(*shared));
         let Some(shared) = best.filter(|best| cost(*best) * 5 < self.result[1] * 3 * 4) else { return self };
-        if !three || s.window.stride != [1; 3] || s.group_in() * s.group_out() < WORTH {
-            return self;
-        }
         let first = self.least[1];
         let mut taps: SmallVec<[Tap; 32]> = self.taps.iter().copied().filter(|tap| tap.shift[1] == first).collect();
         for tap in &mut taps {
