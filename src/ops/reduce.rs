@@ -4,11 +4,11 @@ use bytemuck::{Pod, Zeroable};
 use serde::{Deserialize, Serialize};
 
 use crate::contract::exact;
+use super::batch_norm::rows::sum;
 use super::{arity, expect_dtype, indices};
 use crate::contract::{CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, Slot, grid, parallel_outputs, parallel_rows, stem};
 use crate::error::{Error, Result};
 use crate::graph::{Grad, GradientCtx, Var};
-use crate::microkernel::wide_fn;
 use crate::shape::{DType, Shape, TensorSpec, resolve_axis};
 
 /// Which reduction.
@@ -190,7 +190,7 @@ impl OpDef for Reduce {
             for run in 0..runs {
                 let start = base + offset(run, &gone[..gone.len() - 1], &gone_strides[..gone.len() - 1]);
                 if step == 1 && !max {
-                    acc += side_by_side(&x[start..start + last]);
+                    acc += sum(&x[start..start + last]);
                     continue;
                 }
                 let run = (0..last).map(|i| x[start + i * step]);
@@ -215,19 +215,6 @@ impl OpDef for Reduce {
         let axes: Vec<isize> = self.axes.iter().map(|a| *a as isize).collect();
         let share = dy.div(&winners.sum(&axes, true)?)?;
         Ok(vec![Grad::Of(winners.mul(&share)?)])
-    }
-}
-
-wide_fn! {
-    /// [`lanes`] of elements that lie side by side.
-    fn side_by_side<T: Real>(x: &[T]) -> T {
-        let mut sums = [T::zero(); 8];
-        let (whole, rest) = x.as_chunks::<8>();
-        for x in whole {
-            (0..8).for_each(|i| sums[i] += x[i]);
-        }
-        sums.iter_mut().zip(rest).for_each(|(sum, x)| *sum += *x);
-        ((sums[0] + sums[4]) + (sums[1] + sums[5])) + ((sums[2] + sums[6]) + (sums[3] + sums[7]))
     }
 }
 

@@ -379,7 +379,7 @@ wide_fn! {
 
 wide_fn! {
     /// `Σ x`, in eight running sums.
-    fn sum<T: Real>(x: &[T]) -> T {
+    pub(crate) fn sum<T: Real>(x: &[T]) -> T {
         let mut sums = [T::zero(); 8];
         let (whole, rest) = x.as_chunks::<8>();
         for x in whole {

@@ -72,7 +72,9 @@ impl ConvGrad {
         let s = self.known(call.io);
         let (x, dy) = (call.x[0].f(), call.x[1].f());
         let masked = call.x.get(self.relu_input()).map(|y| {
-            dy.iter().zip(y.f()).map(|(dy, y)| *dy * if *y > T::zero() { T::one() } else { T::zero() }).collect::<Vec<T>>()
+            let mut masked = vec![T::zero(); dy.len()];
+            UnaryFn::Relu.apply_slope([y.f(), y.f(), dy], &mut masked);
+            masked
         });
         let dy = masked.as_deref().unwrap_or(dy);
         super::cpu::grad_w(&s, x, dy, call.y[0].f_mut(), call.scratch);

@@ -169,14 +169,12 @@ pub(super) fn grad_x_scratch(s: &Sizes) -> usize {
 
 pub(super) fn grad_x(s: &Sizes, dy: &[f32], w: &[f32], dx: &mut [f32], scratch: &mut [f32]) {
     let taps = s.channel_taps();
-    if phases(s).any(|phase| backward_pass(s, phase).geometry.taps.is_empty()) {
+    let (passes, without): (Vec<_>, Vec<_>) =
+        phases(s).map(|phase| backward_pass(s, phase)).partition(|pass| !pass.geometry.taps.is_empty());
+    if !without.is_empty() {
         dx.fill(0.0);
     }
-    for phase in phases(s) {
-        let pass = backward_pass(s, phase);
-        if pass.geometry.taps.is_empty() {
-            continue;
-        }
+    for pass in passes {
         let [_, size] = pass.packed();
         for (group, to) in scratch.chunks_exact_mut(size).take(s.groups).enumerate() {
             let w = &w[group * pass.channels * pass.rows * taps..];
