@@ -14,11 +14,13 @@
 
 pub mod lanes;
 pub mod product;
+pub mod rectangle;
 pub mod strips;
 
 use std::sync::OnceLock;
 
 use lanes::{Lanes, Portable};
+use rectangle::Rectangle;
 
 /// Rows of the largest outer tile, on any processor.
 pub const MOST_ROWS: usize = 8;
@@ -28,6 +30,9 @@ pub const VECTORS: usize = 3;
 pub const MOST_LANES: usize = 16;
 /// Columns of the widest outer tile, on any processor.
 pub const MOST_COLUMNS: usize = VECTORS * MOST_LANES;
+/// How far ahead of its use the next of the second operand is fetched, in rows, and the next of the first, in floats of a row.
+const AHEAD: usize = 8;
+const LINES_AHEAD: usize = 32;
 /// Rows and columns of the largest inner tile.
 pub const INNER: [usize; 2] = [4, 6];
 
@@ -130,7 +135,16 @@ impl<'a> Offsets<'a> {
     }
 }
 
-/// `y[i · stride + j] = Σₖ a[k · step + i] · b[offset(k) + j]` (`+ y` where `add`) for `i < rows`, `j < vectors · lanes`, `k` ascending.
+/// The first operand of an outer product.
+#[derive(Clone, Copy, Debug)]
+pub enum First<'a> {
+    /// Packed: element `(i, k)` lies at `k · step + i`.
+    Packed(&'a [f32], usize),
+    /// As a matrix lies in memory: element `(i, k)` at `i · stride + k`.
+    Rows(&'a [f32], usize),
+}
+
+/// `y(i, j) = Σₖ a(i, k) · b[offset(k) + j]` (`+ y` where `add`) for `i < rows`, `j < vectors · lanes`, `k` ascending.
 ///
 /// # Panics
 /// Where an operand is too short, `rows` is not 1, 2, 4 or 8, or `vectors` not 1 to 3.
@@ -139,17 +153,22 @@ impl<'a> Offsets<'a> {
 pub fn outer(
     isa: Isa,
     [rows, vectors]: [usize; 2],
-    (a, step): (&[f32], usize),
+    a: First<'_>,
     b: &[f32],
     offsets: Offsets<'_>,
-    (y, stride): (&mut [f32], usize),
+    mut y: Rectangle<'_>,
     add: bool,
 ) {
     let (n, columns) = (offsets.len(), vectors * isa.lanes());
-    assert!(n == 0 || (n - 1) * step + rows <= a.len(), "an outer product's first operand is too short");
+    let (a, step, needed) = match a {
+        First::Packed(a, step) => (a, [1, step], n.saturating_sub(1) * step + rows),
+        First::Rows(a, stride) => (a, [stride, 1], (rows - 1) * stride + n),
+    };
+    assert!(n == 0 || needed <= a.len(), "an outer product's first operand is too short");
     assert!(offsets.most + columns <= b.len(), "an outer product's second operand is too short");
-    assert!((rows - 1) * stride + columns <= y.len(), "an outer product's result is too short");
-    let call = Outer { a: a.as_ptr(), step, b: b.as_ptr(), offsets: offsets.list, y: y.as_mut_ptr(), stride, add };
+    assert!(y.size() == [rows, columns], "an outer product's result has another size");
+    let stride = y.stride();
+    let call = Outer { a: a.as_ptr(), step, b: b.as_ptr(), offsets: offsets.list, y: y.pointer(), stride, add };
     macro_rules! tiles {
         ($run:path, $lanes:ty) => {
             match (rows, vectors) {
@@ -269,7 +288,8 @@ pub(crate) use wide_fn;
 #[derive(Clone, Copy)]
 struct Outer<'a> {
     a: *const f32,
-    step: usize,
+    /// From row to row and from `k` to `k`: one of the two is 1.
+    step: [usize; 2],
     b: *const f32,
     offsets: &'a [u32],
     y: *mut f32,
@@ -299,24 +319,49 @@ impl<S: Lanes, const R: usize, const C: usize> Tile<S, R, C> {
     /// The bounds that [`outer`] checks, and the instructions of `S`.
     #[inline(always)]
     unsafe fn outer(self, call: Outer<'_>) {
-        let Outer { a, step, b, offsets, y, stride, add } = call;
+        // Told apart out here, the steps that are 1 cost nothing in the loop.
+        // SAFETY: see the function.
+        unsafe {
+            match call.step {
+                [1, along] => self.outer_by(call, [1, along]),
+                [across, _] => self.outer_by(call, [across, 1]),
+            }
+        }
+    }
+
+    /// # Safety
+    /// As [`Tile::outer`].
+    #[inline(always)]
+    unsafe fn outer_by(self, call: Outer<'_>, [across, along]: [usize; 2]) {
+        let Outer { a, b, offsets, y, stride, add, .. } = call;
         // SAFETY: see the function.
         unsafe {
             let mut sums = [[S::zero(); C]; R];
+            for i in 0..R {
+                for j in 0..C {
+                    S::fetch(y.wrapping_add(i * stride + j * S::LANES));
+                }
+            }
             let mut a = a;
-            for &offset in offsets {
+            for (k, &offset) in offsets.iter().enumerate() {
                 let from = b.add(offset as usize);
+                let ahead = b.wrapping_add(offsets.get(k + AHEAD).map_or(0, |&offset| offset as usize));
                 let mut row = [S::zero(); C];
                 for (j, v) in row.iter_mut().enumerate() {
                     *v = S::load(from.add(j * S::LANES));
+                    S::fetch(ahead.wrapping_add(j * S::LANES));
+                }
+                if along == 1 {
+                    // A line of every row in turn.
+                    S::fetch(a.wrapping_add(k % R * across + LINES_AHEAD));
                 }
                 for (i, sums) in sums.iter_mut().enumerate() {
-                    let factor = S::splat(*a.add(i));
+                    let factor = S::splat(*a.add(i * across));
                     for (sum, v) in sums.iter_mut().zip(row) {
                         *sum = S::fma(factor, v, *sum);
                     }
                 }
-                a = a.add(step);
+                a = a.add(along);
             }
             for (i, sums) in sums.iter().enumerate() {
                 for (j, sum) in sums.iter().enumerate() {

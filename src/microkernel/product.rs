@@ -4,17 +4,21 @@
 
 use rayon::prelude::*;
 
-use super::{INNER, Isa, MOST_COLUMNS, MOST_ROWS, Offsets, VECTORS, inner, outer, wide_fn};
+use super::rectangle::Rectangle;
+use super::{First, INNER, Isa, MOST_COLUMNS, MOST_ROWS, Offsets, VECTORS, inner, outer, wide_fn};
 use crate::contract::{Real, with_own_memory};
 
 /// Products of a sum that are made at once: as many as leave a panel of the second operand in the nearest cache.
 const DEEP: usize = 256;
-/// Rows of a task, at most, and tasks that are wanted.
-const ROWS: usize = 64;
-const TASKS: usize = 8;
-/// Elements of the second operand that are packed at once, and columns.
-const PACKED: usize = 1 << 18;
-const WIDE: usize = 20 * MOST_COLUMNS;
+/// Panels of a task, at most: what is packed of them stays in a core's own cache.
+const PANELS: usize = 3;
+/// Rows of the first operand that are read for one panel after another while they are near.
+const ROWS: usize = 128;
+/// Rows of a task, at least, for which it pays to pack the second operand.
+const MANY_ROWS: usize = 512;
+/// Tasks that are wanted for every thread, and vectors of columns that a task has at least.
+const TASKS: usize = 4;
+const LEAST: usize = 2;
 /// Columns that are few, and rows that are long: packing the first operand would cost more than the products.
 const FEW_COLUMNS: usize = 16;
 const LONG: usize = 256;
@@ -38,6 +42,11 @@ impl<'a> Matrix<'a> {
         if transposed { Matrix { x, row: 1, column: rows } } else { Matrix { x, row: columns, column: 1 } }
     }
 
+    /// The matrix as the first operand of tiles, which read it where it lies.
+    fn first(self) -> First<'a> {
+        if self.row == 1 { First::Packed(self.x, self.column) } else { First::Rows(self.x, self.row) }
+    }
+
     fn transposed(self) -> Self {
         Matrix { row: self.column, column: self.row, ..self }
     }
@@ -51,6 +60,9 @@ impl<'a> Matrix<'a> {
 /// `y = a · b` for `a` of `m × k`, `b` of `k × n` and `y` of `m × n`, row by row; on all cores where that pays. Sums run over `k` in ascending
 /// order, in parts that depend on nothing else.
 ///
+/// Every task has columns of its own (where those are few, rows as well) and packs for itself what it needs of `b`, so that no task waits for
+/// another. `a` is read where it lies.
+///
 /// # Panics
 /// Where an operand is shorter than its sizes say.
 pub fn product(isa: Isa, [m, n, k]: [usize; 3], a: Matrix<'_>, b: Matrix<'_>, y: &mut [f32]) {
@@ -58,37 +70,48 @@ pub fn product(isa: Isa, [m, n, k]: [usize; 3], a: Matrix<'_>, b: Matrix<'_>, y:
     if a.column == 1 && n <= FEW_COLUMNS && k >= LONG {
         return few_columns(isa, [n, k], a, b, y, alone);
     }
-    let rows = m.div_ceil(TASKS).next_multiple_of(isa.rows()).min(ROWS);
-    let panel = VECTORS * isa.lanes();
-    for column in (0..n).step_by(WIDE) {
-        let columns = WIDE.min(n - column);
-        let padded = columns.next_multiple_of(isa.lanes());
-        // As many whole parts of the sums as may be packed at once.
-        let deep = (PACKED / padded / DEEP).max(1) * DEEP;
-        with_own_memory(padded * deep.min(k), |packed| {
-            for from in (0..k).step_by(deep) {
-                let depth = deep.min(k - from);
-                let packed = &mut packed[..padded * depth];
-                let pack = |(i, to): (usize, &mut [f32])| {
-                    let first = i * panel;
-                    let b = b.from(from, column + first).transposed();
-                    pack(b, (columns - first).min(panel), to.len() / depth, depth, to);
-                };
-                if alone {
-                    packed.chunks_mut(panel * depth).enumerate().for_each(pack);
-                } else {
-                    packed.par_chunks_mut(panel * depth).enumerate().for_each(pack);
-                }
-                let block = Block { isa, n, column, columns, panel, depth, packed, add: from > 0 };
-                let task = |(i, y): (usize, &mut [f32])| block.rows(y.len() / n, a.from(i * rows, from), y);
-                if alone {
-                    y.chunks_mut(rows * n).enumerate().for_each(task);
-                } else {
-                    y.par_chunks_mut(rows * n).enumerate().for_each(task);
+    let y = Rectangle::new(y, n, [m, n]);
+    let task = |(at, y): ([usize; 2], Rectangle<'_>)| columns_of(isa, k, (a.from(at[0], 0), b.from(0, at[1])), y);
+    if alone {
+        return task(([0, 0], y));
+    }
+    let tasks = TASKS * rayon::current_num_threads();
+    let [least, most] = [LEAST, PANELS * VECTORS].map(|vectors| n.div_ceil(vectors * isa.lanes()));
+    let columns = n.div_ceil(tasks.min(least).max(most)).next_multiple_of(isa.lanes());
+    let rows = m.div_ceil(tasks.div_ceil(n.div_ceil(columns))).max(MANY_ROWS).next_multiple_of(isa.rows());
+    y.tiles([rows, columns]).for_each(task);
+}
+
+/// The sums of one task.
+fn columns_of(isa: Isa, k: usize, (a, b): (Matrix<'_>, Matrix<'_>), mut y: Rectangle<'_>) {
+    let [m, n] = y.size();
+    let panel = n.div_ceil(n.div_ceil(VECTORS * isa.lanes())).next_multiple_of(isa.lanes());
+    let width = |column: usize| (n - column).min(panel).next_multiple_of(isa.lanes());
+    with_own_memory(n.next_multiple_of(isa.lanes()) * DEEP.min(k), |packed| {
+        for from in (0..k).step_by(DEEP) {
+            let depth = DEEP.min(k - from);
+            for column in (0..n).step_by(panel) {
+                let to = &mut packed[column * depth..][..width(column) * depth];
+                pack(b.from(from, column).transposed(), panel.min(n - column), width(column), depth, to);
+            }
+            for first in (0..m).step_by(ROWS) {
+                for column in (0..n).step_by(panel) {
+                    let width = width(column);
+                    let mut offsets = [0; DEEP];
+                    let offsets = &mut offsets[..depth];
+                    offsets.iter_mut().enumerate().for_each(|(k, offset)| *offset = (k * width) as u32);
+                    let packed = &packed[column * depth..][..width * depth];
+                    let b = Panel { isa, width, packed, offsets: Offsets::new(offsets), add: from > 0 };
+                    let (mut row, last) = (first, m.min(first + ROWS));
+                    while row < last {
+                        let rows = isa.rows().min(1 << (last - row).ilog2());
+                        b.tile(a.from(row, from).first(), y.part([row, column], [rows, panel.min(n - column)]));
+                        row += rows;
+                    }
                 }
             }
-        });
-    }
+        }
+    });
 }
 
 /// [`product`] of long rows with few columns: inner products of rows, which need not be packed, with columns, which lie in rows then.
@@ -126,77 +149,38 @@ fn few_columns(isa: Isa, [n, k]: [usize; 2], a: Matrix<'_>, b: Matrix<'_>, y: &m
     });
 }
 
-/// A packed block of the second operand.
-struct Block<'a> {
+/// Packed columns of the second operand.
+struct Panel<'a> {
     isa: Isa,
-    /// Columns of `y`; of the block, the first and how many; of a panel.
-    n: usize,
-    column: usize,
-    columns: usize,
-    panel: usize,
-    depth: usize,
+    /// Columns, padded with zeros to whole vectors.
+    width: usize,
     packed: &'a [f32],
-    /// Whether `y` holds a part of the sums.
+    offsets: Offsets<'a>,
+    /// Whether the results hold a part of the sums.
     add: bool,
 }
 
-impl Block<'_> {
-    /// The sums of `m` rows.
-    fn rows(&self, m: usize, a: Matrix<'_>, y: &mut [f32]) {
-        let isa = self.isa;
-        let size = |at: usize| (m - at).min(isa.rows()).next_power_of_two();
-        with_own_memory(m.next_multiple_of(isa.rows()) * DEEP.min(self.depth), |packed| {
-            for from in (0..self.depth).step_by(DEEP) {
-                let depth = DEEP.min(self.depth - from);
-                for at in (0..m).step_by(isa.rows()) {
-                    let to = &mut packed[at * depth..][..size(at) * depth];
-                    pack(a.from(at, from), (m - at).min(isa.rows()), size(at), depth, to);
-                }
-                for (i, panel) in self.packed.chunks(self.panel * self.depth).enumerate() {
-                    let width = panel.len() / self.depth;
-                    let (first, panel) = (i * self.panel, &panel[from * width..]);
-                    let mut offsets = [0; DEEP];
-                    let offsets = &mut offsets[..depth];
-                    offsets.iter_mut().enumerate().for_each(|(k, offset)| *offset = (k * width) as u32);
-                    let offsets = Offsets::new(offsets);
-                    for at in (0..m).step_by(isa.rows()) {
-                        let tile = Tile { rows: (m - at).min(isa.rows()), size: size(at), first, width };
-                        let y = &mut y[at * self.n..];
-                        self.tile(tile, &packed[at * depth..], (panel, offsets), y, self.add || from > 0);
-                    }
-                }
-            }
-        });
-    }
-
+impl Panel<'_> {
     /// One tile of the sums, or a part of them that is added.
-    fn tile(&self, t: Tile, a: &[f32], (b, offsets): (&[f32], Offsets<'_>), y: &mut [f32], add: bool) {
-        let (isa, columns) = (self.isa, t.width.min(self.columns - t.first));
-        let (shape, y) = ([t.size, t.width / isa.lanes()], &mut y[self.column + t.first..]);
-        if columns == t.width && t.rows == t.size {
-            return outer(isa, shape, (a, t.size), b, offsets, (y, self.n), add);
+    fn tile(&self, a: First<'_>, mut y: Rectangle<'_>) {
+        let [rows, columns] = y.size();
+        let shape = [rows, self.width / self.isa.lanes()];
+        if columns == self.width {
+            return outer(self.isa, shape, a, self.packed, self.offsets, y, self.add);
         }
         // It reaches over the edge.
         let mut sums = [0.0; MOST_ROWS * MOST_COLUMNS];
-        outer(isa, shape, (a, t.size), b, offsets, (&mut sums, t.width), false);
-        for (sums, y) in sums.chunks_exact(t.width).zip(y.chunks_mut(self.n)).take(t.rows) {
-            let pairs = y.iter_mut().zip(&sums[..columns]);
-            if add {
+        let whole = Rectangle::new(&mut sums, self.width, [rows, self.width]);
+        outer(self.isa, shape, a, self.packed, self.offsets, whole, false);
+        for (i, sums) in sums.chunks_exact(self.width).enumerate().take(rows) {
+            let pairs = y.row(i).iter_mut().zip(sums);
+            if self.add {
                 pairs.for_each(|(y, sum)| *y += *sum);
             } else {
                 pairs.for_each(|(y, sum)| *y = *sum);
             }
         }
     }
-}
-
-/// A tile: rows in use and in all, its first column in the block, and its columns.
-#[derive(Clone, Copy)]
-struct Tile {
-    rows: usize,
-    size: usize,
-    first: usize,
-    width: usize,
 }
 
 /// Packs `depth` columns of a matrix with `rows` rows, each padded with zeros to `size`.

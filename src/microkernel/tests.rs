@@ -12,20 +12,22 @@ fn numbers(n: usize, seed: usize) -> Vec<f32> {
 #[test]
 fn outer_tiles_are_sums_of_products() {
     let offsets: Vec<u32> = (0..37).map(|k| (k * 53 % 211) as u32).collect();
-    let (a, b) = (numbers(37 * 9, 1), numbers(400, 2));
+    let (a, b) = (numbers(9 * 41, 1), numbers(400, 2));
     for isa in Isa::available() {
-        for rows in [1, 2, 4, 8] {
-            for vectors in 1..=VECTORS {
+        for (rows, vectors) in [1, 2, 4, 8].into_iter().flat_map(|rows| (1..=VECTORS).map(move |v| (rows, v))) {
+            for (first, [across, along]) in [(First::Packed(&a, 9), [1, 9]), (First::Rows(&a, 41), [41, 1])] {
                 for add in [false, true] {
                     let (columns, stride) = (vectors * isa.lanes(), 51);
                     let before = numbers(8 * stride, 3);
                     let mut y = before.clone();
-                    outer(isa, [rows, vectors], (&a, 9), &b, Offsets::new(&offsets), (&mut y, stride), add);
+                    let to = Rectangle::new(&mut y, stride, [rows, columns]);
+                    outer(isa, [rows, vectors], first, &b, Offsets::new(&offsets), to, add);
                     for (i, y) in y.iter().enumerate() {
                         let (row, column) = (i / stride, i % stride);
                         let inside = row < rows && column < columns;
-                        let sum: f32 =
-                            (0..37).map(|k| a[k * 9 + row.min(8)] * b[(offsets[k] as usize + column).min(399)]).sum();
+                        let sum: f32 = (0..37)
+                            .map(|k| a[k * along + row.min(7) * across] * b[(offsets[k] as usize + column).min(399)])
+                            .sum();
                         let expected = if !inside { before[i] } else { sum + if add { before[i] } else { 0.0 } };
                         assert_eq!(*y, expected, "{isa:?} {rows}x{vectors} add {add}: element {row}, {column}");
                     }
@@ -136,5 +138,13 @@ fn products_of_every_shape_and_layout() {
 #[should_panic(expected = "too short")]
 fn what_lies_outside_is_refused() {
     let mut y = [0.0; 64];
-    outer(Isa::Portable, [4, 1], (&[1.0; 12], 4), &[1.0; 10], Offsets::new(&[0, 2, 4]), (&mut y, 8), false);
+    outer(
+        Isa::Portable,
+        [4, 1],
+        First::Packed(&[1.0; 12], 4),
+        &[1.0; 10],
+        Offsets::new(&[0, 2, 4]),
+        Rectangle::new(&mut y, 8, [4, 8]),
+        false,
+    );
 }

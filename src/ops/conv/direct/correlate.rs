@@ -6,8 +6,9 @@ use rayon::prelude::*;
 
 use super::geometry::{Geometry, Images, Layout};
 use super::winograd::{self, Shared};
+use crate::microkernel::rectangle::Rectangle;
 use crate::microkernel::strips::{self, By, Finished, Mix, Rows, Same};
-use crate::microkernel::{self, Isa, Offsets};
+use crate::microkernel::{self, First, Isa, Offsets};
 use crate::ops::conv::cpu::Epilogue;
 
 /// Products of a sum that are made at once: as many packed weights as stay near, and offsets as lie on the stack.
@@ -207,8 +208,8 @@ impl Correlation<'_> {
         let mut from = 0;
         while from < width {
             let vectors = ((width - from) / isa.lanes()).min(microkernel::VECTORS);
-            let tile = (&mut sums[from..], width);
-            microkernel::outer(isa, [block, vectors], (weights, block), &planes[from..], offsets, tile, add);
+            let tile = Rectangle::new(&mut sums[from..], width, [block, vectors * isa.lanes()]);
+            microkernel::outer(isa, [block, vectors], First::Packed(weights, block), &planes[from..], offsets, tile, add);
             from += vectors * isa.lanes();
         }
     }
