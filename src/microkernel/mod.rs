@@ -200,7 +200,8 @@ pub fn outer(
     }
 }
 
-/// `y[i · stride + j] += Σₚ a[a_at[i] + p] · b[b_at[j] + p]` for `p < len`; every lane sums its own `p`, then lanes are added in pairs.
+/// `y[i · stride + j] += Σₚ a[a_at[i] + p] · b[b_at[j] + p]` for `p < len`; every lane sums its own `p`, then lanes are added, in an
+/// order that the sizes and the kind of processor decide.
 ///
 /// # Panics
 /// Where an operand is too short, `len` is not a multiple of the lanes, or there are more rows or columns than [`Isa::inner`] says.
@@ -396,9 +397,19 @@ impl<S: Lanes, const R: usize, const C: usize> Tile<S, R, C> {
                 }
                 p += S::LANES;
             }
-            for (i, sums) in sums.iter().enumerate() {
+            // Lanes are summed of four vectors at once: of short products that is a good part of the work.
+            let mut whole = [0.0; INNER[0] * INNER[1]];
+            let sums = sums.as_flattened();
+            let (fours, rest) = sums.as_chunks::<4>();
+            for (i, four) in fours.iter().enumerate() {
+                S::sum_four(whole.as_mut_ptr().add(i * 4), *four);
+            }
+            for (i, sum) in rest.iter().enumerate() {
+                whole[fours.len() * 4 + i] = S::sum(*sum);
+            }
+            for (i, sums) in whole.chunks_exact(C).take(R).enumerate() {
                 for (j, sum) in sums.iter().enumerate() {
-                    *y.add(i * stride + j) += S::sum(*sum);
+                    *y.add(i * stride + j) += *sum;
                 }
             }
         }

@@ -25,6 +25,8 @@ use weights::WeightGradient;
 const TASKS: usize = 16;
 /// Partial sums of a weight gradient, at most: each is as large as the weights.
 const PARTIALS: usize = 8;
+/// Positions of a part that make its sums worth having.
+const ENOUGH_POSITIONS: usize = 1 << 10;
 /// Sums that are few.
 const FEW_SUMS: usize = 1 << 15;
 /// Tasks of a weight gradient that are wanted.
@@ -207,10 +209,12 @@ impl<'a> WeightPass<'a> {
         WeightPass::of(s, images, block.min(s.group_out()))
     }
 
-    /// Shared out over parts of the images alone: into more of them where their sums are few.
+    /// Shared out over parts of the images alone: into more of them where their sums are few, and into fewer where an image is too small
+    /// for products to be worth their sums.
     fn whole(s: &'a Sizes) -> Self {
         let parts = if s.c_out * s.taps() <= FEW_SUMS { 2 * PARTIALS } else { PARTIALS };
-        WeightPass::of(s, s.batch.div_ceil(parts), s.c_out)
+        let images = ENOUGH_POSITIONS.div_ceil(s.positions()).min(s.batch.div_ceil(PARTIALS / 2));
+        WeightPass::of(s, s.batch.div_ceil(parts).max(images), s.c_out)
     }
 
     fn of(s: &'a Sizes, images: usize, block: usize) -> Self {
