@@ -9,7 +9,8 @@ use smallvec::SmallVec;
 use super::super::Sizes;
 use super::winograd::{self, Shared};
 use crate::microkernel::strips::{self, By, Mix, Rows};
-use crate::microkernel::{Isa, MOST_COLUMNS, MOST_LANES};
+use crate::contract::Real;
+use crate::microkernel::{Isa, MOST_COLUMNS, MOST_LANES, wide_fn};
 
 /// A tap of the window: which it is, which phase of the source it meets, and where from the result's position.
 #[derive(Clone, Copy, Debug)]
@@ -142,6 +143,11 @@ impl Geometry {
     /// How many products there are of each tap: one, or one for each mixed row.
     pub(super) fn products(&self) -> usize {
         self.fold.map_or(1, |fold| fold.shared.products())
+    }
+
+    /// About how many taps an element of the planes meets.
+    pub(super) fn taps_of_element(&self) -> usize {
+        (self.taps.len() * self.products()).div_ceil(self.planes().max(1)).max(1)
     }
 
     /// The weight of a tap in product `u`, from those of the window.
@@ -351,10 +357,10 @@ impl Layout {
                     continue;
                 }
                 for (channel, row) in (0..channels).flat_map(|channel| (0..rows).map(move |row| (channel, row))) {
-                    let from = x.x[from + channel * x.channel + row * g.step[1] * w..].iter().step_by(g.step[2]);
+                    let from = &x.x[from + channel * x.channel + row * g.step[1] * w..];
                     let to = &mut planes[to + channel * apart + row * self.pitch[1]..][..self.pitch[1]];
                     let (to, zeros) = to.split_at_mut(columns);
-                    to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+                    every(from, g.step[2], to);
                     zeros.fill(0.0);
                 }
             }
@@ -440,6 +446,20 @@ impl Layout {
         pass(0, whole);
         if whole < tiles {
             pass(whole, 1);
+        }
+    }
+}
+
+wide_fn! {
+    /// Every `step`-th element.
+    fn every<T: Real>(from: &[T], step: usize, to: &mut [T]) {
+        if step == 2 {
+            // The compiler makes vectors of pairs; the last element may be half of one.
+            let pairs = (from.len() / 2).min(to.len());
+            to.iter_mut().zip(from.as_chunks::<2>().0).for_each(|(to, pair)| *to = pair[0]);
+            to[pairs..].iter_mut().zip(&from[2 * pairs..]).for_each(|(to, from)| *to = *from);
+        } else {
+            to.iter_mut().zip(from.iter().step_by(step)).for_each(|(to, from)| *to = *from);
         }
     }
 }

@@ -34,8 +34,8 @@ const WEIGHT_TASKS: usize = 16;
 /// Elements of the planes that are laid out at once: so few that they stay near; and for weights, whose sums want long runs, more.
 const NEAR: usize = 1 << 16;
 const WEIGHTS_NEAR: usize = 1 << 18;
-/// Output channels of a task of a weight gradient, at least.
-const FEWEST: usize = 16;
+/// Products of every element that is laid out for a task of a weight gradient, at least.
+const FEWEST: usize = 144;
 
 /// One correlation of every image: the weights of all groups packed, and what does not depend on the task.
 struct Pass<'a> {
@@ -205,7 +205,8 @@ impl<'a> WeightPass<'a> {
         let images = s.batch.div_ceil(PARTIALS.min(s.batch));
         let blocks = WEIGHT_TASKS.div_ceil(s.batch.div_ceil(images) * s.groups);
         // Every block lays the image out anew: it must have work enough for that.
-        let block = s.group_out().div_ceil(blocks).max(FEWEST).next_multiple_of(Isa::best().inner()[0]);
+        let least = FEWEST.div_ceil(Geometry::forward(s).taps_of_element());
+        let block = s.group_out().div_ceil(blocks).max(least).next_multiple_of(Isa::best().inner()[0]);
         WeightPass::of(s, images, block.min(s.group_out()))
     }
 
