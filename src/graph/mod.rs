@@ -5,6 +5,7 @@
 mod autodiff;
 mod chains;
 mod constant;
+mod conv_gradients;
 mod memory;
 mod plan;
 mod rewrite;

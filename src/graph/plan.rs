@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use super::memory::{self, Block, Layout};
-use super::{ArenaSpec, Graph, GraphData, NodeKind, Value, Var, rewrite};
+use super::{ArenaSpec, Graph, GraphData, NodeKind, Value, Var, chains, conv_gradients, rewrite};
 use crate::contract::{GpuTraits, Io, Launch};
 use crate::error::{Error, Result};
 use crate::ops::{Op, copy::Copy};
@@ -118,8 +118,9 @@ impl Plan {
         let mut data = graph.data().clone();
         rewrite::fuse(&mut data, &fetch);
         if gpu.is_none() {
-            rewrite::fuse_gradients(&mut data, &fetch);
+            conv_gradients::fuse(&mut data, &fetch);
         }
+        chains::make(&mut data, &fetch);
         let live = rewrite::live(&data, &fetch);
         Ok(Planner::new(&data, &live, &fetch, gpu).plan(&fetch))
     }

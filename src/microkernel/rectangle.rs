@@ -10,23 +10,23 @@ use rayon::prelude::*;
 
 /// A rectangle of a matrix that is stored row by row, for its holder alone.
 #[derive(Debug)]
-pub struct Rectangle<'a> {
-    first: *mut f32,
+pub struct Rectangle<'a, T = f32> {
+    first: *mut T,
     stride: usize,
     size: [usize; 2],
-    of: PhantomData<&'a mut [f32]>,
+    of: PhantomData<&'a mut [T]>,
 }
 
-// SAFETY: it is what `&mut [f32]` would be, and no other rectangle shares an element with it.
-unsafe impl Send for Rectangle<'_> {}
+// SAFETY: it is what `&mut [T]` would be, and no other rectangle shares an element with it.
+unsafe impl<T: Send> Send for Rectangle<'_, T> {}
 
-impl<'a> Rectangle<'a> {
+impl<'a, T: Send> Rectangle<'a, T> {
     /// Rows and columns at the start of `y`, whose rows start `stride` apart.
     ///
     /// # Panics
     /// Where `y` is too short.
     #[inline]
-    pub fn new(y: &'a mut [f32], stride: usize, [rows, columns]: [usize; 2]) -> Self {
+    pub fn new(y: &'a mut [T], stride: usize, [rows, columns]: [usize; 2]) -> Self {
         let needed = rows.saturating_sub(1) * stride + columns;
         assert!(rows * columns == 0 || needed <= y.len(), "a rectangle reaches over the end of its matrix");
         assert!(rows <= 1 || columns <= stride, "the rows of a rectangle overlap");
@@ -47,7 +47,7 @@ impl<'a> Rectangle<'a> {
 
     /// The first element.
     #[inline]
-    pub(super) fn pointer(&mut self) -> *mut f32 {
+    pub(super) fn pointer(&mut self) -> *mut T {
         self.first
     }
 
@@ -56,7 +56,7 @@ impl<'a> Rectangle<'a> {
     /// # Panics
     /// Where that is not within.
     #[inline]
-    pub fn part(&mut self, [i, j]: [usize; 2], size: [usize; 2]) -> Rectangle<'_> {
+    pub fn part(&mut self, [i, j]: [usize; 2], size: [usize; 2]) -> Rectangle<'_, T> {
         assert!(i + size[0] <= self.size[0] && j + size[1] <= self.size[1], "a part is not within its rectangle");
         // SAFETY: the part lies within, and this rectangle is not used as long as it lives.
         unsafe { self.there([i, j], size) }
@@ -67,14 +67,17 @@ impl<'a> Rectangle<'a> {
     /// # Panics
     /// Where there is none.
     #[inline]
-    pub fn row(&mut self, i: usize) -> &mut [f32] {
+    pub fn row(&mut self, i: usize) -> &mut [T] {
         assert!(i < self.size[0], "there is no such row");
         // SAFETY: the row lies within.
         unsafe { std::slice::from_raw_parts_mut(self.first.wrapping_add(i * self.stride), self.size[1]) }
     }
 
     /// All of it in tiles of at most `size`, row by row, with the place of the first element of each.
-    pub fn tiles(self, size: [usize; 2]) -> impl IndexedParallelIterator<Item = ([usize; 2], Rectangle<'a>)> {
+    pub fn tiles(
+        self,
+        size: [usize; 2],
+    ) -> impl IndexedParallelIterator<Item = ([usize; 2], Rectangle<'a, T>)> + use<'a, T> {
         let size = size.map(|n| n.max(1));
         let across = self.size[1].div_ceil(size[1]);
         let whole = Shared(self);
@@ -89,7 +92,7 @@ impl<'a> Rectangle<'a> {
 
     /// # Safety
     /// The part lies within, and no two that are in use share an element.
-    unsafe fn there<'b>(&self, [i, j]: [usize; 2], size: [usize; 2]) -> Rectangle<'b>
+    unsafe fn there<'b>(&self, [i, j]: [usize; 2], size: [usize; 2]) -> Rectangle<'b, T>
     where
         'a: 'b,
     {
@@ -98,7 +101,7 @@ impl<'a> Rectangle<'a> {
 }
 
 /// A rectangle of which threads take tiles.
-struct Shared<'a>(Rectangle<'a>);
+struct Shared<'a, T>(Rectangle<'a, T>);
 
 // SAFETY: all that is done with it is to make disjoint tiles.
-unsafe impl Sync for Shared<'_> {}
+unsafe impl<T: Send> Sync for Shared<'_, T> {}

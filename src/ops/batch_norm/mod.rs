@@ -139,7 +139,21 @@ impl OpDef for BatchNorm {
         let moments = &mut call.scratch[..rows.scratch(3)];
         let (x, gamma, beta) = (call.x[0].f(), call.x[1].f(), call.x[2].f());
         let [y, mean, variance, saved] = &mut call.y[..] else { return };
-        rows.moments(x, moments);
+        if rows.are_whole() {
+            rows.whole(moments, 3, y.f_mut(), |row, moments, mut y| {
+                for (part, of_part) in moments.chunks_exact_mut(3).enumerate() {
+                    of_part.copy_from_slice(&rows.moments_of(x, row, part));
+                }
+                // They are the only row of what is handed on.
+                let s = rows.statistic(moments, 0, self.epsilon);
+                for plane in 0..rows.planes {
+                    let channel = [s.mean, s.rest, gamma[row] * s.rstd, beta[row]];
+                    normalise_run(channel, self.relu, &x[rows.first(row, plane)..], y.row(plane));
+                }
+            });
+        } else {
+            rows.moments(x, moments);
+        }
         let [whole, rest, rstd] = thirds(saved.f_mut());
         parallel_together([mean.f_mut(), variance.f_mut(), whole, rest, rstd], |start, out| {
             let [mean, variance, whole, rest, rstd] = out;
@@ -148,7 +162,9 @@ impl OpDef for BatchNorm {
                 (mean[i], variance[i], whole[i], rest[i], rstd[i]) = (s.mean, s.variance, s.mean, s.rest, s.rstd);
             }
         });
-        normalise(&rows, x, [gamma, beta, saved.f()], self.relu, y.f_mut());
+        if !rows.are_whole() {
+            normalise(&rows, x, [gamma, beta, saved.f()], self.relu, y.f_mut());
+        }
     }
 
     fn scratch(&self, io: &Io) -> usize {
@@ -343,34 +359,51 @@ impl OpDef for BatchNormGrad {
         let (x, gamma, saved, dy) = (call.x[0].f(), call.x[1].f(), call.x[2].f(), call.x[3].f());
         let y = call.x.get(4).map(|y| y.f());
         let [dx, dgamma, dbeta] = &mut call.y[..] else { return };
-        rows.jobs(sums, 2, |row, part, out| {
-            if rows.in_columns() {
-                return products_of_columns(&rows, x, (dy, y), saved, (row, part), out);
-            }
+        let (c, n, frozen) = (rows.rows, T::of(rows.count() as f64), self.frozen);
+        let slope = |row: usize, [dbeta, dgamma]: [T; 2]| {
+            let Statistic { mean, rest, rstd, .. } = saved_of(saved, row);
+            let shares = (!frozen).then(|| [dbeta / n, dgamma / n * rstd]);
+            Slope { mean, rest, scale: gamma[row] * rstd, shares }
+        };
+        let sums_of = |row: usize, part: usize| {
             let s = saved_of(saved, row);
             let [d, dh] = match y {
                 Some(y) => rows.products_where_positive(x, dy, y, [s.mean, s.rest], row, part),
                 None => rows.products(x, dy, [s.mean, s.rest], row, part),
             };
-            out.copy_from_slice(&[d, dh * s.rstd]);
-        });
+            [d, dh * s.rstd]
+        };
+        let run = |slope: Slope<T>, at: usize, dx: &mut [T]| {
+            let part = at..at + dx.len();
+            slope_run(slope, &x[part.clone()], &dy[part.clone()], y.map(|y| &y[part]), dx);
+        };
+        if rows.are_whole() {
+            rows.whole(sums, 2, dx.f_mut(), |row, sums, mut dx| {
+                sums.chunks_exact_mut(2).enumerate().for_each(|(part, sums)| sums.copy_from_slice(&sums_of(row, part)));
+                // They are the only row of what is handed on.
+                let slope = slope(row, rows.total(sums, 0));
+                (0..rows.planes).for_each(|plane| run(slope, rows.first(row, plane), dx.row(plane)));
+            });
+        } else {
+            rows.jobs(sums, 2, |row, part, out| {
+                if rows.in_columns() {
+                    return products_of_columns(&rows, x, (dy, y), saved, (row, part), out);
+                }
+                out.copy_from_slice(&sums_of(row, part));
+            });
+        }
         parallel_together([dgamma.f_mut(), dbeta.f_mut()], |start, [dgamma, dbeta]| {
             for (i, (dgamma, dbeta)) in dgamma.iter_mut().zip(dbeta).enumerate() {
                 [*dbeta, *dgamma] = rows.total(sums, start + i);
             }
         });
-        let (c, n, frozen) = (rows.rows, T::of(rows.count() as f64), self.frozen);
+        if rows.are_whole() {
+            return;
+        }
         let (dgamma, dbeta) = (dgamma.f(), dbeta.f());
-        let slope = |row: usize| {
-            let Statistic { mean, rest, rstd, .. } = saved_of(saved, row);
-            let shares = (!frozen).then(|| [dbeta[row] / n, dgamma[row] / n * rstd]);
-            Slope { mean, rest, scale: gamma[row] * rstd, shares }
-        };
+        let slope = |row: usize| slope(row, [dbeta[row], dgamma[row]]);
         if rows.space > 1 {
-            return parallel_planes(dx.f_mut(), rows.space, |plane, at, dx| {
-                let part = at..at + dx.len();
-                slope_run(slope(plane % c), &x[part.clone()], &dy[part.clone()], y.map(|y| &y[part]), dx);
-            });
+            return parallel_planes(dx.f_mut(), rows.space, |plane, at, dx| run(slope(plane % c), at, dx));
         }
         parallel_rows(dx.f_mut(), c, |row, dx| {
             for (i, dx) in dx.iter_mut().enumerate() {

@@ -8,8 +8,9 @@ use bytemuck::{Pod, Zeroable};
 use rayon::prelude::*;
 use std::ops::Range;
 
-use crate::microkernel::wide_fn;
 use crate::contract::{GROUP_SIZE, Real, grid, parallel_chunks};
+use crate::microkernel::rectangle::Rectangle;
+use crate::microkernel::wide_fn;
 
 /// Invocations of a workgroup.
 const WIDTH: usize = 256;
@@ -21,6 +22,8 @@ const PER_GROUP: usize = 1 << 13;
 const BUSY: usize = 1024;
 /// Elements that one CPU task takes.
 const WORK: usize = 1 << 14;
+/// Rows that are enough to be shared out whole.
+const ENOUGH: usize = 8;
 /// Rows that a CPU task takes side by side where neighbours in memory belong to different rows.
 const BLOCK: usize = 64;
 
@@ -214,6 +217,27 @@ impl Rows {
         out.par_chunks_mut(chunk * each).enumerate().for_each(run);
     }
 
+    /// Whether rows are planes apart in memory, and enough of them to share out whole: see [`Rows::whole`].
+    pub(crate) fn are_whole(&self) -> bool {
+        self.space > 1 && self.rows >= ENOUGH
+    }
+
+    /// Runs `f(row, numbers, runs of y)` for every row, where `numbers` are `width` for each of its parts: for ops that read a row again
+    /// once they know something of all of it, while it is near.
+    pub(crate) fn whole<T: Real>(
+        &self,
+        numbers: &mut [T],
+        width: usize,
+        y: &mut [T],
+        f: impl Fn(usize, &mut [T], Rectangle<'_, T>) + Send + Sync,
+    ) {
+        let small = y.len() <= WORK;
+        let runs = Rectangle::new(y, self.plane_step, [self.planes, self.plane_step]).tiles([self.planes, self.space]);
+        let all = numbers.par_chunks_exact_mut(self.parts * width).zip(runs).enumerate();
+        let rows = all.with_min_len(if small { self.rows } else { 1 });
+        rows.for_each(|(row, (numbers, (_, runs)))| f(row, numbers, runs));
+    }
+
     /// Number `which` of `width` that a job wrote for a part of `row`.
     fn of_part<T: Copy>(&self, out: &[T], width: usize, row: usize, part: usize, which: usize) -> T {
         let block = self.block();
@@ -226,15 +250,20 @@ impl Rows {
             if self.in_columns() {
                 return self.moments_of_columns(x, row, part, out);
             }
-            let n = T::of(self.count_of(part) as f64);
-            let mean = self.stretches(row, part).map(|s| sum(&x[s])).sum::<T>() / n;
-            let (mut rest, mut squares) = (T::zero(), T::zero());
-            for stretch in self.stretches(row, part) {
-                let [d, dd] = deviations(&x[stretch], mean);
-                (rest, squares) = (rest + d, squares + dd);
-            }
-            out.copy_from_slice(&[mean, rest / n, squares - rest * rest / n]);
+            out.copy_from_slice(&self.moments_of(x, row, part));
         });
+    }
+
+    /// The moments of a part of a row.
+    pub(crate) fn moments_of<T: Real>(&self, x: &[T], row: usize, part: usize) -> [T; 3] {
+        let n = T::of(self.count_of(part) as f64);
+        let mean = self.stretches(row, part).map(|s| sum(&x[s])).sum::<T>() / n;
+        let (mut rest, mut squares) = (T::zero(), T::zero());
+        for stretch in self.stretches(row, part) {
+            let [d, dd] = deviations(&x[stretch], mean);
+            (rest, squares) = (rest + d, squares + dd);
+        }
+        [mean, rest / n, squares - rest * rest / n]
     }
 
     fn moments_of_columns<T: Real>(&self, x: &[T], row: usize, part: usize, out: &mut [T]) {
