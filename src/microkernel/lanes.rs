@@ -253,6 +253,41 @@ unsafe fn sum_four_avx512([a, b, c, d]: [__m512; 4]) -> __m128 {
     _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps::<1>(half))
 }
 
+/// The transpose of eight rows of eight floats, which lie `stride` apart, into rows `apart` from each other.
+///
+/// # Safety
+/// The instructions, and bounds.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+pub(super) unsafe fn turn_avx2(x: *const f32, stride: usize, to: *mut f32, apart: usize) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let row = |i: usize| _mm256_loadu_ps(x.add(i * stride));
+        let [a, b, c, d, e, f, g, h] = [row(0), row(1), row(2), row(3), row(4), row(5), row(6), row(7)];
+        // Pairs of rows, then fours: each half of a vector holds what belongs to one column.
+        let [ab, ab_high] = [_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b)];
+        let [cd, cd_high] = [_mm256_unpacklo_ps(c, d), _mm256_unpackhi_ps(c, d)];
+        let [ef, ef_high] = [_mm256_unpacklo_ps(e, f), _mm256_unpackhi_ps(e, f)];
+        let [gh, gh_high] = [_mm256_unpacklo_ps(g, h), _mm256_unpackhi_ps(g, h)];
+        let upper = [
+            _mm256_shuffle_ps::<0x44>(ab, cd),
+            _mm256_shuffle_ps::<0xee>(ab, cd),
+            _mm256_shuffle_ps::<0x44>(ab_high, cd_high),
+            _mm256_shuffle_ps::<0xee>(ab_high, cd_high),
+        ];
+        let lower = [
+            _mm256_shuffle_ps::<0x44>(ef, gh),
+            _mm256_shuffle_ps::<0xee>(ef, gh),
+            _mm256_shuffle_ps::<0x44>(ef_high, gh_high),
+            _mm256_shuffle_ps::<0xee>(ef_high, gh_high),
+        ];
+        for j in 0..4 {
+            _mm256_storeu_ps(to.add(j * apart), _mm256_permute2f128_ps::<0x20>(upper[j], lower[j]));
+            _mm256_storeu_ps(to.add((j + 4) * apart), _mm256_permute2f128_ps::<0x31>(upper[j], lower[j]));
+        }
+    }
+}
+
 /// The kernels, each compiled for the instructions of `$lanes`.
 macro_rules! kernels {
     ($lanes:ty, $outer:ident, $inner:ident, $strips:ident, $(#[$attribute:meta])*) => {

@@ -30,9 +30,8 @@ pub const VECTORS: usize = 3;
 pub const MOST_LANES: usize = 16;
 /// Columns of the widest outer tile, on any processor.
 pub const MOST_COLUMNS: usize = VECTORS * MOST_LANES;
-/// How far ahead of its use the next of the second operand is fetched, in rows, and the next of the first, in floats of a row.
-const AHEAD: usize = 8;
-const LINES_AHEAD: usize = 32;
+/// Rows and columns of what [`turn`] takes at once.
+pub const SQUARE: usize = 8;
 /// Rows and columns of the largest inner tile.
 pub const INNER: [usize; 2] = [4, 6];
 
@@ -200,6 +199,28 @@ pub fn outer(
     }
 }
 
+/// The transpose of a square of [`SQUARE`] rows and columns: `to[j · apart + i] = x[i · stride + j]`.
+///
+/// # Panics
+/// Where a slice is too short.
+#[inline]
+pub fn turn(isa: Isa, x: &[f32], stride: usize, to: &mut [f32], apart: usize) {
+    assert!(
+        (SQUARE - 1) * stride + SQUARE <= x.len() && (SQUARE - 1) * apart + SQUARE <= to.len(),
+        "a square is too short"
+    );
+    match isa {
+        // SAFETY: the processor has the instructions, and the bounds were checked.
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 | Isa::Avx2 => unsafe { lanes::turn_avx2(x.as_ptr(), stride, to.as_mut_ptr(), apart) },
+        Isa::Portable => {
+            for (i, j) in (0..SQUARE).flat_map(|i| (0..SQUARE).map(move |j| (i, j))) {
+                to[j * apart + i] = x[i * stride + j];
+            }
+        }
+    }
+}
+
 /// `y[i · stride + j] += Σₚ a[a_at[i] + p] · b[b_at[j] + p]` for `p < len`; every lane sums its own `p`, then lanes are added, in an
 /// order that the sizes and the kind of processor decide.
 ///
@@ -344,17 +365,11 @@ impl<S: Lanes, const R: usize, const C: usize> Tile<S, R, C> {
                 }
             }
             let mut a = a;
-            for (k, &offset) in offsets.iter().enumerate() {
+            for &offset in offsets {
                 let from = b.add(offset as usize);
-                let ahead = b.wrapping_add(offsets.get(k + AHEAD).map_or(0, |&offset| offset as usize));
                 let mut row = [S::zero(); C];
                 for (j, v) in row.iter_mut().enumerate() {
                     *v = S::load(from.add(j * S::LANES));
-                    S::fetch(ahead.wrapping_add(j * S::LANES));
-                }
-                if along == 1 {
-                    // A line of every row in turn.
-                    S::fetch(a.wrapping_add(k % R * across + LINES_AHEAD));
                 }
                 for (i, sums) in sums.iter_mut().enumerate() {
                     let factor = S::splat(*a.add(i * across));

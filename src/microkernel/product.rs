@@ -5,7 +5,7 @@
 use rayon::prelude::*;
 
 use super::rectangle::Rectangle;
-use super::{First, INNER, Isa, MOST_COLUMNS, MOST_ROWS, Offsets, VECTORS, inner, outer, wide_fn};
+use super::{First, INNER, Isa, MOST_COLUMNS, MOST_ROWS, Offsets, SQUARE, VECTORS, inner, outer, turn, wide_fn};
 use crate::contract::{Real, with_own_memory};
 
 /// Products of a sum that are made at once: as many as leave a panel of the second operand in the nearest cache.
@@ -16,6 +16,11 @@ const PANELS: usize = 3;
 const ROWS: usize = 128;
 /// Rows of a task, at least, for which it pays to pack the second operand.
 const MANY_ROWS: usize = 512;
+/// Columns for which it pays to pack a first operand whose rows do not lie side by side, and elements of it: fewer are near anyhow, and of
+/// more the memory would be missed.
+const MANY_COLUMNS: usize = 128;
+const LEAST_PACKED: usize = 1 << 17;
+const MOST_PACKED: usize = 1 << 24;
 /// Tasks that are wanted for every thread, and vectors of columns that a task has at least.
 const TASKS: usize = 4;
 const LEAST: usize = 2;
@@ -60,8 +65,8 @@ impl<'a> Matrix<'a> {
 /// `y = a · b` for `a` of `m × k`, `b` of `k × n` and `y` of `m × n`, row by row; on all cores where that pays. Sums run over `k` in ascending
 /// order, in parts that depend on nothing else.
 ///
-/// Every task has columns of its own (where those are few, rows as well) and packs for itself what it needs of `b`, so that no task waits for
-/// another. `a` is read where it lies.
+/// Every task has columns of its own (where those are few, rows as well) and packs for itself what it needs of `b`. `a` is read where it
+/// lies, unless its columns are what lies side by side: then it is packed before.
 ///
 /// # Panics
 /// Where an operand is shorter than its sizes say.
@@ -70,8 +75,48 @@ pub fn product(isa: Isa, [m, n, k]: [usize; 3], a: Matrix<'_>, b: Matrix<'_>, y:
     if a.column == 1 && n <= FEW_COLUMNS && k >= LONG {
         return few_columns(isa, [n, k], a, b, y, alone);
     }
+    if a.row != 1 || n < MANY_COLUMNS || !(LEAST_PACKED..MOST_PACKED).contains(&(m * k)) {
+        return share(isa, [m, n, k], Left::There(a), b, y, alone);
+    }
+    with_own_memory(m * k, |packed| {
+        packed.par_chunks_mut(isa.rows() * k).enumerate().for_each(|(i, to)| {
+            let (first, mut row, last) = (i * isa.rows(), 0, to.len() / k);
+            while row < last {
+                let rows = tall(isa, last - row);
+                pack(isa, a.from(first + row, 0), rows, rows, k, &mut to[row * k..][..rows * k]);
+                row += rows;
+            }
+        });
+        share(isa, [m, n, k], Left::Packed(packed, k), b, y, alone);
+    });
+}
+
+/// The first operand: where it lies, or packed for one tile after another, each with all of the sum's `k`.
+#[derive(Clone, Copy)]
+enum Left<'a> {
+    There(Matrix<'a>),
+    Packed(&'a [f32], usize),
+}
+
+impl<'a> Left<'a> {
+    /// `rows` rows from `row` on, from `k` on.
+    fn tile(self, [row, rows]: [usize; 2], from: usize) -> First<'a> {
+        match self {
+            Left::There(a) => a.from(row, from).first(),
+            Left::Packed(packed, k) => First::Packed(&packed[row * k + from * rows..], rows),
+        }
+    }
+}
+
+/// Rows of the largest tile of which there are as many.
+fn tall(isa: Isa, rows: usize) -> usize {
+    isa.rows().min(1 << rows.ilog2())
+}
+
+/// Shares a product out.
+fn share(isa: Isa, [m, n, k]: [usize; 3], a: Left<'_>, b: Matrix<'_>, y: &mut [f32], alone: bool) {
     let y = Rectangle::new(y, n, [m, n]);
-    let task = |(at, y): ([usize; 2], Rectangle<'_>)| columns_of(isa, k, (a.from(at[0], 0), b.from(0, at[1])), y);
+    let task = |(at, y): ([usize; 2], Rectangle<'_>)| columns_of(isa, k, (a, at[0]), b.from(0, at[1]), y);
     if alone {
         return task(([0, 0], y));
     }
@@ -82,8 +127,8 @@ pub fn product(isa: Isa, [m, n, k]: [usize; 3], a: Matrix<'_>, b: Matrix<'_>, y:
     y.tiles([rows, columns]).for_each(task);
 }
 
-/// The sums of one task.
-fn columns_of(isa: Isa, k: usize, (a, b): (Matrix<'_>, Matrix<'_>), mut y: Rectangle<'_>) {
+/// The sums of one task, whose rows begin at `start`.
+fn columns_of(isa: Isa, k: usize, (a, start): (Left<'_>, usize), b: Matrix<'_>, mut y: Rectangle<'_>) {
     let [m, n] = y.size();
     let panel = n.div_ceil(n.div_ceil(VECTORS * isa.lanes())).next_multiple_of(isa.lanes());
     let width = |column: usize| (n - column).min(panel).next_multiple_of(isa.lanes());
@@ -92,7 +137,7 @@ fn columns_of(isa: Isa, k: usize, (a, b): (Matrix<'_>, Matrix<'_>), mut y: Recta
             let depth = DEEP.min(k - from);
             for column in (0..n).step_by(panel) {
                 let to = &mut packed[column * depth..][..width(column) * depth];
-                pack(b.from(from, column).transposed(), panel.min(n - column), width(column), depth, to);
+                pack(isa, b.from(from, column).transposed(), panel.min(n - column), width(column), depth, to);
             }
             for first in (0..m).step_by(ROWS) {
                 for column in (0..n).step_by(panel) {
@@ -104,8 +149,9 @@ fn columns_of(isa: Isa, k: usize, (a, b): (Matrix<'_>, Matrix<'_>), mut y: Recta
                     let b = Panel { isa, width, packed, offsets: Offsets::new(offsets), add: from > 0 };
                     let (mut row, last) = (first, m.min(first + ROWS));
                     while row < last {
-                        let rows = isa.rows().min(1 << (last - row).ilog2());
-                        b.tile(a.from(row, from).first(), y.part([row, column], [rows, panel.min(n - column)]));
+                        let rows = tall(isa, last - row);
+                        let y = y.part([row, column], [rows, panel.min(n - column)]);
+                        b.tile(a.tile([start + row, rows], from), y);
                         row += rows;
                     }
                 }
@@ -184,11 +230,21 @@ impl Panel<'_> {
 }
 
 /// Packs `depth` columns of a matrix with `rows` rows, each padded with zeros to `size`.
-fn pack(a: Matrix<'_>, rows: usize, size: usize, depth: usize, to: &mut [f32]) {
+fn pack(isa: Isa, a: Matrix<'_>, rows: usize, size: usize, depth: usize, to: &mut [f32]) {
     if a.row == 1 {
-        pack_sides::<f32>(a.x, a.column, rows, size, to);
-    } else {
-        pack_across::<f32>(a.x, [a.row, a.column], rows, size, &mut to[..size * depth]);
+        return pack_sides::<f32>(a.x, a.column, rows, size, to);
+    }
+    let squares = if a.column == 1 { [rows, depth].map(|n| n / SQUARE * SQUARE) } else { [0; 2] };
+    for k in (0..squares[1]).step_by(SQUARE) {
+        for i in (0..squares[0]).step_by(SQUARE) {
+            turn(isa, &a.x[i * a.row + k..], a.row, &mut to[k * size + i..], size);
+        }
+    }
+    for (k, to) in to.chunks_exact_mut(size).enumerate().take(depth) {
+        let first = if k < squares[1] { squares[0] } else { 0 };
+        for (i, to) in to.iter_mut().enumerate().skip(first) {
+            *to = if i < rows { a.x[i * a.row + k * a.column] } else { 0.0 };
+        }
     }
 }
 
@@ -199,37 +255,6 @@ wide_fn! {
             let (to, zeros) = to.split_at_mut(rows);
             to.copy_from_slice(&x[k * apart..][..rows]);
             zeros.fill(T::zero());
-        }
-    }
-}
-
-wide_fn! {
-    /// Packs rows, each of which is read by itself; steps are from row to row and from column to column.
-    fn pack_across<T: Real>(x: &[T], steps: [usize; 2], rows: usize, size: usize, to: &mut [T]) {
-        const SQUARE: usize = 4;
-        let squares = if steps[1] == 1 { rows / SQUARE * SQUARE } else { 0 };
-        for (block, to) in to.chunks_mut(SQUARE * size).enumerate() {
-            let (first, columns) = (block * SQUARE, to.len() / size);
-            // Whole squares are turned in registers.
-            let squares = if columns == SQUARE { squares } else { 0 };
-            for i in (0..squares).step_by(SQUARE) {
-                let mut square = [[T::zero(); SQUARE]; SQUARE];
-                for (row, square) in square.iter_mut().enumerate() {
-                    square.copy_from_slice(&x[(i + row) * steps[0] + first..][..SQUARE]);
-                }
-                for k in 0..SQUARE {
-                    let turned = [square[0][k], square[1][k], square[2][k], square[3][k]];
-                    to[k * size + i..][..SQUARE].copy_from_slice(&turned);
-                }
-            }
-            for i in squares..rows {
-                for k in 0..columns {
-                    to[k * size + i] = x[i * steps[0] + (first + k) * steps[1]];
-                }
-            }
-            for k in 0..columns {
-                to[k * size + rows..][..size - rows].fill(T::zero());
-            }
         }
     }
 }

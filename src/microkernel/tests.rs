@@ -116,6 +116,7 @@ fn products_of_every_shape_and_layout() {
         [130, 1000, 12],
         [37, 10, 700],
         [200, 200, 60],
+        [390, 130, 350],
     ];
     for isa in Isa::available() {
         for [m, n, k] in sizes {
@@ -147,4 +148,47 @@ fn what_lies_outside_is_refused() {
         Rectangle::new(&mut y, 8, [4, 8]),
         false,
     );
+}
+
+#[test]
+fn squares_are_turned() {
+    let x = numbers(200, 1);
+    for isa in Isa::available() {
+        let mut y = vec![f32::NAN; 7 * 11 + SQUARE];
+        turn(isa, &x[3..], 20, &mut y, 11);
+        for (i, j) in (0..SQUARE).flat_map(|i| (0..SQUARE).map(move |j| (i, j))) {
+            assert_eq!(y[j * 11 + i], x[3 + i * 20 + j], "{isa:?}: element {i}, {j}");
+        }
+        assert_eq!(
+            y.iter().filter(|y| y.is_nan()).count(),
+            y.len() - SQUARE * SQUARE,
+            "{isa:?}: nothing else is written"
+        );
+    }
+}
+
+#[test]
+fn tiles_of_a_rectangle_are_all_of_it_once() {
+    use rayon::prelude::*;
+    for (rows, columns, size) in [(1, 1, [3, 3]), (7, 10, [2, 4]), (8, 12, [8, 5]), (5, 6, [1, 6])] {
+        let mut y = vec![0.0; rows * 13];
+        Rectangle::new(&mut y, 13, [rows, columns]).tiles(size).for_each(|([i, j], mut tile)| {
+            let [rows, columns] = tile.size();
+            for row in 0..rows {
+                tile.row(row).iter_mut().enumerate().for_each(|(c, y)| *y += ((i + row) * 100 + j + c + 1) as f32);
+                assert_eq!(tile.row(row).len(), columns);
+            }
+        });
+        for (at, y) in y.iter().enumerate() {
+            let (row, column) = (at / 13, at % 13);
+            let expected = if column < columns { (row * 100 + column + 1) as f32 } else { 0.0 };
+            assert_eq!(*y, expected, "{rows}x{columns} in {size:?}: element {row}, {column}");
+        }
+    }
+}
+
+#[test]
+#[should_panic(expected = "over the end")]
+fn a_rectangle_lies_within_its_matrix() {
+    Rectangle::new(&mut [0.0; 10], 4, [3, 3]);
 }
