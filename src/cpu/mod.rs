@@ -12,6 +12,7 @@ use smallvec::SmallVec;
 use crate::contract::{CpuCall, View};
 use crate::error::{Error, Result};
 use crate::graph::{ArenaSpec, Clock, Place, Plan, Region, Span, Step, Timeline};
+use crate::microkernel::Isa;
 use crate::ops::Twin;
 use crate::tensor::{Elements, Tensor};
 
@@ -26,8 +27,9 @@ impl Threads {
     /// digits of nothing a hundred times slower than the rest.
     ///
     /// # Errors
-    /// Where the system gives no threads.
+    /// Where the system gives no threads, or `GALEN_ISA` names instructions that the processor has not.
     pub fn new(count: usize) -> Result<Threads> {
+        Isa::check()?;
         let pool = ThreadPoolBuilder::new()
             .num_threads(count)
             .thread_name(|i| format!("galen-{i}"))

@@ -19,6 +19,7 @@ pub mod strips;
 
 use std::sync::OnceLock;
 
+use crate::error::{Error, Result};
 use lanes::{Lanes, Portable};
 use rectangle::Rectangle;
 
@@ -49,12 +50,27 @@ pub enum Isa {
 }
 
 impl Isa {
-    /// The widest that this processor has; `GALEN_ISA` (`avx2`, `portable`) asks for less.
+    /// The widest that this processor has; `GALEN_ISA` (`avx2`, `portable`) asks for less. Of a wish that cannot be met see [`Isa::check`].
     pub fn best() -> Isa {
         static BEST: OnceLock<Isa> = OnceLock::new();
-        *BEST.get_or_init(|| {
-            let wished = std::env::var("GALEN_ISA").unwrap_or_default();
-            Isa::available().into_iter().find(|isa| wished.is_empty() || isa.name() == wished).unwrap_or(Isa::Portable)
+        *BEST.get_or_init(|| Isa::named(&std::env::var("GALEN_ISA").unwrap_or_default()).unwrap_or(Isa::Portable))
+    }
+
+    /// Whether `GALEN_ISA` asks for what there is: asked once, when a device is made.
+    ///
+    /// # Errors
+    /// Where it names instructions that are unknown, or that this processor has not.
+    pub fn check() -> Result<()> {
+        Isa::named(&std::env::var("GALEN_ISA").unwrap_or_default()).map(drop)
+    }
+
+    /// What the processor has under this name; the widest under none.
+    fn named(wished: &str) -> Result<Isa> {
+        let all = Isa::available();
+        let found = all.iter().find(|isa| wished.is_empty() || isa.name() == wished).copied();
+        found.ok_or_else(|| {
+            let names: Vec<&str> = all.iter().map(|isa| isa.name()).collect();
+            Error::parameter("cpu", "GALEN_ISA", format!("one of {} on this processor", names.join(", ")), wished)
         })
     }
 

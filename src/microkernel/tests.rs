@@ -151,6 +151,14 @@ fn what_lies_outside_is_refused() {
 }
 
 #[test]
+fn instructions_that_are_unknown_are_refused() {
+    assert_eq!(Isa::named("").ok(), Isa::available().first().copied());
+    assert_eq!(Isa::named("portable").ok(), Some(Isa::Portable));
+    let message = Isa::named("avx1024").unwrap_err().to_string();
+    assert!(["GALEN_ISA", "portable", "avx1024"].iter().all(|part| message.contains(part)), "{message}");
+}
+
+#[test]
 fn squares_are_turned() {
     let x = numbers(200, 1);
     for isa in Isa::available() {
