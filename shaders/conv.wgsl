@@ -1,5 +1,5 @@
 // conv_forward:  y[n,o,oz,oy,ox] = sum over i,q,r,s of w[o,i,q,r,s] x[n, i, oz sd + q dd - front, oy sh + r dh - top, ox sw + s dw - left]
-//                (+ bias[o]) (then relu)
+//                (+ bias[o]) (+ residual) (then relu)
 // conv_grad_x:   dx[n,i,iz,iy,ix] = sum over o,q,r,s of w[o,i,q,r,s] dy[n, o, (iz + front - q dd) / sd, (iy + top - r dh) / sh,
 //                (ix + left - s dw) / sw], where whole
 // conv_grad_w:   dw[o,i,q,r,s] = sum over n,oz,oy,ox of dy[n,o,oz,oy,ox] x[n, i, oz sd + q dd - front, ..]
@@ -183,10 +183,11 @@ struct Part {
 @group(0) @binding(2) var<storage, read> w: array<f32>;
 #if BIAS
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
-@group(0) @binding(4) var<storage, read_write> y: array<f32>;
-#else
-@group(0) @binding(3) var<storage, read_write> y: array<f32>;
 #end
+#if RESIDUAL
+@group(0) @binding(${3 + BIAS}) var<storage, read> residual: array<f32>;
+#end
+@group(0) @binding(${3 + BIAS + RESIDUAL}) var<storage, read_write> y: array<f32>;
 
 fn part_of(z: u32) -> Part {
     var part: Part;
@@ -236,6 +237,9 @@ fn store(part: Part, row: u32, at: u32, sum: f32) {
     var v = sum;
 #if BIAS
     v += bias[part.group * p.group_out + row];
+#end
+#if RESIDUAL
+    v += residual[at];
 #end
 #if RELU
     v = select(v, 0.0, v < 0.0);

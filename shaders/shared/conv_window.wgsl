@@ -240,6 +240,9 @@ fn conv_${KIND}_window(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(n
 #if BIAS
             v += shift;
 #end
+#if RESIDUAL
+            v += residual[to + j];
+#end
 #if RELU
             v = select(v, 0.0, v < 0.0);
 #end

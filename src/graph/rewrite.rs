@@ -8,6 +8,7 @@ use crate::ops::Op;
 use crate::ops::batch_norm::BatchNormGrad;
 use crate::ops::binary::BinaryFn;
 use crate::ops::binary_cross_entropy::BinaryCrossEntropy;
+use crate::ops::conv::Conv;
 use crate::ops::cross_entropy::CrossEntropy;
 use crate::ops::unary::UnaryFn;
 use crate::shape::Shape;
@@ -40,14 +41,16 @@ pub(super) fn stabilise(graph: &Graph) {
     }
 }
 
-/// Bias and ReLU after a matrix product or a convolution become part of it, where nothing else sees what lies between, and no state
+/// Bias, residual and ReLU after a matrix product or a convolution become part of it, where nothing else sees what lies between, and no state
 /// changes there: one pass over memory instead of three. What was fused is dead afterwards.
 pub(super) fn fuse(data: &mut GraphData, fetch: &[Value]) {
     let uses = uses(data, fetch);
     for index in 0..data.nodes.len() {
         let node = &data.nodes[index];
         let fused = match &node.kind {
-            NodeKind::Op(Op::Binary(op)) if op.function == BinaryFn::Add => with_bias(data, index, &uses),
+            NodeKind::Op(Op::Binary(op)) if op.function == BinaryFn::Add => {
+                with_bias(data, index, &uses).or_else(|| with_residual(data, index, &uses))
+            }
             NodeKind::Op(Op::Unary(op)) if op.function == UnaryFn::Relu => {
                 if let Some(norm) = normalised(data, index, &uses) {
                     join_relu(data, norm, index);
@@ -106,7 +109,7 @@ fn with_bias(data: &GraphData, index: usize, uses: &HashMap<Value, usize>) -> Op
     let bias = match op {
         Op::Matmul(m) if !m.relu && inputs.len() == 2 && *data.spec(bias).shape == shape[shape.len() - 1..] => bias,
         // A bias per channel is added as [channels, 1, ..]; the convolution takes it as [channels].
-        Op::Conv(c) if !c.relu && inputs.len() == 2 && per_channel(&data.spec(bias).shape, shape) => {
+        Op::Conv(c) if !c.relu && !c.residual && inputs.len() == 2 && per_channel(&data.spec(bias).shape, shape) => {
             let node = &data.nodes[bias.node];
             let flat = *node.inputs.first().filter(|_| matches!(node.kind, NodeKind::Reshape))?;
             Some(flat).filter(|v| *data.spec(*v).shape == [shape[1]])?
@@ -114,6 +117,18 @@ fn with_bias(data: &GraphData, index: usize, uses: &HashMap<Value, usize>) -> Op
         _ => return None,
     };
     Some((op.clone(), vec![inputs[0], inputs[1], bias]))
+}
+
+/// The addition at `index` as a convolution with what is added to it, if it is one.
+fn with_residual(data: &GraphData, index: usize, uses: &HashMap<Value, usize>) -> Option<(Op, Vec<Value>)> {
+    let [a, b] = data.nodes[index].inputs[..] else { return None };
+    [(a, b), (b, a)].into_iter().find_map(|(product, residual)| match sole(data, product, index, uses)? {
+        (Op::Conv(c), inputs) if !c.relu && !c.residual && data.spec(product) == data.spec(residual) => {
+            let inputs = inputs.iter().copied().chain([residual]).collect();
+            Some((Op::Conv(Conv { residual: true, ..c.clone() }), inputs))
+        }
+        _ => None,
+    })
 }
 
 /// Whether `bias` has one element for each channel of `y` `[batch, channels, spatial..]`, and as many ones as spatial axes.
@@ -348,6 +363,24 @@ mod tests {
             steps.iter().any(|s| s.split('+').any(|op| op == "add")),
             "a product that is fetched must be computed as it is: {steps:?}"
         );
+        Ok(())
+    }
+
+    /// A residual sum and its ReLU become part of the convolution before them; what is fetched between stays.
+    #[test]
+    fn a_residual_becomes_part_of_the_convolution() -> Result<()> {
+        let graph = Graph::new();
+        let x = graph.input("x", [2, 3, 6, 5], DType::F32)?;
+        let conv = crate::ops::conv::Conv2dOptions::new().padding(crate::contract::Padding::Same);
+        let w = graph.parameter("w", [3, 3, 3, 3], crate::graph::Init::Normal(0.0, 1.0))?;
+        let b = graph.parameter("b", [3], crate::graph::Init::Constant(0.5))?;
+        let y = x.conv2d(&w, &conv)?.add(&b.reshape([3, 1, 1])?)?;
+        let sum = x.add(&y)?;
+        let names = |fetch: &[Var]| -> Result<Vec<String>> {
+            Ok(Plan::new(&graph, fetch, None)?.steps.iter().map(|s| s.op.name().to_owned()).collect())
+        };
+        assert_eq!(names(&[sum.relu()?])?, ["conv"]);
+        assert_eq!(names(&[sum.relu()?, y])?, ["conv", "add+relu"]);
         Ok(())
     }
 }

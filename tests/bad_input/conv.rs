@@ -81,10 +81,24 @@ fn transposed_convolutions_that_do_not_fit_are_refused() {
 }
 
 #[test]
+fn a_residual_is_as_large_as_the_result() {
+    let graph = Graph::new();
+    let new = |shape: &[usize]| input(&graph, shape);
+    let conv = Conv { stride: [1; 3], padding: [[0; 2]; 3], dilation: [1; 3], groups: 1, relu: false, residual: true };
+    let (x, w, bias) = (new(&[2, 3, 5, 6]), new(&[4, 3, 3, 2]), new(&[4]));
+    let residual = new(&[2, 4, 3, 5]);
+    graph.push1(conv.clone(), &[&x, &w, &residual]).expect("a result");
+    graph.push1(conv.clone(), &[&x, &w, &bias, &residual]).expect("a result");
+    says(graph.push1(conv.clone(), &[&x, &w]), &["conv", "residual", "[2, 4, 3, 5]"]);
+    says(graph.push1(conv.clone(), &[&x, &w, &bias]), &["conv", "residual", "[2, 4, 3, 5]", "[4]"]);
+    says(graph.push1(conv, &[&x, &w, &residual, &residual]), &["conv", "bias [4]", "[2, 4, 3, 5]"]);
+}
+
+#[test]
 fn gradients_of_convolutions_check_what_they_are_given() {
     let graph = Graph::new();
     let new = |shape: &[usize]| input(&graph, shape);
-    let conv = Conv { stride: [1; 3], padding: [[0; 2]; 3], dilation: [1; 3], groups: 1, relu: false };
+    let conv = Conv { stride: [1; 3], padding: [[0; 2]; 3], dilation: [1; 3], groups: 1, relu: false, residual: false };
     let (x, w, dy) = (new(&[2, 3, 5, 6]), new(&[4, 3, 3, 2]), new(&[2, 4, 3, 5]));
     let of_x = |input: [usize; 3]| ConvGradX { conv: conv.clone(), input };
     let of_w = |kernel: [usize; 3]| ConvGradW { conv: conv.clone(), kernel };

@@ -11,6 +11,7 @@ use rayon::prelude::*;
 
 use super::{Sizes, depthwise, direct};
 use crate::contract::{Real, parallel_chunks, parallel_rows};
+use crate::microkernel::wide_fn;
 use crate::ops::matmul::shared_product;
 
 /// Samples from which on they are shared out among the cores.
@@ -29,10 +30,15 @@ const PARTIALS: usize = 1 << 20;
 #[derive(Clone, Copy)]
 pub(super) struct Epilogue<'a, T> {
     pub(super) bias: Option<&'a [T]>,
+    /// As large as the result.
+    pub(super) residual: Option<&'a [T]>,
     pub(super) relu: bool,
 }
 
 impl<T: Real> Epilogue<'_, T> {
+    /// Nothing.
+    pub(super) const NONE: Self = Epilogue { bias: None, residual: None, relu: false };
+
     /// Finishes values `y` of output channel `o`.
     pub(super) fn finish(&self, o: usize, y: &mut [T]) {
         let bias = self.bias.map_or(T::zero(), |bias| bias[o]);
@@ -41,6 +47,16 @@ impl<T: Real> Epilogue<'_, T> {
             y.iter_mut().for_each(|y| *y = if *y + bias < T::zero() { T::zero() } else { *y + bias });
         } else if self.bias.is_some() {
             y.iter_mut().for_each(|y| *y += bias);
+        }
+    }
+}
+
+wide_fn! {
+    /// Adds a residual to results, which come from its start; then ReLU where asked for.
+    pub(super) fn add_residual<T: Real>(residual: &[T], relu: bool, y: &mut [T]) {
+        for (y, residual) in y.iter_mut().zip(residual) {
+            let sum = *y + *residual;
+            *y = if relu && sum < T::zero() { T::zero() } else { sum };
         }
     }
 }
@@ -233,14 +249,19 @@ pub(super) fn forward_scratch(s: &Sizes) -> usize {
 }
 
 pub(super) fn forward<T: Real>(s: &Sizes, x: &[T], w: &[T], last: Epilogue<'_, T>, y: &mut [T], scratch: &mut [T]) {
+    if !depthwise::fits(s)
+        && let (Some(x), Some(w), Some(y), Some(scratch)) =
+            (T::as_f32(x), T::as_f32(w), T::as_f32_mut(y), T::as_f32_mut(scratch))
+    {
+        let (bias, residual) = (last.bias.and_then(T::as_f32), last.residual.and_then(T::as_f32));
+        return direct::forward(s, x, w, Epilogue { bias, residual, relu: last.relu }, y, scratch);
+    }
+    if let Some(residual) = last.residual {
+        forward(s, x, w, Epilogue { residual: None, relu: false, ..last }, y, scratch);
+        return parallel_chunks(y, |start, y| add_residual(&residual[start..], last.relu, y));
+    }
     if depthwise::fits(s) {
         return depthwise::forward(s, x, w, last, y);
-    }
-    if let (Some(x), Some(w), Some(y), Some(scratch)) =
-        (T::as_f32(x), T::as_f32(w), T::as_f32_mut(y), T::as_f32_mut(scratch))
-    {
-        let last = Epilogue { bias: last.bias.and_then(T::as_f32), relu: last.relu };
-        return direct::forward(s, x, w, last, y, scratch);
     }
     let cut = Cut::of(s, TASKS);
     let (x_len, y_len) = (s.c_in * s.volume(), s.c_out * s.positions());

@@ -5,7 +5,7 @@ use super::*;
 use crate::contract::{Threefry, View};
 
 fn conv(stride: [usize; 3], padding: [[usize; 2]; 3], dilation: [usize; 3]) -> Conv {
-    Conv { stride, padding, dilation, groups: 1, relu: false }
+    Conv { stride, padding, dilation, groups: 1, relu: false, residual: false }
 }
 
 /// What an op gives of `inputs`, all of its outputs, one after the other.

@@ -10,7 +10,7 @@ use crate::shape::TensorSpec;
 /// Which product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    Forward { bias: bool, relu: bool },
+    Forward { bias: bool, residual: bool, relu: bool },
     GradX,
     GradW,
 }
@@ -146,7 +146,10 @@ fn kernel(kind: Kind, s: &Sizes, tiles: Tiles) -> Kernel {
         }
     }
     match kind {
-        Kind::Forward { bias, relu } => kernel.define("BIAS", u32::from(bias)).define("RELU", u32::from(relu)),
+        Kind::Forward { bias, residual, relu } => {
+            let (bias, residual) = (u32::from(bias), u32::from(residual));
+            kernel.define("BIAS", bias).define("RESIDUAL", residual).define("RELU", u32::from(relu))
+        }
         Kind::GradX => {
             let strided = s.window.stride != [1; 3];
             let phased = strided && s.window.dilation == [1; 3];
@@ -186,7 +189,7 @@ mod tests {
 
     #[test]
     fn a_large_dispatch_is_folded_and_stays_within_the_limit() {
-        let conv = Conv { stride: [1; 3], padding: [[0; 2], [1; 2], [1; 2]], dilation: [1; 3], groups: 1, relu: false };
+        let conv = Conv { stride: [1; 3], padding: [[0; 2], [1; 2], [1; 2]], dilation: [1; 3], groups: 1, relu: false, residual: false };
         let inputs = vec![TensorSpec::f32([400, 3, 256, 256]), TensorSpec::f32([32, 3, 3, 3])];
         let outputs = conv.infer(&inputs).unwrap();
         let launch = conv.gpu(&Io { inputs, outputs }, &GpuTraits { software: false }).list.remove(0);

@@ -29,9 +29,10 @@ pub use backward::ConvGrad;
 pub use options::{Conv1dOptions, Conv2dOptions, Conv3dOptions, ConvOptions};
 pub use options::{ConvTranspose1dOptions, ConvTranspose2dOptions, ConvTranspose3dOptions, ConvTransposeOptions};
 
-/// `y = x ∗ w`, then `+ bias` where there is a third input, then ReLU where asked for.
+/// `y = x ∗ w`, then `+ bias` where there is one, then `+ residual`, then ReLU where asked for. Inputs: `x`, `w`, the bias if any, the
+/// residual if any.
 ///
-/// Shapes: `x` `[batch, c_in, spatial..]`, `w` `[c_out, c_in / groups, kernel..]`, `bias` `[c_out]`, `y` `[batch, c_out, out..]`
+/// Shapes: `x` `[batch, c_in, spatial..]`, `w` `[c_out, c_in / groups, kernel..]`, `bias` `[c_out]`, `residual` and `y` `[batch, c_out, out..]`
 /// with one to three spatial axes. The fields are for slices, rows and columns; axes that the tensors do not have, the leading
 /// ones, have stride and dilation 1 and no padding (see [`lift`]).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +48,9 @@ pub struct Conv {
     pub groups: usize,
     /// ReLU after convolution and bias. Only [fusion](crate::graph) sets it: the gradient is that of the unfused nodes.
     pub relu: bool,
+    /// Whether the last input is added to the result. Only [fusion](crate::graph) sets it, as it does `relu`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub residual: bool,
 }
 
 /// The gradient of [`Conv`] with respect to `x`, from `dy` and `w`; also known as transposed convolution.
@@ -167,6 +171,11 @@ impl Conv {
         Ok(Sizes { batch, c_in, c_out, groups, input, output, window })
     }
 
+    /// The index of the bias among so many inputs.
+    fn bias(&self, inputs: usize) -> Option<usize> {
+        (inputs > 2 + usize::from(self.residual)).then_some(2)
+    }
+
     /// The sizes of shapes that were checked before.
     fn known(&self, x: &[usize], w: &[usize]) -> Sizes {
         match self.sizes("conv", x, w) {
@@ -202,23 +211,33 @@ impl OpDef for Conv {
         let [x, w] = arity("conv", &inputs[..inputs.len().min(2)])?;
         check_dtypes("conv", inputs)?;
         let s = self.sizes("conv", &x.shape, &w.shape)?;
-        if let Some(bias) = inputs.get(2)
-            && (*bias.shape != [s.c_out] || inputs.len() > 3)
+        let y = TensorSpec::f32(tensor([s.batch, s.c_out], s.output, x.shape.len() - 2));
+        let mut others = &inputs[2..];
+        if self.residual {
+            let Some((_, before)) = others.split_last().filter(|(residual, _)| **residual == y) else {
+                return Err(Error::shape("conv", format!("a residual {y} as the last input"), format!("{others:?}")));
+            };
+            others = before;
+        }
+        if let Some(bias) = others.first()
+            && (*bias.shape != [s.c_out] || others.len() > 1)
         {
             return Err(Error::shape("conv", format!("a bias [{}]", s.c_out), bias.to_string()));
         }
-        Ok(vec![TensorSpec::f32(tensor([s.batch, s.c_out], s.output, x.shape.len() - 2))])
+        Ok(vec![y])
     }
 
     fn gpu(&self, io: &Io, gpu: &GpuTraits) -> Launches {
         let s = self.known(&io.inputs[0].shape, &io.inputs[1].shape);
-        gpu::launches(gpu::Kind::Forward { bias: io.inputs.len() == 3, relu: self.relu }, &s, io, gpu)
+        let (bias, residual) = (self.bias(io.inputs.len()).is_some(), self.residual);
+        gpu::launches(gpu::Kind::Forward { bias, residual, relu: self.relu }, &s, io, gpu)
     }
 
     fn cpu<T: Real>(&self, mut call: CpuCall<'_, T>) {
         let s = self.known(&call.io.inputs[0].shape, &call.io.inputs[1].shape);
-        let (x, w, bias) = (call.x[0].f(), call.x[1].f(), call.x.get(2).map(|b| b.f()));
-        cpu::forward(&s, x, w, cpu::Epilogue { bias, relu: self.relu }, call.y[0].f_mut(), call.scratch);
+        let (x, w, bias) = (call.x[0].f(), call.x[1].f(), self.bias(call.x.len()).map(|i| call.x[i].f()));
+        let residual = if self.residual { call.x.last().map(|r| r.f()) } else { None };
+        cpu::forward(&s, x, w, cpu::Epilogue { bias, residual, relu: self.relu }, call.y[0].f_mut(), call.scratch);
     }
 
     fn scratch(&self, io: &Io) -> usize {
@@ -232,8 +251,11 @@ impl OpDef for Conv {
     fn gradient(&self, ctx: &GradientCtx) -> Result<Vec<Grad>> {
         let (x, w, dy) = (ctx.input(0), ctx.input(1), ctx.dy()?);
         let mut grads = vec![ctx.wanted(0, || grad_x(self, dy, w, x))?, ctx.wanted(1, || grad_w(self, x, dy, w))?];
-        if ctx.inputs() == 3 {
-            grads.push(ctx.wanted(2, || dy.sum(&[0, 2, 3, 4][..dy.shape().len() - 1], false))?);
+        if let Some(bias) = self.bias(ctx.inputs()) {
+            grads.push(ctx.wanted(bias, || dy.sum(&[0, 2, 3, 4][..dy.shape().len() - 1], false))?);
+        }
+        if self.residual {
+            grads.push(ctx.wanted(grads.len(), || Ok(dy.clone()))?);
         }
         Ok(grads)
     }

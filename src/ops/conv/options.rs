@@ -218,7 +218,7 @@ impl Var {
         let (input, kernel) = both(op, &x, &k, ["c_out", "c_in / groups"])?;
         let padding = padding.resolve(op, input, kernel, stride, dilation)?;
         let Window { stride, padding, dilation, .. } = Window { kernel, stride, padding, dilation }.lift();
-        let conv = Conv { stride, padding, dilation, groups, relu: false };
+        let conv = Conv { stride, padding, dilation, groups, relu: false, residual: false };
         conv.sizes(op, &x, &k)?;
         self.graph.push1(conv, &[self, w])
     }
@@ -285,7 +285,7 @@ impl Var {
             zeros[axis] = end - reached;
         }
         let Window { stride, padding, dilation, .. } = window.lift();
-        let conv = Conv { stride, padding, dilation, groups, relu: false };
+        let conv = Conv { stride, padding, dilation, groups, relu: false, residual: false };
         let y = self.graph.push1(ConvGradX { conv, input: lift(output, 1) }, &[self, w])?;
         if zeros == [0; N] {
             return Ok(y);

@@ -86,7 +86,7 @@ fn the_twins_are_the_definition() {
 }
 
 fn conv(stride: [usize; 3], padding: [[usize; 2]; 3], dilation: [usize; 3], groups: usize) -> Conv {
-    Conv { stride, padding, dilation, groups, relu: false }
+    Conv { stride, padding, dilation, groups, relu: false, residual: false }
 }
 
 /// Extent of the result for an input of 5, by the formulas of Keras and PyTorch.

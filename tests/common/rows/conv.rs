@@ -51,6 +51,15 @@ pub fn rows() -> Vec<Row> {
     for (relu, bias, groups) in [(false, true, 2), (true, false, 2), (true, true, 2), (true, true, 4)] {
         rows.push(fused(relu, bias, groups));
     }
+    rows.extend([
+        with_residual([5, 4, 6, 7], [8, 4, 3, 3], [true, true]),
+        with_residual([5, 4, 6, 7], [8, 2, 3, 3], [false, true]),
+        with_residual([3, 4, 5, 6], [8, 1, 3, 3], [true, false]),
+        // Few images, whose output channels are shared out; so many channels that rows share products.
+        with_residual([2, 5, 21, 20], [40, 5, 5, 3], [true, true]),
+        with_residual([9, 16, 11, 10], [24, 16, 3, 3], [false, false]),
+        with_residual([4, 3, 1, 50], [7, 3, 1, 5], [true, true]),
+    ]);
     rows.extend(backward_of_backward());
     rows.extend([false, true].into_iter().flat_map(|relu| [false, true].map(|input| together_backward(relu, input))));
     // Rows of three taps with many channels share products on the CPU.
@@ -80,7 +89,7 @@ fn lines() -> Vec<Row> {
         row("depthwise_twice", [2, 3, 9], [6, 1, 2], o().groups(3).stride([2]).dilation([3])),
         row("long", [2, 3, 301], [19, 3, 5], o().padding(same)),
     ];
-    let conv = Conv { stride: [1, 1, 2], padding: [[0; 2], [0; 2], [1; 2]], dilation: [1; 3], groups: 1, relu: true };
+    let conv = Conv { stride: [1, 1, 2], padding: [[0; 2], [0; 2], [1; 2]], dilation: [1; 3], groups: 1, relu: true, residual: false };
     let mut fused = both("line_fused", [5, 3, 10], [7, 3, 3], move |graph, x| graph.push(conv.clone(), &[&x[0], &x[1], &x[2]]))
         .f32([7], Values::Normal);
     fused.wrt.clear();
@@ -118,7 +127,7 @@ fn volumes() -> Vec<Row> {
         row("many_outputs", [1, 5, 3, 4, 5], [70, 5, 2, 2, 3], o()),
     ];
     let (stride, padding) = ([1, 2, 1], [[1, 0], [0, 1], [1, 1]]);
-    let conv = Conv { stride, padding, dilation: [1, 1, 2], groups: 2, relu: false };
+    let conv = Conv { stride, padding, dilation: [1, 1, 2], groups: 2, relu: false, residual: false };
     let (x, w, dy) = ([2, 4, 3, 5, 6], [6, 2, 2, 2, 2], [2, 6, 3, 3, 6]);
     let (of_x, of_w) = (ConvGradX { conv: conv.clone(), input: [3, 5, 6] }, ConvGradW { conv: conv.clone(), kernel: [2; 3] });
     let fused = Conv { relu: true, ..conv };
@@ -184,7 +193,7 @@ fn row(name: &str, x: [usize; 4], w: [usize; 4], options: Conv2dOptions) -> Row 
 
 /// The epilogue that only fusion sets. ReLU has no gradient of its own there; the bias has.
 fn fused(relu: bool, bias: bool, groups: usize) -> Row {
-    let conv = Conv { stride: [1; 3], padding: [[0, 0], [1, 0], [1, 0]], dilation: [1; 3], groups, relu };
+    let conv = Conv { stride: [1; 3], padding: [[0, 0], [1, 0], [1, 0]], dilation: [1; 3], groups, relu, residual: false };
     let name = format!("fused{groups}{}{}", if bias { "_bias" } else { "" }, if relu { "_relu" } else { "" });
     let mut row = Row::new(&name, move |graph, x| graph.push(conv.clone(), &x.iter().collect::<Vec<_>>()))
         .f32([5, 4, 6, 7], Values::Normal)
@@ -199,9 +208,29 @@ fn fused(relu: bool, bias: bool, groups: usize) -> Row {
     row
 }
 
+/// With a residual, which only fusion adds, after a bias and before a ReLU where there are such; windows are padded to keep extents.
+fn with_residual(x: [usize; 4], w: [usize; 4], [bias, relu]: [bool; 2]) -> Row {
+    let padding = [[0; 2], [w[2] / 2; 2], [w[3] / 2; 2]];
+    let conv = Conv { stride: [1; 3], padding, dilation: [1; 3], groups: x[1] / w[1], relu, residual: true };
+    let (bias_name, relu_name) = (if bias { "_bias" } else { "" }, if relu { "_relu" } else { "" });
+    let name = format!("residual{}_{}x{}{bias_name}{relu_name}", x[1] / w[1], x[2], x[3]);
+    let mut row = Row::new(&name, move |graph, x| graph.push(conv.clone(), &x.iter().collect::<Vec<_>>()))
+        .f32(x, Values::Normal)
+        .f32(w, Values::Normal)
+        .bounds(Bound::Terms(16.0), Bound::Terms(20.0));
+    if bias {
+        row = row.f32([w[0]], Values::Normal);
+    }
+    row = row.f32([x[0], w[0], x[2], x[3]], Values::Normal);
+    if relu {
+        row.wrt.clear();
+    }
+    row
+}
+
 /// The gradients as ops of their own, with gradients that are convolutions again.
 fn backward_of_backward() -> [Row; 2] {
-    let conv = Conv { stride: [1, 2, 1], padding: [[0, 0], [1, 0], [1, 1]], dilation: [1, 1, 2], groups: 2, relu: false };
+    let conv = Conv { stride: [1, 2, 1], padding: [[0, 0], [1, 0], [1, 1]], dilation: [1, 1, 2], groups: 2, relu: false, residual: false };
     let (x, w, dy) = ([2, 4, 8, 7], [6, 2, 3, 2], [2, 6, 4, 7]);
     let of_x = ConvGradX { conv: conv.clone(), input: [1, 8, 7] };
     let of_w = ConvGradW { conv, kernel: [1, 3, 2] };
@@ -213,7 +242,7 @@ fn backward_of_backward() -> [Row; 2] {
 
 /// All gradients in one op, which fusion makes on the CPU.
 fn together_backward(relu: bool, input: bool) -> Row {
-    let conv = Conv { stride: [1, 2, 1], padding: [[0, 0], [1, 0], [1, 1]], dilation: [1; 3], groups: 1, relu };
+    let conv = Conv { stride: [1, 2, 1], padding: [[0, 0], [1, 0], [1, 1]], dilation: [1; 3], groups: 1, relu, residual: false };
     let grad = ConvGrad { conv, kernel: [1, 3, 2], input, bias: true };
     let name = format!("grad{}{}", if input { "_x" } else { "" }, if relu { "_relu" } else { "" });
     let mut row = Row::new(&name, move |graph, x| graph.push(grad.clone(), &x.iter().collect::<Vec<_>>()))

@@ -238,7 +238,8 @@ impl Correlation<'_> {
         (sums, from): (&[f32], usize),
         (y, to): (&mut [f32], usize),
     ) {
-        let relu = self.last.relu;
+        // A residual comes before the ReLU, and later than this.
+        let relu = self.last.relu && self.last.residual.is_none();
         match self.geometry.fold.map(|fold| fold.shared) {
             Some(Shared::Two) => {
                 let mix = Finished { after: By(winograd::Result), bias, relu };

@@ -13,7 +13,7 @@ mod winograd;
 use rayon::prelude::*;
 
 use super::Sizes;
-use super::cpu::{Epilogue, SERIAL, multiplications};
+use super::cpu::{Epilogue, SERIAL, add_residual, multiplications};
 use crate::contract::{parallel_row_pairs, with_own_memory};
 use crate::microkernel::Isa;
 pub(super) use backward::{Source, Wanted, backward, backward_scratch, fits};
@@ -98,26 +98,35 @@ impl Pass<'_> {
         let whole = groups == 1 && block >= self.rows;
         let per_task = if whole { s.batch.div_ceil(TASKS) } else { 1 };
         let portions = Portions::of(&self.geometry, self.channels, per_task, NEAR);
-        let task = |x: &[f32], y: &mut [f32], group: usize, from: usize, rows: usize| {
+        let task = |x: &[f32], at: usize, y: &mut [f32], group: usize, from: usize, rows: usize| {
             let images = x.len() / x_image;
             let correlation = self.correlation(packed, [group, from, rows], portions);
             let x = Images { x: &x[group * self.channels * self.volume..], image: x_image, channel: self.volume };
             with_own_memory(correlation.memory(), |memory| correlation.run(images, x, y, memory));
+            // While the task's results are near.
+            if let Some(residual) = self.last.residual {
+                add_residual(&residual[at..], self.last.relu, y);
+            }
         };
-        let images = |x: &[f32], y: &mut [f32]| {
+        let images = |(index, (x, y)): (usize, (&[f32], &mut [f32]))| {
+            let at = index * per_task * y_image;
             if whole {
-                return task(x, y, 0, 0, self.rows);
+                return task(x, at, y, 0, 0, self.rows);
             }
             // One image: the output channels of a block lie side by side.
             let blocks = y.par_chunks_mut(self.rows * self.positions).enumerate().flat_map(|(group, y)| {
                 y.par_chunks_mut(block * self.positions).enumerate().map(move |(i, y)| (group, i * block, y))
             });
-            blocks.for_each(|(group, from, y)| task(x, y, group, from, block.min(self.rows - from)));
+            blocks.for_each(|(group, from, y)| {
+                let at = at + (group * self.rows + from) * self.positions;
+                task(x, at, y, group, from, block.min(self.rows - from));
+            });
         };
+        let [x_len, y_len] = [x_image, y_image].map(|len| per_task * len);
         if multiplications(s) <= SERIAL {
-            return x.chunks(per_task * x_image).zip(y.chunks_mut(per_task * y_image)).for_each(|(x, y)| images(x, y));
+            return x.chunks(x_len).zip(y.chunks_mut(y_len)).enumerate().for_each(images);
         }
-        x.par_chunks(per_task * x_image).zip(y.par_chunks_mut(per_task * y_image)).for_each(|(x, y)| images(x, y));
+        x.par_chunks(x_len).zip(y.par_chunks_mut(y_len)).enumerate().for_each(images);
     }
 }
 
@@ -140,8 +149,7 @@ fn backward_pass(s: &Sizes, phase: [usize; 3]) -> Pass<'_> {
     let positions = s.volume();
     let target = Target { image: s.c_in * positions, channel: positions, pitch, first };
     let (channels, rows, volume) = (s.group_out(), s.group_in(), s.positions());
-    let last = Epilogue { bias: None, relu: false };
-    Pass { s, isa: Isa::best(), geometry: Geometry::backward(s, phase), channels, rows, volume, positions, target, last }
+    Pass { s, isa: Isa::best(), geometry: Geometry::backward(s, phase), channels, rows, volume, positions, target, last: Epilogue::NONE }
 }
 
 /// The phases of the input: where in a stride its elements lie.
@@ -152,7 +160,7 @@ fn phases(s: &Sizes) -> impl Iterator<Item = [usize; 3]> {
 }
 
 pub(super) fn forward_scratch(s: &Sizes) -> usize {
-    s.groups * forward_pass(s, Epilogue { bias: None, relu: false }).packed()[1]
+    s.groups * forward_pass(s, Epilogue::NONE).packed()[1]
 }
 
 pub(super) fn forward(s: &Sizes, x: &[f32], w: &[f32], last: Epilogue<'_, f32>, y: &mut [f32], scratch: &mut [f32]) {
