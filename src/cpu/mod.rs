@@ -29,7 +29,7 @@ impl Threads {
     /// # Errors
     /// Where the system gives no threads, or `GALEN_ISA` names instructions that the processor has not.
     pub fn new(count: usize) -> Result<Threads> {
-        Isa::check()?;
+        Isa::wished()?;
         let pool = ThreadPoolBuilder::new()
             .num_threads(count)
             .thread_name(|i| format!("galen-{i}"))

@@ -3,7 +3,7 @@
 use super::rewrite::{changes_state, live};
 use super::{GraphData, Node, NodeKind, Value};
 use crate::ops::Op;
-use crate::ops::conv::{Conv, ConvGrad};
+use crate::ops::conv::ConvGrad;
 use crate::ops::reduce::ReduceFn;
 use crate::ops::unary::UnaryFn;
 use crate::shape::TensorSpec;
@@ -36,12 +36,10 @@ impl Gradients {
             let uses = move |i: &usize| live[*i] && data.nodes[*i].inputs.contains(&value);
             (0..data.nodes.len()).filter(uses)
         };
-        let conv = Conv { relu: false, ..of_weights.conv.clone() };
+        let conv = of_weights.conv.plain();
         let is_input = |node: &Node| match &node.kind {
             NodeKind::Op(Op::ConvGradX(grad)) => {
-                Conv { relu: false, ..grad.conv.clone() } == conv
-                    && node.inputs[0] == dy
-                    && node.outputs[0] == *data.spec(x)
+                grad.conv.plain() == conv && node.inputs[0] == dy && node.outputs[0] == *data.spec(x)
             }
             _ => false,
         };

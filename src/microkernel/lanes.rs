@@ -16,7 +16,16 @@ pub trait Lanes {
     const LANES: usize;
 
     /// Asks for the line of memory that will be needed soon; the place need not be valid.
-    fn fetch(from: *const f32);
+    #[inline(always)]
+    fn fetch(from: *const f32) {
+        // SAFETY: a hint, which touches nothing, and of which every x86-64 knows.
+        #[cfg(target_arch = "x86_64")]
+        unsafe {
+            _mm_prefetch::<_MM_HINT_T0>(from.cast());
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = from;
+    }
     unsafe fn zero() -> Self::Vector;
     unsafe fn splat(x: f32) -> Self::Vector;
     unsafe fn load(from: *const f32) -> Self::Vector;
@@ -63,8 +72,6 @@ impl Lanes for Portable {
     type Vector = [f32; 8];
     const LANES: usize = 8;
 
-    #[inline(always)]
-    fn fetch(_from: *const f32) {}
     #[inline(always)]
     unsafe fn zero() -> [f32; 8] {
         [0.0; 8]
@@ -147,11 +154,6 @@ impl Lanes for Avx2 {
     type Vector = __m256;
     const LANES: usize = 8;
 
-    #[inline(always)]
-    fn fetch(from: *const f32) {
-        // SAFETY: a hint, which touches nothing.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) }
-    }
     instructions! {
         zero() -> __m256: _mm256_setzero_ps;
         splat(x: f32) -> __m256: _mm256_set1_ps;
@@ -184,11 +186,6 @@ impl Lanes for Avx512 {
     type Vector = __m512;
     const LANES: usize = 16;
 
-    #[inline(always)]
-    fn fetch(from: *const f32) {
-        // SAFETY: a hint, which touches nothing.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) }
-    }
     instructions! {
         zero() -> __m512: _mm512_setzero_ps;
         splat(x: f32) -> __m512: _mm512_set1_ps;

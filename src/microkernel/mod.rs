@@ -50,18 +50,18 @@ pub enum Isa {
 }
 
 impl Isa {
-    /// The widest that this processor has; `GALEN_ISA` (`avx2`, `portable`) asks for less. Of a wish that cannot be met see [`Isa::check`].
+    /// The widest that this processor has; `GALEN_ISA` (`avx2`, `portable`) asks for less. Of a wish that cannot be met see [`Isa::wished`].
     pub fn best() -> Isa {
         static BEST: OnceLock<Isa> = OnceLock::new();
-        *BEST.get_or_init(|| Isa::named(&std::env::var("GALEN_ISA").unwrap_or_default()).unwrap_or(Isa::Portable))
+        *BEST.get_or_init(|| Isa::wished().unwrap_or(Isa::Portable))
     }
 
-    /// Whether `GALEN_ISA` asks for what there is: asked once, when a device is made.
+    /// What `GALEN_ISA` asks for; every device asks when it is made.
     ///
     /// # Errors
     /// Where it names instructions that are unknown, or that this processor has not.
-    pub fn check() -> Result<()> {
-        Isa::named(&std::env::var("GALEN_ISA").unwrap_or_default()).map(drop)
+    pub fn wished() -> Result<Isa> {
+        Isa::named(&std::env::var("GALEN_ISA").unwrap_or_default())
     }
 
     /// What the processor has under this name; the widest under none.

@@ -2,6 +2,8 @@
 //!
 //! Source: K. Goto, R. van de Geijn, "Anatomy of high-performance matrix multiplication", ACM TOMS 34, 2008.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use super::rectangle::Rectangle;
@@ -24,7 +26,7 @@ const MOST_PACKED: usize = 1 << 24;
 /// Tasks that are wanted for every thread, and vectors of columns that a task has at least.
 const TASKS: usize = 4;
 const LEAST: usize = 2;
-/// Columns that are few, and rows that are long: packing the first operand would cost more than the products.
+/// Columns that are few, and rows that are long: tiles as wide as vectors would be padding for the most part.
 const FEW_COLUMNS: usize = 16;
 const LONG: usize = 256;
 /// Multiplications below which a product stays on one thread.
@@ -71,23 +73,19 @@ impl<'a> Matrix<'a> {
 /// # Panics
 /// Where an operand is shorter than its sizes say.
 pub fn product(isa: Isa, [m, n, k]: [usize; 3], a: Matrix<'_>, b: Matrix<'_>, y: &mut [f32]) {
-    let alone = m * n * k <= SERIAL;
     if a.column == 1 && n <= FEW_COLUMNS && k >= LONG {
-        return few_columns(isa, [n, k], a, b, y, alone);
+        return few_columns(isa, [n, k], a, b, y);
     }
     if a.row != 1 || n < MANY_COLUMNS || !(LEAST_PACKED..MOST_PACKED).contains(&(m * k)) {
-        return share(isa, [m, n, k], Left::There(a), b, y, alone);
+        return share(isa, [m, n, k], Left::There(a), b, y);
     }
     with_own_memory(m * k, |packed| {
         packed.par_chunks_mut(isa.rows() * k).enumerate().for_each(|(i, to)| {
-            let (first, mut row, last) = (i * isa.rows(), 0, to.len() / k);
-            while row < last {
-                let rows = tall(isa, last - row);
-                pack(isa, a.from(first + row, 0), rows, rows, k, &mut to[row * k..][..rows * k]);
-                row += rows;
+            for [row, rows] in tiles(isa, 0..to.len() / k) {
+                pack(isa, a.from(i * isa.rows() + row, 0), rows, rows, k, &mut to[row * k..][..rows * k]);
             }
         });
-        share(isa, [m, n, k], Left::Packed(packed, k), b, y, alone);
+        share(isa, [m, n, k], Left::Packed(packed, k), b, y);
     });
 }
 
@@ -108,16 +106,21 @@ impl<'a> Left<'a> {
     }
 }
 
-/// Rows of the largest tile of which there are as many.
-fn tall(isa: Isa, rows: usize) -> usize {
-    isa.rows().min(1 << rows.ilog2())
+/// The tiles of some rows, each the largest for which there are rows: where it begins, and its rows.
+fn tiles(isa: Isa, rows: Range<usize>) -> impl Iterator<Item = [usize; 2]> {
+    let mut row = rows.start;
+    std::iter::from_fn(move || {
+        let size = isa.rows().min(1 << rows.end.checked_sub(row)?.checked_ilog2()?);
+        row += size;
+        Some([row - size, size])
+    })
 }
 
-/// Shares a product out.
-fn share(isa: Isa, [m, n, k]: [usize; 3], a: Left<'_>, b: Matrix<'_>, y: &mut [f32], alone: bool) {
+/// Shares a product out, where that pays.
+fn share(isa: Isa, [m, n, k]: [usize; 3], a: Left<'_>, b: Matrix<'_>, y: &mut [f32]) {
     let y = Rectangle::new(y, n, [m, n]);
     let task = |(at, y): ([usize; 2], Rectangle<'_>)| columns_of(isa, k, (a, at[0]), b.from(0, at[1]), y);
-    if alone {
+    if m * n * k <= SERIAL {
         return task(([0, 0], y));
     }
     let tasks = TASKS * rayon::current_num_threads();
@@ -147,12 +150,9 @@ fn columns_of(isa: Isa, k: usize, (a, start): (Left<'_>, usize), b: Matrix<'_>, 
                     offsets.iter_mut().enumerate().for_each(|(k, offset)| *offset = (k * width) as u32);
                     let packed = &packed[column * depth..][..width * depth];
                     let b = Panel { isa, width, packed, offsets: Offsets::new(offsets), add: from > 0 };
-                    let (mut row, last) = (first, m.min(first + ROWS));
-                    while row < last {
-                        let rows = tall(isa, last - row);
+                    for [row, rows] in tiles(isa, first..m.min(first + ROWS)) {
                         let y = y.part([row, column], [rows, panel.min(n - column)]);
                         b.tile(a.tile([start + row, rows], from), y);
-                        row += rows;
                     }
                 }
             }
@@ -161,13 +161,11 @@ fn columns_of(isa: Isa, k: usize, (a, start): (Left<'_>, usize), b: Matrix<'_>, 
 }
 
 /// [`product`] of long rows with few columns: inner products of rows, which need not be packed, with columns, which lie in rows then.
-fn few_columns(isa: Isa, [n, k]: [usize; 2], a: Matrix<'_>, b: Matrix<'_>, y: &mut [f32], alone: bool) {
+fn few_columns(isa: Isa, [n, k]: [usize; 2], a: Matrix<'_>, b: Matrix<'_>, y: &mut [f32]) {
     let whole = k / isa.lanes() * isa.lanes();
     let [tall, wide] = isa.inner();
     with_own_memory(n * k, |columns| {
-        for (j, column) in columns.chunks_exact_mut(k).enumerate() {
-            column.iter_mut().enumerate().for_each(|(i, to)| *to = b.x[i * b.row + j * b.column]);
-        }
+        pack(isa, b, k, k, n, columns);
         let columns = &*columns;
         let task = |(tile, y): (usize, &mut [f32])| {
             let rows = y.len() / n;
@@ -187,7 +185,7 @@ fn few_columns(isa: Isa, [n, k]: [usize; 2], a: Matrix<'_>, b: Matrix<'_>, y: &m
                 }
             }
         };
-        if alone {
+        if y.len() * k <= SERIAL {
             y.chunks_mut(tall * n).enumerate().for_each(task);
         } else {
             y.par_chunks_mut(tall * n).enumerate().for_each(task);

@@ -146,8 +146,8 @@ impl OpDef for BatchNorm {
                 }
                 // They are the only row of what is handed on.
                 let s = rows.statistic(moments, 0, self.epsilon);
+                let channel = [s.mean, s.rest, gamma[row] * s.rstd, beta[row]];
                 for plane in 0..rows.planes {
-                    let channel = [s.mean, s.rest, gamma[row] * s.rstd, beta[row]];
                     normalise_run(channel, self.relu, &x[rows.first(row, plane)..], y.row(plane));
                 }
             });

@@ -118,7 +118,7 @@ impl OpDef for ConvGrad {
             let y = Slot::Input(self.relu_input());
             all.append(mask.gpu(&io, gpu), &[y, y, Slot::Input(1)], &[from]);
         }
-        let conv = Conv { relu: false, ..self.conv.clone() };
+        let conv = self.conv.plain();
         let grad_w = ConvGradW { conv: conv.clone(), kernel: self.kernel };
         let sub = Io { inputs: vec![x.clone(), dy.clone()], outputs: vec![w.clone()] };
         all.append(grad_w.gpu(&sub, gpu), &[Slot::Input(0), from], &[Slot::Output(0)]);

@@ -46,7 +46,7 @@ pub struct Conv {
     pub dilation: [usize; 3],
     /// Groups of channels; `c_in` of them make it depthwise.
     pub groups: usize,
-    /// ReLU after convolution and bias. Only [fusion](crate::graph) sets it: the gradient is that of the unfused nodes.
+    /// ReLU after all of that. Only [fusion](crate::graph) sets it: the gradient is that of the unfused nodes.
     pub relu: bool,
     /// Whether the last input is added to the result. Only [fusion](crate::graph) sets it, as it does `relu`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -169,6 +169,11 @@ impl Conv {
         let window = Window { kernel, stride: self.stride, padding: self.padding, dilation: self.dilation };
         let output = window.output(op, input)?;
         Ok(Sizes { batch, c_in, c_out, groups, input, output, window })
+    }
+
+    /// The same without what fusion adds, but for the bias, which is an input alone.
+    pub(crate) fn plain(&self) -> Conv {
+        Conv { relu: false, residual: false, ..self.clone() }
     }
 
     /// The index of the bias among so many inputs.
@@ -319,7 +324,7 @@ impl OpDef for ConvGradX {
     /// The op is linear in both of its inputs, so its gradients are convolutions again.
     fn gradient(&self, ctx: &GradientCtx) -> Result<Vec<Grad>> {
         let (dy, w, ddx) = (ctx.input(0), ctx.input(1), ctx.dy()?);
-        let conv = Conv { relu: false, ..self.conv.clone() };
+        let conv = self.conv.plain();
         Ok(vec![
             ctx.wanted(0, || ddx.graph().push1(conv.clone(), &[ddx, w]))?,
             ctx.wanted(1, || grad_w(&conv, ddx, dy, w))?,
@@ -370,7 +375,7 @@ impl OpDef for ConvGradW {
     /// The op is linear in both of its inputs, so its gradients are convolutions again.
     fn gradient(&self, ctx: &GradientCtx) -> Result<Vec<Grad>> {
         let (x, dy, ddw) = (ctx.input(0), ctx.input(1), ctx.dy()?);
-        let conv = Conv { relu: false, ..self.conv.clone() };
+        let conv = self.conv.plain();
         Ok(vec![
             ctx.wanted(0, || grad_x(&conv, dy, ddw, x))?,
             ctx.wanted(1, || x.graph().push1(conv.clone(), &[x, ddw]))?,
