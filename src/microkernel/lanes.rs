@@ -3,6 +3,7 @@
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::*;
 
+use super::lines::{Collect, Spread};
 use super::strips::{Mix, Strips};
 use super::{Inner, Outer, Tile};
 
@@ -32,6 +33,12 @@ pub trait Lanes {
     unsafe fn store(to: *mut f32, v: Self::Vector);
     /// `n` floats, fewer than lanes, and zeros.
     unsafe fn load_part(from: *const f32, n: usize) -> Self::Vector;
+    /// What there is of the lanes of a vector that begins `at` elements after `line`, which has `len`; else zeros.
+    unsafe fn load_within(line: *const f32, at: isize, len: usize) -> Self::Vector;
+    /// The even lanes of two vectors.
+    unsafe fn evens(a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// Lanes of `a` and `b` in turn.
+    unsafe fn in_turn(a: Self::Vector, b: Self::Vector) -> [Self::Vector; 2];
     /// The first `n` lanes, of which there are more.
     unsafe fn store_part(to: *mut f32, v: Self::Vector, n: usize);
     unsafe fn add(a: Self::Vector, b: Self::Vector) -> Self::Vector;
@@ -98,6 +105,25 @@ impl Lanes for Portable {
             *v = unsafe { from.add(i).read() };
         }
         v
+    }
+    #[inline(always)]
+    unsafe fn load_within(line: *const f32, at: isize, len: usize) -> [f32; 8] {
+        let mut v = [0.0; 8];
+        for (v, at) in v.iter_mut().zip(at..) {
+            if at >= 0 && (at as usize) < len {
+                // SAFETY: the caller's promise: the line has so many.
+                *v = unsafe { line.offset(at).read() };
+            }
+        }
+        v
+    }
+    #[inline(always)]
+    unsafe fn evens(a: [f32; 8], b: [f32; 8]) -> [f32; 8] {
+        [a[0], a[2], a[4], a[6], b[0], b[2], b[4], b[6]]
+    }
+    #[inline(always)]
+    unsafe fn in_turn(a: [f32; 8], b: [f32; 8]) -> [[f32; 8]; 2] {
+        [[a[0], b[0], a[1], b[1], a[2], b[2], a[3], b[3]], [a[4], b[4], a[5], b[5], a[6], b[6], a[7], b[7]]]
     }
     #[inline(always)]
     unsafe fn store_part(to: *mut f32, v: [f32; 8], n: usize) {
@@ -170,6 +196,24 @@ impl Lanes for Avx2 {
         unsafe { _mm256_maskload_ps(from, mask_avx2(n)) }
     }
     #[inline(always)]
+    unsafe fn load_within(line: *const f32, at: isize, len: usize) -> __m256 {
+        // SAFETY: as above.
+        unsafe { _mm256_maskload_ps(line.wrapping_offset(at), within_avx2(at, len)) }
+    }
+    #[inline(always)]
+    unsafe fn evens(a: __m256, b: __m256) -> __m256 {
+        // SAFETY: the caller's promise.
+        unsafe { evens_avx2(a, b) }
+    }
+    #[inline(always)]
+    unsafe fn in_turn(a: __m256, b: __m256) -> [__m256; 2] {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let (low, high) = (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
+            [_mm256_permute2f128_ps::<0x20>(low, high), _mm256_permute2f128_ps::<0x31>(low, high)]
+        }
+    }
+    #[inline(always)]
     unsafe fn store_part(to: *mut f32, v: __m256, n: usize) {
         // SAFETY: as above.
         unsafe { _mm256_maskstore_ps(to, mask_avx2(n), v) }
@@ -202,6 +246,32 @@ impl Lanes for Avx512 {
         unsafe { _mm512_maskz_loadu_ps((1 << n) - 1, from) }
     }
     #[inline(always)]
+    unsafe fn load_within(line: *const f32, at: isize, len: usize) -> __m512 {
+        // Lanes before the line, and up to its end.
+        let before = (-at).clamp(0, 16) as u32;
+        let end = (len as isize - at).clamp(0, 16) as u32;
+        let mask = ((1u32 << end) - 1) & !((1u32 << before) - 1);
+        // SAFETY: as above.
+        unsafe { _mm512_maskz_loadu_ps(mask as u16, line.wrapping_offset(at)) }
+    }
+    #[inline(always)]
+    unsafe fn evens(a: __m512, b: __m512) -> __m512 {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let from = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+            _mm512_permutex2var_ps(a, from, b)
+        }
+    }
+    #[inline(always)]
+    unsafe fn in_turn(a: __m512, b: __m512) -> [__m512; 2] {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let low = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+            let high = _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+            [_mm512_permutex2var_ps(a, low, b), _mm512_permutex2var_ps(a, high, b)]
+        }
+    }
+    #[inline(always)]
     unsafe fn store_part(to: *mut f32, v: __m512, n: usize) {
         // SAFETY: as above.
         unsafe { _mm512_mask_storeu_ps(to, (1 << n) - 1, v) }
@@ -224,6 +294,28 @@ impl Lanes for Avx512 {
 #[target_feature(enable = "avx2,fma")]
 unsafe fn mask_avx2(n: usize) -> __m256i {
     _mm256_cmpgt_epi32(_mm256_set1_epi32(n as i32), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7))
+}
+
+/// Ones in those of eight lanes, the first of which lies `at` elements after the start of a line of `len`, that lie in the line.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn within_avx2(at: isize, len: usize) -> __m256i {
+    // Eight places before and after a line are as good as any.
+    let first = at.clamp(-8, len as isize);
+    let place = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    let before = _mm256_cmpgt_epi32(_mm256_set1_epi32((-first).max(0) as i32), place);
+    let inside = _mm256_cmpgt_epi32(_mm256_set1_epi32((len as isize - first).min(8) as i32), place);
+    _mm256_andnot_si256(before, inside)
+}
+
+/// The even lanes of two vectors.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn evens_avx2(a: __m256, b: __m256) -> __m256 {
+    let halves = _mm256_castps_pd(_mm256_shuffle_ps::<0x88>(a, b));
+    _mm256_castpd_ps(_mm256_permute4x64_pd::<0xd8>(halves))
 }
 
 /// The sum of eight lanes, in the order of [`Lanes::sum`].
@@ -287,7 +379,7 @@ pub(super) unsafe fn turn_avx2(x: *const f32, stride: usize, to: *mut f32, apart
 
 /// The kernels, each compiled for the instructions of `$lanes`.
 macro_rules! kernels {
-    ($lanes:ty, $outer:ident, $inner:ident, $strips:ident, $(#[$attribute:meta])*) => {
+    ($lanes:ty, [$outer:ident, $inner:ident, $strips:ident, $spread:ident, $collect:ident], $(#[$attribute:meta])*) => {
         $(#[$attribute])*
         pub(super) unsafe fn $outer<const R: usize, const C: usize>(tile: Tile<$lanes, R, C>, call: Outer<'_>) {
             // SAFETY: the caller's promise.
@@ -303,17 +395,32 @@ macro_rules! kernels {
             // SAFETY: the caller's promise.
             unsafe { call.run::<$lanes, M>(mix) }
         }
+        $(#[$attribute])*
+        pub(super) unsafe fn $spread<M: Mix<I, O>, const I: usize, const O: usize, const STEP: usize>(
+            mix: M,
+            call: Spread<O>,
+        ) {
+            // SAFETY: the caller's promise.
+            unsafe { call.run::<$lanes, M, I, STEP>(mix) }
+        }
+        $(#[$attribute])*
+        pub(super) unsafe fn $collect<M: Mix<I, O>, const I: usize, const O: usize>(mix: M, call: Collect<I>) {
+            // SAFETY: the caller's promise.
+            unsafe { call.run::<$lanes, M, O>(mix) }
+        }
     };
 }
 
-kernels!(Portable, outer_portable, inner_portable, strips_portable,);
+kernels!(Portable, [outer_portable, inner_portable, strips_portable, spread_portable, collect_portable],);
 #[cfg(target_arch = "x86_64")]
-kernels!(Avx2, outer_avx2, inner_avx2, strips_avx2, #[target_feature(enable = "avx2,fma")]);
+kernels!(
+    Avx2,
+    [outer_avx2, inner_avx2, strips_avx2, spread_avx2, collect_avx2],
+    #[target_feature(enable = "avx2,fma")]
+);
 #[cfg(target_arch = "x86_64")]
 kernels!(
     Avx512,
-    outer_avx512,
-    inner_avx512,
-    strips_avx512,
+    [outer_avx512, inner_avx512, strips_avx512, spread_avx512, collect_avx512],
     #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 );

@@ -13,6 +13,7 @@
 #![allow(unsafe_code)]
 
 pub mod lanes;
+pub mod lines;
 pub mod product;
 pub mod rectangle;
 pub mod strips;

@@ -36,6 +36,7 @@ fn check<O: OpDef>(op: &O, specs: &[TensorSpec], what: &str, factor: f64) {
 fn cases() -> Vec<(&'static str, Vec<usize>, Vec<usize>, Conv)> {
     let same = [[0, 0], [1, 1], [1, 1]];
     let plain = || conv([1; 3], same, [1; 3]);
+    let line = |padding: [usize; 2]| conv([1; 3], [[0, 0], [0, 0], padding], [1; 3]);
     vec![
         ("four rows share", vec![2, 16, 9, 13], vec![16, 16, 3, 3], plain()),
         ("two rows share", vec![9, 16, 2, 7], vec![17, 16, 3, 3], plain()),
@@ -49,7 +50,14 @@ fn cases() -> Vec<(&'static str, Vec<usize>, Vec<usize>, Conv)> {
         ("phases", vec![10, 5, 9, 11], vec![7, 5, 3, 4], conv([1, 2, 3], [[0, 0], [1, 0], [2, 1]], [1; 3])),
         ("a stride larger than the window", vec![8, 3, 7, 10], vec![4, 3, 2, 2], conv([1, 3, 3], [[0; 2]; 3], [1; 3])),
         ("pointwise", vec![8, 33, 7, 7], vec![20, 33, 1, 1], conv([1; 3], [[0; 2]; 3], [1; 3])),
-        ("a line", vec![16, 32, 45], vec![32, 32, 5], conv([1; 3], [[0, 0], [0, 0], [2, 2]], [1; 3])),
+        ("windows of five rows", vec![8, 16, 11, 9], vec![17, 16, 5, 5], conv([1; 3], [[0, 0], [2, 2], [2, 2]], [1; 3])),
+        ("a line", vec![16, 32, 45], vec![32, 32, 5], line([2, 2])),
+        ("a line, three taps", vec![9, 16, 70], vec![18, 16, 3], line([1, 1])),
+        ("a short line", vec![9, 17, 2], vec![16, 17, 3], line([1, 1])),
+        ("a line without padding", vec![8, 16, 41], vec![16, 16, 5], line([0, 0])),
+        ("a line with padding on one side", vec![8, 16, 37], vec![16, 16, 5], line([4, 0])),
+        ("a line in bands", vec![2, 40, 3000], vec![16, 40, 5], line([2, 2])),
+        ("a line in several parts of a sum", vec![8, 600, 21], vec![16, 600, 5], line([2, 2])),
         ("a long line", vec![1, 3, 5000], vec![9, 3, 7], conv([1, 1, 2], [[0, 0], [0, 0], [3, 3]], [1; 3])),
         ("a volume", vec![8, 16, 3, 6, 7], vec![16, 16, 3, 3, 3], conv([1; 3], [[1; 2]; 3], [1; 3])),
         ("a volume in bands", vec![1, 20, 12, 20, 20], vec![16, 20, 3, 3, 3], conv([1; 3], [[1; 2]; 3], [1; 3])),

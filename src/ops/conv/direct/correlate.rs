@@ -6,6 +6,7 @@ use rayon::prelude::*;
 
 use super::geometry::{Geometry, Images, Layout};
 use super::winograd::{self, Shared};
+use crate::microkernel::lines::{self, Line};
 use crate::microkernel::rectangle::Rectangle;
 use crate::microkernel::strips::{self, By, Finished, Mix, Rows, Same};
 use crate::microkernel::{self, First, Isa, Offsets};
@@ -240,15 +241,11 @@ impl Correlation<'_> {
     ) {
         // A residual comes before the ReLU, and later than this.
         let relu = self.last.relu && self.last.residual.is_none();
+        let mix = Finished { after: By(winograd::Result), bias, relu };
         match self.geometry.fold.map(|fold| fold.shared) {
-            Some(Shared::Two) => {
-                let mix = Finished { after: By(winograd::Result), bias, relu };
-                self.finish_tiles::<4, 2>(layout, rows, mix, (sums, from), (y, to));
-            }
-            Some(Shared::Four) => {
-                let mix = Finished { after: By(winograd::Result), bias, relu };
-                self.finish_tiles::<6, 4>(layout, rows, mix, (sums, from), (y, to));
-            }
+            Some(Shared::F23) => self.finish_tiles::<4, 2>(layout, rows, mix, (sums, from), (y, to)),
+            Some(Shared::F43) => self.finish_tiles::<6, 4>(layout, rows, mix, (sums, from), (y, to)),
+            Some(Shared::F25) => self.finish_tiles::<6, 2>(layout, rows, mix, (sums, from), (y, to)),
             None if self.target.pitch[2] == 1 => {
                 let mix = Finished { after: Same, bias, relu };
                 self.finish_tiles::<1, 1>(layout, rows, mix, (sums, from), (y, to));
@@ -281,6 +278,11 @@ impl Correlation<'_> {
         let apart = self.held() * width;
         // Rows from the band's first one on: the last tile may have fewer.
         let all = self.geometry.fold.map_or(tiles, |fold| fold.result - layout.origin[1] * O);
+        if self.geometry.upright {
+            let reads = Rows { at: std::array::from_fn(|u| Some(u * apart + from)), step: 0, plane: width };
+            let line = Line { at: to, len: all.min(tiles * O), plane: t.channel };
+            return lines::collect(self.isa, mix, (sums, reads), (y, line), rows);
+        }
         let mut pass = |tile: usize, times: usize| {
             let at = std::array::from_fn(|u| Some(u * apart + from + tile * layout.pitch[1]));
             let reads = Rows { at, step: layout.pitch[1], plane: width };

@@ -7,7 +7,8 @@
 use smallvec::SmallVec;
 
 use super::super::Sizes;
-use super::winograd::{self, Shared};
+use super::winograd::{self, MOST_TAPS, Shared};
+use crate::microkernel::lines::{self, Line};
 use crate::microkernel::strips::{self, By, Mix, Rows};
 use crate::contract::Real;
 use crate::microkernel::{Isa, MOST_COLUMNS, MOST_LANES, wide_fn};
@@ -15,8 +16,8 @@ use crate::microkernel::{Isa, MOST_COLUMNS, MOST_LANES, wide_fn};
 /// A tap of the window: which it is, which phase of the source it meets, and where from the result's position.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tap {
-    /// Its index in the window; of rows that share products, all three of them in the order in which they meet the source.
-    indices: [usize; 3],
+    /// Its index in the window; of rows that share products, all of them in the order in which they meet the source.
+    indices: [usize; MOST_TAPS],
     phase: usize,
     shift: [isize; 3],
 }
@@ -47,6 +48,13 @@ pub(super) struct Geometry {
     least: [isize; 3],
     most: [isize; 3],
     pub(super) fold: Option<Fold>,
+    /// Whether a line stands upright: its elements are rows here, with one column, so that neighbours share products.
+    pub(super) upright: bool,
+}
+
+/// Rows and columns of a line that stands upright.
+fn upright([slices, rows, columns]: [usize; 3]) -> [usize; 3] {
+    [slices, columns, rows]
 }
 
 /// Every tap of a window, in order.
@@ -58,7 +66,34 @@ fn window(kernel: [usize; 3]) -> impl Iterator<Item = (usize, [usize; 3])> {
 impl Geometry {
     fn new(source: [usize; 3], step: [usize; 3], result: [usize; 3]) -> Self {
         let (phases, taps) = (SmallVec::new(), SmallVec::new());
-        Geometry { source, step, phases, result, taps, least: [isize::MAX; 3], most: [isize::MIN; 3], fold: None }
+        let (least, most) = ([isize::MAX; 3], [isize::MIN; 3]);
+        Geometry { source, step, phases, result, taps, least, most, fold: None, upright: false }
+    }
+
+    /// The geometry that `of` makes of these sizes, or of a line that stands upright, where products are shared then.
+    fn of_line(s: &Sizes, of: impl Fn(&Sizes) -> Self) -> Self {
+        // With less on either side, mixing takes what it gives.
+        const WORTH: usize = 16;
+        let w = &s.window;
+        let line = [s.input, s.output, w.kernel].iter().all(|n| n[..2] == [1; 2]) && w.padding[..2] == [[0; 2]; 2];
+        if line && s.group_in().min(s.group_out()) >= WORTH {
+            let mut standing = *s;
+            (standing.input, standing.output) = (upright(s.input), upright(s.output));
+            standing.window.kernel = upright(w.kernel);
+            standing.window.stride = upright(w.stride);
+            standing.window.dilation = upright(w.dilation);
+            standing.window.padding.swap(1, 2);
+            let geometry = of(&standing);
+            if geometry.fold.is_some() {
+                return Geometry { upright: true, ..geometry };
+            }
+        }
+        of(s)
+    }
+
+    /// Extents of the source or the result as they are here.
+    pub(super) fn seen(&self, extents: [usize; 3]) -> [usize; 3] {
+        if self.upright { upright(extents) } else { extents }
     }
 
     fn push(&mut self, index: usize, phase: [usize; 3], shift: [isize; 3]) {
@@ -69,11 +104,15 @@ impl Geometry {
         });
         let along = shift.iter().zip(&mut self.least).zip(&mut self.most);
         along.for_each(|((shift, least), most)| (*least, *most) = ((*shift).min(*least), (*shift).max(*most)));
-        self.taps.push(Tap { indices: [index; 3], phase, shift });
+        self.taps.push(Tap { indices: [index; MOST_TAPS], phase, shift });
     }
 
     /// The convolution forwards; the gradient of its weights reads the same planes.
     pub(super) fn forward(s: &Sizes) -> Self {
+        Geometry::of_line(s, Geometry::forward_of)
+    }
+
+    fn forward_of(s: &Sizes) -> Self {
         let w = &s.window;
         let mut geometry = Geometry::new(s.input, w.stride, s.output);
         for (index, tap) in window(w.kernel) {
@@ -86,6 +125,10 @@ impl Geometry {
 
     /// The gradient of the input in one phase of it: which elements of `dy` reach every `stride`-th element of `dx` from `phase` on.
     pub(super) fn backward(s: &Sizes, phase: [usize; 3]) -> Self {
+        Geometry::of_line(s, |s| Geometry::backward_of(s, phase))
+    }
+
+    fn backward_of(s: &Sizes, phase: [usize; 3]) -> Self {
         let w = &s.window;
         let result = std::array::from_fn(|axis| (s.input[axis].saturating_sub(phase[axis])).div_ceil(w.stride[axis]));
         let mut geometry = Geometry::new(s.output, [1; 3], result);
@@ -99,27 +142,28 @@ impl Geometry {
         geometry.folded(s)
     }
 
-    /// The same with rows that share products, where that pays: three neighbouring rows of taps, steps of one, and so many channels that
-    /// the products are the work.
+    /// The same with rows that share products, where that pays: neighbouring rows of taps, steps of one, and so many channels that the
+    /// products are the work.
     fn folded(mut self, s: &Sizes) -> Self {
         const WORTH: usize = 256;
-        let three = self.taps.len().is_multiple_of(3) && s.window.kernel[1] == 3 && s.window.dilation[1] == 1;
+        let rows = s.window.kernel[1];
+        let neighbours = self.taps.len().is_multiple_of(rows) && s.window.dilation[1] == 1;
         let few = s.window.stride != [1; 3] || s.group_in() * s.group_out() < WORTH;
-        if !three || few || self.taps.is_empty() {
+        if !neighbours || few || self.taps.is_empty() {
             return self;
         }
         // Every row of results must meet a row of the source: of padding alone the mixed rows would not make exactly zero.
-        let after = self.result[1] as isize - 1 + self.most[1] - (self.source[1] as isize - 1);
-        if self.least[1] < -2 || after > 2 {
+        let (after, most) = (self.result[1] as isize - 1 + self.most[1] - (self.source[1] as isize - 1), rows as isize - 1);
+        if self.least[1] < -most || after > most {
             return self;
         }
         let cost = |shared: Shared| self.result[1].div_ceil(shared.rows()) * shared.products();
-        let best = [Shared::Four, Shared::Two].into_iter().min_by_key(|shared| cost(*shared));
-        let Some(shared) = best.filter(|best| cost(*best) * 5 < self.result[1] * 3 * 4) else { return self };
+        let best = Shared::of(rows).iter().copied().min_by_key(|shared| cost(*shared));
+        let Some(shared) = best.filter(|best| cost(*best) * 5 < self.result[1] * rows * 4) else { return self };
         let first = self.least[1];
         let mut taps: SmallVec<[Tap; 32]> = self.taps.iter().copied().filter(|tap| tap.shift[1] == first).collect();
         for tap in &mut taps {
-            for row in 0..3 {
+            for row in 0..rows {
                 let same = |other: &&Tap| {
                     [other.shift[0], other.shift[2]] == [tap.shift[0], tap.shift[2]]
                         && other.shift[1] == first + row as isize
@@ -154,11 +198,7 @@ impl Geometry {
     pub(super) fn weight(&self, tap: &Tap, u: usize, of: impl Fn(usize) -> f32) -> f32 {
         match self.fold {
             None => of(tap.indices[0]),
-            Some(fold) => {
-                let [a, b, c] = fold.shared.weights()[u];
-                let [x, y, z] = tap.indices.map(of);
-                a * x + b * y + c * z
-            }
+            Some(fold) => tap.indices.into_iter().zip(fold.shared.weights(u)).map(|(index, factor)| factor * of(index)).sum(),
         }
     }
 
@@ -167,7 +207,7 @@ impl Geometry {
         match self.fold {
             None => window[tap.indices[0]] += d,
             Some(fold) => {
-                for (index, factor) in tap.indices.into_iter().zip(fold.shared.weights()[u]) {
+                for (index, factor) in tap.indices.into_iter().zip(fold.shared.weights(u)) {
                     window[index] += factor * d;
                 }
             }
@@ -313,12 +353,11 @@ impl Layout {
         for image in 0..self.images {
             let (x, to) = (Images { x: &x.x[image * x.image..], ..x }, self.lead + image * self.image);
             match g.fold {
-                Some(Fold { shared: Shared::Two, .. }) => {
-                    self.mix_in::<4, 4>(isa, g, By(winograd::Image), x, channels, (planes, to));
-                }
-                Some(Fold { shared: Shared::Four, .. }) => {
-                    self.mix_in::<6, 6>(isa, g, By(winograd::Image), x, channels, (planes, to));
-                }
+                Some(fold) => match fold.shared {
+                    Shared::F23 => self.mix_in::<4, 4, 2>(isa, (g, fold), x, channels, (planes, to)),
+                    Shared::F43 => self.mix_in::<6, 6, 4>(isa, (g, fold), x, channels, (planes, to)),
+                    Shared::F25 => self.mix_in::<6, 6, 2>(isa, (g, fold), x, channels, (planes, to)),
+                },
                 None => self.lay_out_phases(isa, g, x, channels, (planes, to)),
             }
         }
@@ -367,19 +406,26 @@ impl Layout {
         }
     }
 
-    /// Mixes rows of one image, `I` of them for each tile, into a row of each of `O` planes, from `to` on.
-    fn mix_in<const I: usize, const O: usize>(
+    /// Mixes rows of one image, `I` of them for each tile of `STEP` results, into a row of each of `O` planes, from `to` on.
+    fn mix_in<const I: usize, const O: usize, const STEP: usize>(
         &self,
         isa: Isa,
-        g: &Geometry,
-        mix: impl Mix<I, O>,
+        (g, fold): (&Geometry, Fold),
         x: Images<'_>,
         channels: usize,
         (planes, to): (&mut [f32], usize),
-    ) {
-        let Some(fold) = g.fold else { return };
-        let (w, tiles, per_tile) = (g.source[2], self.content[1], fold.shared.rows());
-        let row = |tile: usize, i: usize| ((self.first[1] + tile) * per_tile + i) as isize + fold.first;
+    ) where
+        winograd::Image: strips::Matrix<I, O>,
+    {
+        let (mix, w, tiles) = (By(winograd::Image), g.source[2], self.content[1]);
+        if g.upright {
+            let line = Line { at: 0, len: fold.source, plane: x.channel };
+            let at = std::array::from_fn(|u| Some(u * self.plane + to));
+            let writes = Rows { at, step: 0, plane: O * self.plane };
+            let first = (self.first[1] * STEP) as isize + fold.first;
+            return lines::spread::<_, I, O, STEP>(isa, mix, (x.x, line, first), (planes, writes), [channels, tiles]);
+        }
+        let row = |tile: usize, i: usize| ((self.first[1] + tile) * STEP + i) as isize + fold.first;
         let there = |row: isize| row >= 0 && row < fold.source as isize;
         for z in 0..self.content[0] {
             let from = (self.first[0] + z) * fold.source * w + self.first[2];
@@ -390,7 +436,7 @@ impl Layout {
                 let whole = |tile: &usize| there(row(*tile, 0)) && there(row(*tile, I - 1));
                 let times = (tile..tiles).take_while(whole).count().max(1);
                 let start = |i: usize| Some(row(tile, i)).filter(|row| there(*row)).map(|row| from + row as usize * w);
-                let reads = Rows { at: std::array::from_fn(start), step: per_tile * w, plane: x.channel };
+                let reads = Rows { at: std::array::from_fn(start), step: STEP * w, plane: x.channel };
                 let start = to + tile * self.pitch[1];
                 let at = std::array::from_fn(|u| Some(u * self.plane + start));
                 let writes = Rows { at, step: self.pitch[1], plane: O * self.plane };
@@ -411,16 +457,37 @@ impl Layout {
             for z in 0..self.result[0] {
                 let (slice, to) = (self.origin[0] + z, image * self.image + z * self.pitch[0]);
                 match g.fold {
-                    Some(Fold { shared: Shared::Two, result, .. }) => {
-                        self.mix_results::<2, 4>(isa, By(winograd::Gradient), dy, [rows, slice, result], (planes, to));
-                    }
-                    Some(Fold { shared: Shared::Four, result, .. }) => {
-                        self.mix_results::<4, 6>(isa, By(winograd::Gradient), dy, [rows, slice, result], (planes, to));
-                    }
+                    Some(fold) => match fold.shared {
+                        Shared::F23 => self.mix_back::<2, 4>(isa, (g, fold), dy, [rows, slice], (planes, to)),
+                        Shared::F43 => self.mix_back::<4, 6>(isa, (g, fold), dy, [rows, slice], (planes, to)),
+                        Shared::F25 => self.mix_back::<2, 6>(isa, (g, fold), dy, [rows, slice], (planes, to)),
+                    },
                     None => self.mix_results::<1, 1>(isa, strips::Same, dy, [rows, slice, g.result[1]], (planes, to)),
                 }
             }
         }
+    }
+
+    /// Mixes results of rows that share products, `I` for each tile.
+    fn mix_back<const I: usize, const O: usize>(
+        &self,
+        isa: Isa,
+        (g, fold): (&Geometry, Fold),
+        dy: Images<'_>,
+        [rows, slice]: [usize; 2],
+        (planes, to): (&mut [f32], usize),
+    ) where
+        winograd::Gradient: strips::Matrix<I, O>,
+    {
+        let mix = By(winograd::Gradient);
+        if !g.upright {
+            return self.mix_results::<I, O>(isa, mix, dy, [rows, slice, fold.result], (planes, to));
+        }
+        let line = Line { at: 0, len: fold.result, plane: dy.channel };
+        let at = std::array::from_fn(|u| Some(u * self.result_plane + to));
+        let writes = Rows { at, step: 0, plane: O * self.result_plane };
+        let first = (self.origin[1] * I) as isize;
+        lines::spread::<_, I, O, I>(isa, mix, (dy.x, line, first), (planes, writes), [rows, self.result[1]]);
     }
 
     /// Mixes rows of a slice of results, which has `all` of them, `I` for each tile.

@@ -132,24 +132,25 @@ impl Pass<'_> {
 
 /// The convolution forwards.
 fn forward_pass<'a>(s: &'a Sizes, last: Epilogue<'a, f32>) -> Pass<'a> {
-    let [_, oh, ow] = s.output;
-    let positions = s.positions();
-    let target = Target { image: s.c_out * positions, channel: positions, pitch: [oh * ow, ow, 1], first: 0 };
     let (geometry, isa) = (Geometry::forward(s), Isa::best());
+    let ([_, oh, ow], positions) = (geometry.seen(s.output), s.positions());
+    let target = Target { image: s.c_out * positions, channel: positions, pitch: [oh * ow, ow, 1], first: 0 };
     let (channels, rows, volume) = (s.group_in(), s.group_out(), s.volume());
     Pass { s, isa, geometry, channels, rows, volume, positions, target, last }
 }
 
 /// The gradient of the input in one of its phases.
 fn backward_pass(s: &Sizes, phase: [usize; 3]) -> Pass<'_> {
-    let ([_, h, w], stride) = (s.input, s.window.stride);
+    let geometry = Geometry::backward(s, phase);
+    // Of a line that stands upright the stride is one.
+    let ([_, h, w], stride) = (geometry.seen(s.input), s.window.stride);
     let pitch = [h * w, w, 1];
     let first = (0..3).map(|axis| phase[axis] * pitch[axis]).sum();
     let pitch = std::array::from_fn(|axis| pitch[axis] * stride[axis]);
     let positions = s.volume();
     let target = Target { image: s.c_in * positions, channel: positions, pitch, first };
     let (channels, rows, volume) = (s.group_out(), s.group_in(), s.positions());
-    Pass { s, isa: Isa::best(), geometry: Geometry::backward(s, phase), channels, rows, volume, positions, target, last: Epilogue::NONE }
+    Pass { s, isa: Isa::best(), geometry, channels, rows, volume, positions, target, last: Epilogue::NONE }
 }
 
 /// The phases of the input: where in a stride its elements lie.
