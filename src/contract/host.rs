@@ -156,16 +156,20 @@ thread_local! {
     static OWN_MEMORY: Cell<Vec<Vec<f32>>> = const { Cell::new(Vec::new()) };
 }
 
+/// Elements of a line of the caches.
+const LINE: usize = 16;
+
 /// Runs `work` with `len` elements of memory that the thread keeps from one call to the next, so that they stay near. Their content is
-/// undefined. While `work` waits for other threads its own may be given other work, which gets other memory.
+/// undefined; the first one begins a line of the caches, which a vector at a multiple of its length then does not leave. While `work` waits for other threads its own may be given other work, which gets other memory.
 pub fn with_own_memory<R>(len: usize, work: impl FnOnce(&mut [f32]) -> R) -> R {
     let mut kept = OWN_MEMORY.take();
     let mut memory = kept.pop().unwrap_or_default();
     OWN_MEMORY.set(kept);
-    if memory.len() < len {
-        memory.resize(len, 0.0);
+    if memory.len() < len + LINE {
+        memory.resize(len + LINE, 0.0);
     }
-    let result = work(&mut memory[..len]);
+    let first = memory.as_ptr().align_offset(LINE * size_of::<f32>()).min(LINE);
+    let result = work(&mut memory[first..][..len]);
     let mut kept = OWN_MEMORY.take();
     kept.push(memory);
     OWN_MEMORY.set(kept);

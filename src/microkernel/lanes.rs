@@ -35,8 +35,8 @@ pub trait Lanes {
     unsafe fn load_part(from: *const f32, n: usize) -> Self::Vector;
     /// What there is of the lanes of a vector that begins `at` elements after `line`, which has `len`; else zeros.
     unsafe fn load_within(line: *const f32, at: isize, len: usize) -> Self::Vector;
-    /// The even lanes of two vectors.
-    unsafe fn evens(a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// The even lanes of two vectors, and the odd ones.
+    unsafe fn apart(a: Self::Vector, b: Self::Vector) -> [Self::Vector; 2];
     /// Lanes of `a` and `b` in turn.
     unsafe fn in_turn(a: Self::Vector, b: Self::Vector) -> [Self::Vector; 2];
     /// The first `n` lanes, of which there are more.
@@ -118,8 +118,8 @@ impl Lanes for Portable {
         v
     }
     #[inline(always)]
-    unsafe fn evens(a: [f32; 8], b: [f32; 8]) -> [f32; 8] {
-        [a[0], a[2], a[4], a[6], b[0], b[2], b[4], b[6]]
+    unsafe fn apart(a: [f32; 8], b: [f32; 8]) -> [[f32; 8]; 2] {
+        [[a[0], a[2], a[4], a[6], b[0], b[2], b[4], b[6]], [a[1], a[3], a[5], a[7], b[1], b[3], b[5], b[7]]]
     }
     #[inline(always)]
     unsafe fn in_turn(a: [f32; 8], b: [f32; 8]) -> [[f32; 8]; 2] {
@@ -201,9 +201,9 @@ impl Lanes for Avx2 {
         unsafe { _mm256_maskload_ps(line.wrapping_offset(at), within_avx2(at, len)) }
     }
     #[inline(always)]
-    unsafe fn evens(a: __m256, b: __m256) -> __m256 {
+    unsafe fn apart(a: __m256, b: __m256) -> [__m256; 2] {
         // SAFETY: the caller's promise.
-        unsafe { evens_avx2(a, b) }
+        unsafe { apart_avx2(a, b) }
     }
     #[inline(always)]
     unsafe fn in_turn(a: __m256, b: __m256) -> [__m256; 2] {
@@ -255,11 +255,12 @@ impl Lanes for Avx512 {
         unsafe { _mm512_maskz_loadu_ps(mask as u16, line.wrapping_offset(at)) }
     }
     #[inline(always)]
-    unsafe fn evens(a: __m512, b: __m512) -> __m512 {
+    unsafe fn apart(a: __m512, b: __m512) -> [__m512; 2] {
         // SAFETY: the caller's promise.
         unsafe {
-            let from = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
-            _mm512_permutex2var_ps(a, from, b)
+            let even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+            let odd = _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+            [_mm512_permutex2var_ps(a, even, b), _mm512_permutex2var_ps(a, odd, b)]
         }
     }
     #[inline(always)]
@@ -309,13 +310,15 @@ unsafe fn within_avx2(at: isize, len: usize) -> __m256i {
     _mm256_andnot_si256(before, inside)
 }
 
-/// The even lanes of two vectors.
+/// The even lanes of two vectors, and the odd ones.
 #[cfg(target_arch = "x86_64")]
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-unsafe fn evens_avx2(a: __m256, b: __m256) -> __m256 {
-    let halves = _mm256_castps_pd(_mm256_shuffle_ps::<0x88>(a, b));
-    _mm256_castpd_ps(_mm256_permute4x64_pd::<0xd8>(halves))
+unsafe fn apart_avx2(a: __m256, b: __m256) -> [__m256; 2] {
+    let even = _mm256_castps_pd(_mm256_shuffle_ps::<0x88>(a, b));
+    let odd = _mm256_castps_pd(_mm256_shuffle_ps::<0xdd>(a, b));
+    let (even, odd) = (_mm256_permute4x64_pd::<0xd8>(even), _mm256_permute4x64_pd::<0xd8>(odd));
+    [_mm256_castpd_ps(even), _mm256_castpd_ps(odd)]
 }
 
 /// The sum of eight lanes, in the order of [`Lanes::sum`].
@@ -398,15 +401,15 @@ macro_rules! kernels {
         $(#[$attribute])*
         pub(super) unsafe fn $spread<M: Mix<I, O>, const I: usize, const O: usize, const STEP: usize>(
             mix: M,
-            call: Spread<O>,
+            call: Spread,
         ) {
             // SAFETY: the caller's promise.
-            unsafe { call.run::<$lanes, M, I, STEP>(mix) }
+            unsafe { call.run::<$lanes, M, I, O, STEP>(mix) }
         }
         $(#[$attribute])*
-        pub(super) unsafe fn $collect<M: Mix<I, O>, const I: usize, const O: usize>(mix: M, call: Collect<I>) {
+        pub(super) unsafe fn $collect<M: Mix<I, O>, const I: usize, const O: usize>(mix: M, call: Collect) {
             // SAFETY: the caller's promise.
-            unsafe { call.run::<$lanes, M, O>(mix) }
+            unsafe { call.run::<$lanes, M, I, O>(mix) }
         }
     };
 }

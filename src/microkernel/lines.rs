@@ -3,7 +3,7 @@
 
 use super::Isa;
 use super::lanes::{self, Lanes};
-use super::strips::{Mix, Rows};
+use super::strips::{Mix, each};
 
 /// A line in each of some planes, in a slice.
 #[derive(Clone, Copy, Debug)]
@@ -22,57 +22,62 @@ impl Line {
     }
 }
 
-/// Elements of a row that begin at `at` in the first plane, for checking.
-fn rows_lie_in<const N: usize>(rows: &Rows<N>, len: usize, planes: usize, columns: usize) -> bool {
-    rows.at.iter().flatten().all(|at| at + (planes - 1) * rows.plane + columns <= len)
+/// Rows in each of some planes, in a slice, which hold an element of every tile.
+#[derive(Clone, Copy, Debug)]
+pub struct Mixed {
+    /// Where the first row begins.
+    pub at: usize,
+    /// How much further the next row begins.
+    pub row: usize,
+    /// How much further the rows of the next plane begin.
+    pub plane: usize,
+}
+
+impl Mixed {
+    /// Whether `rows` rows of `tiles` elements lie in a slice of `len`.
+    fn lie_in(&self, len: usize, planes: usize, [rows, tiles]: [usize; 2]) -> bool {
+        self.at + (planes - 1) * self.plane + (rows - 1) * self.row + tiles <= len
+    }
 }
 
 /// The arguments of [`spread`], checked.
 #[derive(Clone, Copy)]
-pub(super) struct Spread<const O: usize> {
+pub(super) struct Spread {
     from: *const f32,
     line: Line,
     first: isize,
     to: *mut f32,
-    writes: Rows<O>,
+    rows: Mixed,
     /// Planes, and tiles in each.
     times: [usize; 2],
 }
 
-impl<const O: usize> Spread<O> {
+impl Spread {
     /// # Safety
     /// The bounds that [`spread`] checks, and the instructions of `S`.
     #[inline(always)]
-    pub(super) unsafe fn run<S: Lanes, M: Mix<I, O>, const I: usize, const STEP: usize>(self, mix: M) {
+    pub(super) unsafe fn run<S: Lanes, M: Mix<I, O>, const I: usize, const O: usize, const STEP: usize>(self, mix: M) {
         let [planes, tiles] = self.times;
         for plane in 0..planes {
             // SAFETY: see the function.
             unsafe {
                 let line = self.from.add(self.line.at + plane * self.line.plane);
-                let to = self.to.add(plane * self.writes.plane);
+                let to = self.to.add(self.rows.at + plane * self.rows.plane);
                 let mut tile = 0;
                 while tile < tiles {
                     let at = self.first + (tile * STEP) as isize;
-                    let inside = at >= 0 && at as usize + I - 1 + STEP * S::LANES <= self.line.len;
-                    let mut x = [S::zero(); I];
-                    for (i, x) in x.iter_mut().enumerate() {
-                        let mut v = [S::zero(); STEP];
-                        for (s, v) in v.iter_mut().enumerate() {
-                            let at = at + (i + s * S::LANES) as isize;
-                            *v =
-                                if inside { S::load(line.offset(at)) } else { S::load_within(line, at, self.line.len) };
-                        }
-                        *x = every::<S, STEP>(v);
-                    }
+                    let inside = at >= 0 && at as usize + (I.div_ceil(STEP) - 1 + S::LANES) * STEP <= self.line.len;
+                    let x = if inside {
+                        elements::<S, I, STEP, true>(line, at, self.line.len)
+                    } else {
+                        elements::<S, I, STEP, false>(line, at, self.line.len)
+                    };
                     let y = mix.mix::<S>(plane, x);
-                    for (at, y) in self.writes.at.iter().zip(y) {
-                        let Some(at) = at else { continue };
-                        if tile + S::LANES <= tiles {
-                            S::store(to.add(at + tile), y);
-                        } else {
-                            S::store_part(to.add(at + tile), y, tiles - tile);
-                        }
-                    }
+                    let (to, left) = (to.add(tile), tiles - tile);
+                    each!(ROW < O, {
+                        let to = to.add(ROW * self.rows.row);
+                        if left >= S::LANES { S::store(to, y[ROW]) } else { S::store_part(to, y[ROW], left) }
+                    });
                     tile += S::LANES;
                 }
             }
@@ -80,64 +85,101 @@ impl<const O: usize> Spread<O> {
     }
 }
 
-/// Every `STEP`-th element of as many vectors, from the first one on.
+/// The `I` elements of as many tiles as there are lanes, `STEP` apart, from `at` on in a line of `len`; all of them `INSIDE` of it, or
+/// some of them zeros.
 ///
 /// # Safety
 /// See [`Lanes`].
 #[inline(always)]
-unsafe fn every<S: Lanes, const STEP: usize>(v: [S::Vector; STEP]) -> S::Vector {
+unsafe fn elements<S: Lanes, const I: usize, const STEP: usize, const INSIDE: bool>(
+    line: *const f32,
+    at: isize,
+    len: usize,
+) -> [S::Vector; I] {
     // SAFETY: the caller's promise.
     unsafe {
-        match STEP {
-            1 => v[0],
-            2 => S::evens(v[0], v[1]),
-            4 => S::evens(S::evens(v[0], v[1]), S::evens(v[2], v[3])),
-            _ => panic!("tiles {STEP} elements apart"),
+        let mut x = [S::zero(); I];
+        each!(GROUP < I, {
+            if GROUP * STEP < I {
+                let mut v = [S::zero(); STEP];
+                each!(PART < STEP, {
+                    let at = at + (GROUP * STEP + PART * S::LANES) as isize;
+                    v[PART] = if INSIDE { S::load(line.offset(at)) } else { S::load_within(line, at, len) };
+                });
+                let v = apart::<S, STEP>(v);
+                each!(PART < STEP, {
+                    if GROUP * STEP + PART < I {
+                        x[GROUP * STEP + PART] = v[PART];
+                    }
+                });
+            }
+        });
+        x
+    }
+}
+
+/// What lies side by side in `N` vectors, dealt out: every `N`-th element from the first, the second, ... on. The inverse of [`in_turn`].
+///
+/// # Safety
+/// See [`Lanes`].
+#[inline(always)]
+unsafe fn apart<S: Lanes, const N: usize>(v: [S::Vector; N]) -> [S::Vector; N] {
+    let mut dealt = v;
+    // SAFETY: the caller's promise.
+    unsafe {
+        match N {
+            1 => {}
+            2 => [dealt[0], dealt[1]] = S::apart(v[0], v[1]),
+            4 => {
+                let (low, high) = (S::apart(v[0], v[1]), S::apart(v[2], v[3]));
+                [dealt[0], dealt[2]] = S::apart(low[0], high[0]);
+                [dealt[1], dealt[3]] = S::apart(low[1], high[1]);
+            }
+            _ => panic!("tiles {N} elements apart"),
         }
     }
+    dealt
 }
 
 /// The arguments of [`collect`], checked.
 #[derive(Clone, Copy)]
-pub(super) struct Collect<const I: usize> {
+pub(super) struct Collect {
     from: *const f32,
-    reads: Rows<I>,
+    rows: Mixed,
     to: *mut f32,
     line: Line,
     planes: usize,
 }
 
-impl<const I: usize> Collect<I> {
+impl Collect {
     /// # Safety
     /// The bounds that [`collect`] checks, and the instructions of `S`.
     #[inline(always)]
-    pub(super) unsafe fn run<S: Lanes, M: Mix<I, O>, const O: usize>(self, mix: M) {
+    pub(super) unsafe fn run<S: Lanes, M: Mix<I, O>, const I: usize, const O: usize>(self, mix: M) {
         for plane in 0..self.planes {
             // SAFETY: see the function.
             unsafe {
-                let from = self.from.add(plane * self.reads.plane);
+                let from = self.from.add(self.rows.at + plane * self.rows.plane);
                 let to = self.to.add(self.line.at + plane * self.line.plane);
                 let mut tile = 0;
                 while tile * O < self.line.len {
-                    let left = self.line.len - tile * O;
+                    let (from, to, left) = (from.add(tile), to.add(tile * O), self.line.len - tile * O);
                     let mut x = [S::zero(); I];
-                    for (at, x) in self.reads.at.iter().zip(&mut x) {
-                        let Some(at) = at else { continue };
-                        let from = from.add(at + tile);
-                        *x = if left.div_ceil(O) >= S::LANES {
-                            S::load(from)
-                        } else {
-                            S::load_part(from, left.div_ceil(O))
-                        };
-                    }
-                    let y = in_turn::<S, O>(mix.mix::<S>(plane, x));
-                    for (i, y) in y.into_iter().enumerate() {
-                        let (to, left) = (to.add(tile * O + i * S::LANES), left.saturating_sub(i * S::LANES));
-                        if left >= S::LANES {
-                            S::store(to, y);
-                        } else if left > 0 {
-                            S::store_part(to, y, left);
-                        }
+                    if left >= O * S::LANES {
+                        each!(ROW < I, { x[ROW] = S::load(from.add(ROW * self.rows.row)) });
+                        let y = in_turn::<S, O>(mix.mix::<S>(plane, x));
+                        each!(PART < O, { S::store(to.add(PART * S::LANES), y[PART]) });
+                    } else {
+                        let tiles = left.div_ceil(O);
+                        each!(ROW < I, {
+                            let from = from.add(ROW * self.rows.row);
+                            x[ROW] = if tiles < S::LANES { S::load_part(from, tiles) } else { S::load(from) };
+                        });
+                        let y = in_turn::<S, O>(mix.mix::<S>(plane, x));
+                        each!(PART < O, {
+                            let (to, left) = (to.wrapping_add(PART * S::LANES), left.saturating_sub(PART * S::LANES));
+                            if left >= S::LANES { S::store(to, y[PART]) } else { S::store_part(to, y[PART], left) }
+                        });
                     }
                     tile += S::LANES;
                 }
@@ -179,15 +221,15 @@ pub fn spread<M: Mix<I, O>, const I: usize, const O: usize, const STEP: usize>(
     isa: Isa,
     mix: M,
     (from, line, first): (&[f32], Line, isize),
-    (to, writes): (&mut [f32], Rows<O>),
+    (to, rows): (&mut [f32], Mixed),
     [planes, tiles]: [usize; 2],
 ) {
     if planes == 0 || tiles == 0 {
         return;
     }
     assert!(line.lies_in(from.len(), planes), "a line that is read does not lie in its slice");
-    assert!(rows_lie_in(&writes, to.len(), planes, tiles), "a row that is written does not lie in its slice");
-    let call = Spread { from: from.as_ptr(), line, first, to: to.as_mut_ptr(), writes, times: [planes, tiles] };
+    assert!(rows.lie_in(to.len(), planes, [O, tiles]), "a row that is written does not lie in its slice");
+    let call = Spread { from: from.as_ptr(), line, first, to: to.as_mut_ptr(), rows, times: [planes, tiles] };
     // SAFETY: the bounds were checked, and `Isa` values that the processor has not are not made.
     unsafe {
         match isa {
@@ -209,19 +251,16 @@ pub fn spread<M: Mix<I, O>, const I: usize, const O: usize, const STEP: usize>(
 pub fn collect<M: Mix<I, O>, const I: usize, const O: usize>(
     isa: Isa,
     mix: M,
-    (from, reads): (&[f32], Rows<I>),
+    (from, rows): (&[f32], Mixed),
     (to, line): (&mut [f32], Line),
     planes: usize,
 ) {
     if planes == 0 || line.len == 0 {
         return;
     }
-    assert!(
-        rows_lie_in(&reads, from.len(), planes, line.len.div_ceil(O)),
-        "a row that is read does not lie in its slice"
-    );
+    assert!(rows.lie_in(from.len(), planes, [I, line.len.div_ceil(O)]), "a row that is read does not lie in its slice");
     assert!(line.lies_in(to.len(), planes), "a line that is written does not lie in its slice");
-    let call = Collect { from: from.as_ptr(), reads, to: to.as_mut_ptr(), line, planes };
+    let call = Collect { from: from.as_ptr(), rows, to: to.as_mut_ptr(), line, planes };
     // SAFETY: as above.
     unsafe {
         match isa {

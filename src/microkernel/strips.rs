@@ -28,32 +28,86 @@ impl Mix<1, 1> for Same {
 pub trait Matrix<const I: usize, const O: usize>: Copy {
     /// The factors of every result.
     const ROWS: [[f32; I]; O];
+    /// Of every row: whether the next one is its mirror image.
+    const MIRRORED: [bool; O] = mirrored(&Self::ROWS);
 }
 
 /// Mixing by a matrix.
 #[derive(Clone, Copy, Debug)]
 pub struct By<M>(pub M);
 
-#[allow(clippy::needless_range_loop)]
+/// The statements for every `i` below `n`, which is 6 at most, each with an `i` that is a constant: of loops the compiler unrolls only those
+/// that it thinks are short.
+macro_rules! each {
+    ($i:ident < $n:ident, $body:block) => {
+        each!(@ $i, $n, $body, 0 1 2 3 4 5)
+    };
+    (@ $i:ident, $n:ident, $body:block, $($value:literal)*) => {
+        $({
+            const $i: usize = $value;
+            if $i < $n $body
+        })*
+    };
+}
+pub(super) use each;
+
 impl<M: Matrix<I, O>, const I: usize, const O: usize> Mix<I, O> for By<M> {
     #[inline(always)]
     unsafe fn mix<S: Lanes>(self, _plane: usize, x: [S::Vector; I]) -> [S::Vector; O] {
         // SAFETY: the caller's promise.
         unsafe {
             let mut y = [S::zero(); O];
-            for o in 0..O {
-                for i in 0..I {
-                    let factor = M::ROWS[o][i];
-                    if factor == 1.0 {
-                        y[o] = S::add(y[o], x[i]);
-                    } else if factor == -1.0 {
-                        y[o] = S::sub(y[o], x[i]);
-                    } else if factor != 0.0 {
-                        y[o] = S::fma(S::splat(factor), x[i], y[o]);
-                    }
+            each!(ROW < O, {
+                if M::MIRRORED[ROW] {
+                    // Points `p` and `-p`: what is even in them is the same, what is odd has the other sign.
+                    let (mut even, mut odd) = (S::zero(), S::zero());
+                    each!(COLUMN < I, {
+                        let sum = if COLUMN.is_multiple_of(2) { &mut even } else { &mut odd };
+                        *sum = add::<S>(*sum, M::ROWS[ROW][COLUMN], x[COLUMN]);
+                    });
+                    (y[ROW], y[ROW + 1]) = (S::add(even, odd), S::sub(even, odd));
+                } else if ROW.checked_sub(1).is_none_or(|before| !M::MIRRORED[before]) {
+                    each!(COLUMN < I, { y[ROW] = add::<S>(y[ROW], M::ROWS[ROW][COLUMN], x[COLUMN]) });
                 }
-            }
+            });
             y
+        }
+    }
+}
+
+/// Of every row: whether it and the next one differ in the signs of their odd elements alone, and have of both kinds.
+const fn mirrored<const I: usize, const O: usize>(rows: &[[f32; I]; O]) -> [bool; O] {
+    let (mut result, mut o) = ([false; O], 0);
+    while o + 1 < O {
+        let (mut same, mut kinds, mut i) = (true, [false; 2], 0);
+        while i < I {
+            let (a, b) = (rows[o][i], rows[o + 1][i]);
+            same &= b == (if i % 2 == 0 { a } else { -a });
+            kinds[i % 2] |= a != 0.0;
+            i += 1;
+        }
+        result[o] = same && kinds[0] && kinds[1];
+        o += 1;
+    }
+    result
+}
+
+/// `sum + factor · x`, for a factor that the compiler knows.
+///
+/// # Safety
+/// See [`Lanes`].
+#[inline(always)]
+unsafe fn add<S: Lanes>(sum: S::Vector, factor: f32, x: S::Vector) -> S::Vector {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if factor == 1.0 {
+            S::add(sum, x)
+        } else if factor == -1.0 {
+            S::sub(sum, x)
+        } else if factor == 0.0 {
+            sum
+        } else {
+            S::fma(S::splat(factor), x, sum)
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Every kernel, with the instructions of every kind of processor that this one is, against plain loops.
 
+use super::lines::{Line, Mixed, collect, spread};
 use super::product::{Matrix, product};
-use super::strips::{Finished, Rows, Same, pass};
+use super::strips::{self, By, Finished, Rows, Same, pass};
 use super::*;
 
 /// Whole numbers, of which every sum is exact in any order.
@@ -91,6 +92,109 @@ fn strips_are_copied_finished_and_padded() {
             }
         }
     }
+}
+
+/// Small whole numbers; the second and the third row are mirror images, the fifth is none of the fourth.
+#[derive(Clone, Copy)]
+struct Six;
+
+impl strips::Matrix<6, 6> for Six {
+    const ROWS: [[f32; 6]; 6] = [
+        [1.0, 0.0, -2.0, 0.0, 3.0, -1.0],
+        [0.0, 3.0, 2.0, -1.0, 1.0, 0.0],
+        [0.0, -3.0, 2.0, 1.0, 1.0, 0.0],
+        [2.0, 0.0, 2.0, 0.0, 0.0, 0.0],
+        [2.0, 0.0, 2.0, 0.0, 0.0, 0.0],
+        [1.0, 2.0, 3.0, 4.0, 5.0, 6.0],
+    ];
+}
+
+impl strips::Matrix<4, 6> for Six {
+    const ROWS: [[f32; 4]; 6] = [
+        [1.0, 0.0, 0.0, 2.0],
+        [1.0, 2.0, 3.0, 4.0],
+        [1.0, -2.0, 3.0, -4.0],
+        [1.0, -2.0, 3.0, 4.0],
+        [0.0, 1.0, 0.0, -1.0],
+        [0.0, -1.0, 0.0, 1.0],
+    ];
+}
+
+impl strips::Matrix<6, 4> for Six {
+    const ROWS: [[f32; 6]; 4] =
+        [[1.0; 6], [1.0, -1.0, 1.0, -1.0, 1.0, -1.0], [0.0, 2.0, 0.0, 0.0, 0.0, 1.0], [3.0, 0.0, 0.0, 0.0, -1.0, 0.0]];
+}
+
+impl strips::Matrix<6, 2> for Six {
+    const ROWS: [[f32; 6]; 2] = [[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], [1.0, -1.0, 0.0, 0.0, 1.0, 7.0]];
+}
+
+/// Tiles of lines that begin before them and end after them, of many lengths, become what plain sums make of them, and nothing else is
+/// written.
+fn spread_lines<const I: usize, const STEP: usize>()
+where
+    Six: strips::Matrix<I, 6>,
+{
+    let x = numbers(700, 1);
+    for (isa, len, first) in Isa::available()
+        .into_iter()
+        .flat_map(|isa| [1, 5, 17, 64, 65, 150].map(|len| [-5, 0, 2].map(|first| (isa, len, first))))
+        .flatten()
+    {
+        let (tiles, line) = (len / STEP + 3, Line { at: 7, len, plane: 300 });
+        let rows = Mixed { at: 1, row: 180, plane: 1200 };
+        let mut y = vec![f32::NAN; 2400];
+        spread::<_, I, 6, STEP>(isa, By(Six), (&x, line, first), (&mut y, rows), [2, tiles]);
+        for (at, y) in y.iter().enumerate() {
+            let (plane, row, tile) = (at / 1200, at % 1200 / 180, (at % 1200 % 180).wrapping_sub(1));
+            if row >= 6 || tile >= tiles {
+                assert!(y.is_nan(), "{isa:?}: nothing else is written");
+                continue;
+            }
+            let element = |i: usize| {
+                let at = first + (tile * STEP + i) as isize;
+                if at >= 0 && (at as usize) < len { x[7 + plane * 300 + at as usize] } else { 0.0 }
+            };
+            let sum: f32 = (0..I).map(|i| <Six as strips::Matrix<I, 6>>::ROWS[row][i] * element(i)).sum();
+            assert_eq!(*y, sum, "{isa:?}, {len} elements from {first}: plane {plane}, row {row}, tile {tile}");
+        }
+    }
+}
+
+#[test]
+fn lines_are_spread() {
+    spread_lines::<6, 2>();
+    spread_lines::<6, 4>();
+    spread_lines::<4, 4>();
+}
+
+fn collect_lines<const O: usize>()
+where
+    Six: strips::Matrix<6, O>,
+{
+    let (x, bias) = (numbers(2400, 1), [3.0, -2.0]);
+    for (isa, len) in Isa::available().into_iter().flat_map(|isa| [1, 2, 31, 32, 64, 67, 150].map(|len| (isa, len))) {
+        let (line, rows) = (Line { at: 7, len, plane: 300 }, Mixed { at: 1, row: 180, plane: 1200 });
+        let mut y = vec![f32::NAN; 700];
+        let mix = Finished { after: By(Six), bias: Some(&bias), relu: true };
+        collect::<_, 6, O>(isa, mix, (&x, rows), (&mut y, line), 2);
+        for (at, y) in y.iter().enumerate() {
+            let place = at.checked_sub(7).map(|at| (at / 300, at % 300)).filter(|(plane, at)| *plane < 2 && *at < len);
+            let Some((plane, at)) = place else {
+                assert!(y.is_nan(), "{isa:?}: nothing else is written");
+                continue;
+            };
+            let element = |i: usize| x[1 + plane * 1200 + i * 180 + at / O];
+            let sum: f32 = (0..6).map(|i| <Six as strips::Matrix<6, O>>::ROWS[at % O][i] * element(i)).sum();
+            assert_eq!(*y, (sum + bias[plane]).max(0.0), "{isa:?}, {len} elements of plane {plane}: element {at}");
+        }
+    }
+}
+
+#[test]
+fn lines_are_collected() {
+    collect_lines::<2>();
+    collect_lines::<4>();
 }
 
 #[test]

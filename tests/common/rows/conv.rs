@@ -65,6 +65,7 @@ pub fn rows() -> Vec<Row> {
     // Rows of three taps with many channels share products on the CPU.
     rows.push(row("many_channels_same", [2, 16, 9, 13], [16, 16, 3, 3], o().padding(same)));
     rows.push(row("many_channels_valid", [8, 17, 6, 5], [16, 17, 3, 3], o()));
+    rows.push(row("many_channels_five", [3, 16, 11, 6], [16, 16, 5, 5], o().padding(same)));
     rows.extend(lines());
     rows.extend(volumes());
     rows.extend(transposed());
@@ -88,6 +89,9 @@ fn lines() -> Vec<Row> {
         row("depthwise", [3, 5, 17], [5, 1, 4], o().groups(5).padding(same)),
         row("depthwise_twice", [2, 3, 9], [6, 1, 2], o().groups(3).stride([2]).dilation([3])),
         row("long", [2, 3, 301], [19, 3, 5], o().padding(same)),
+        // So many channels that neighbours share products on the CPU.
+        row("many_channels_five", [8, 16, 45], [18, 16, 5], o().padding(same)),
+        row("many_channels_three", [2, 17, 70], [16, 17, 3], o()),
     ];
     let conv = Conv { stride: [1, 1, 2], padding: [[0; 2], [0; 2], [1; 2]], dilation: [1; 3], groups: 1, relu: true, residual: false };
     let mut fused = both("line_fused", [5, 3, 10], [7, 3, 3], move |graph, x| graph.push(conv.clone(), &[&x[0], &x[1], &x[2]]))

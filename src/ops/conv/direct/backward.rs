@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::correlate::{Portions, pack};
-use super::geometry::Images;
+use super::layout::Images;
 use super::{NEAR, Pass, WeightPass, backward_pass, phases};
 use crate::contract::{Real, parallel_chunks, with_own_memory};
 use crate::microkernel::wide_fn;
@@ -74,14 +74,20 @@ impl<'a> Backward<'a> {
                 let dy = &from.dy[image * dy_image..][..count * dy_image];
                 let dy = match from.y {
                     Some(y) => {
-                        let masked = &mut masked[..dy.len()];
+                        let (masked, planes) = (&mut masked[..dy.len()], s.positions());
                         let y = &y[image * dy_image..][..dy.len()];
-                        UnaryFn::Relu.apply_slope([y, y, dy], masked);
+                        let all = masked.chunks_exact_mut(planes).zip(y.chunks_exact(planes)).zip(dy.chunks_exact(planes));
+                        for (plane, ((masked, y), dy)) in all.enumerate() {
+                            UnaryFn::Relu.apply_slope([y, y, dy], masked);
+                            add_planes(masked, planes, &mut db[plane % s.c_out..][..1]);
+                        }
                         &*masked
                     }
-                    None => dy,
+                    None => {
+                        add_planes(dy, s.positions(), db);
+                        dy
+                    }
                 };
-                add_planes(dy, s.positions(), db);
                 let dy = Images { x: dy, image: dy_image, channel: s.positions() };
                 let x = Images { x: &from.x[image * x_image..], image: x_image, channel: s.volume() };
                 gradient.run(count, x, dy, sums, memory);

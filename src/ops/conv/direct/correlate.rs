@@ -4,12 +4,13 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::geometry::{Geometry, Images, Layout};
+use super::geometry::Geometry;
+use super::layout::{Images, Layout};
 use super::winograd::{self, Shared};
-use crate::microkernel::lines::{self, Line};
+use crate::microkernel::lines::{self, Line, Mixed};
 use crate::microkernel::rectangle::Rectangle;
 use crate::microkernel::strips::{self, By, Finished, Mix, Rows, Same};
-use crate::microkernel::{self, First, Isa, Offsets};
+use crate::microkernel::{self, First, Isa, MOST_ROWS, Offsets};
 use crate::ops::conv::cpu::Epilogue;
 
 /// Products of a sum that are made at once: as many packed weights as stay near, and offsets as lie on the stack.
@@ -52,25 +53,22 @@ pub(super) fn pack(
     to: &mut [f32],
 ) {
     let (depth, taps) = (channels * g.taps.len(), &g.taps);
-    let product = |u: usize, to: &mut [f32]| {
-        for (at, to) in to.chunks_mut(isa.rows() * depth).enumerate() {
-            let at = at * isa.rows();
-            let [block, used] = block(isa, rows, at);
-            for (channel, to) in to.chunks_exact_mut(block * taps.len()).enumerate() {
-                for (tap, to) in taps.iter().zip(to.chunks_exact_mut(block)) {
-                    for (row, to) in to[..used].iter_mut().enumerate() {
-                        *to = g.weight(tap, u, |tap| weight(at + row, channel, tap));
-                    }
-                    to[used..].fill(0.0);
-                }
-            }
+    let one = padded(isa, rows) * depth;
+    let large = to.len() > 1 << 14;
+    // A tile holds the weights of one block of rows in every product.
+    let task = |([_, start], mut to): ([usize; 2], Rectangle<'_>)| {
+        let at = start / depth;
+        let [block, used] = block(isa, rows, at);
+        for (channel, (k, tap)) in (0..channels).flat_map(|channel| taps.iter().enumerate().map(move |tap| (channel, tap))) {
+            let of = |tap: usize| -> [f32; MOST_ROWS] {
+                std::array::from_fn(|row| if row < used { weight(at + row, channel, tap) } else { 0.0 })
+            };
+            let from = (channel * taps.len() + k) * block;
+            g.weights(tap, of, |u, weights| to.row(u)[from..][..block].copy_from_slice(&weights[..block]));
         }
     };
-    let one = padded(isa, rows) * depth;
-    if to.len() <= 1 << 14 {
-        return to.chunks_exact_mut(one).enumerate().for_each(|(u, to)| product(u, to));
-    }
-    to.par_chunks_exact_mut(one).enumerate().for_each(|(u, to)| product(u, to));
+    let tiles = Rectangle::new(to, one, [g.products(), one]).tiles([g.products(), isa.rows() * depth]);
+    if large { tiles.for_each(task) } else { tiles.with_min_len(usize::MAX).for_each(task) }
 }
 
 /// Where results go: elements from image to image, row (channel) to row, slice to slice, row to row, column to column, and the first.
@@ -279,9 +277,9 @@ impl Correlation<'_> {
         // Rows from the band's first one on: the last tile may have fewer.
         let all = self.geometry.fold.map_or(tiles, |fold| fold.result - layout.origin[1] * O);
         if self.geometry.upright {
-            let reads = Rows { at: std::array::from_fn(|u| Some(u * apart + from)), step: 0, plane: width };
+            let mixed = Mixed { at: from, row: apart, plane: width };
             let line = Line { at: to, len: all.min(tiles * O), plane: t.channel };
-            return lines::collect(self.isa, mix, (sums, reads), (y, line), rows);
+            return lines::collect(self.isa, mix, (sums, mixed), (y, line), rows);
         }
         let mut pass = |tile: usize, times: usize| {
             let at = std::array::from_fn(|u| Some(u * apart + from + tile * layout.pitch[1]));

@@ -7,6 +7,7 @@
 mod backward;
 mod correlate;
 mod geometry;
+mod layout;
 mod weights;
 mod winograd;
 
@@ -18,7 +19,8 @@ use crate::contract::{parallel_row_pairs, with_own_memory};
 use crate::microkernel::Isa;
 pub(super) use backward::{Source, Wanted, backward, backward_scratch, fits};
 use correlate::{Correlation, Packed, Portions, Target, pack, padded};
-use geometry::{Geometry, Images};
+use geometry::Geometry;
+use layout::Images;
 use weights::WeightGradient;
 
 /// Parts into which work is shared out, at most.

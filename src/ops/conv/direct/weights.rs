@@ -1,7 +1,8 @@
 //! The gradient of a convolution's weights: for every output channel and every tap, the product of two planes.
 
 use super::correlate::{DEEP, Portions};
-use super::geometry::{Geometry, Images, Layout};
+use super::geometry::Geometry;
+use super::layout::{Images, Layout};
 use crate::microkernel::{self, Isa};
 
 /// Positions that are multiplied at once: so few that a tile's rows of `dy` stay in the nearest cache while the taps pass by.
