@@ -15,6 +15,7 @@
 // Sums run over k in ascending order, without atomics. Twin: src/ops/conv/cpu.rs.
 //
 // .._tiled: a workgroup computes BM x BN sums, an invocation TM x TN of them in named registers; see shared/tile.wgsl.
+//   MOMENTS: the workgroup also gives mean and squared deviations of its results, for the batch normalisation after it.
 // .._register: an invocation computes TM x TN sums straight from storage; for software adapters, and where there are few rows.
 // .._window: the same, where columns that are neighbours in memory are loaded once for all taps that see them; see
 //   shared/conv_window.wgsl.
@@ -188,6 +189,10 @@ struct Part {
 @group(0) @binding(${3 + BIAS}) var<storage, read> residual: array<f32>;
 #end
 @group(0) @binding(${3 + BIAS + RESIDUAL}) var<storage, read_write> y: array<f32>;
+#if MOMENTS
+// [c_out, column_tiles, 3]: mean of y in a column of tiles, what it lacks through rounding, and the sum of squared deviations.
+@group(0) @binding(${4 + BIAS + RESIDUAL}) var<storage, read_write> moments: array<f32>;
+#end
 
 fn part_of(z: u32) -> Part {
     var part: Part;
@@ -233,11 +238,17 @@ fn y_step() -> u32 {
     return volume(result());
 }
 
-fn store(part: Part, row: u32, at: u32, sum: f32) {
-    var v = sum;
+// A sum with the bias of its row.
+fn biased(part: Part, row: u32, sum: f32) -> f32 {
 #if BIAS
-    v += bias[part.group * p.group_out + row];
+    return sum + bias[part.group * p.group_out + row];
+#else
+    return sum;
 #end
+}
+
+fn store(part: Part, row: u32, at: u32, sum: f32) {
+    var v = biased(part, row, sum);
 #if RESIDUAL
     v += residual[at];
 #end

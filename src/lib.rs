@@ -66,7 +66,7 @@
 //! src/microkernel/                  the processor's innermost loops: register tiles, packed products, rows that are mixed on their way
 //! src/ops/<stem>.rs                 ONE OP = ONE STEM: shape rule, GPU launch, CPU twin, gradient, method on Var
 //! shaders/<stem>.wgsl               its kernels, backward kernels included
-//! src/graph/                        Graph and Var; autodiff.rs; fusion: rewrite.rs, conv_gradients.rs, chains.rs; plan.rs, memory.rs
+//! src/graph/                        Graph and Var; autodiff.rs; fusion: rewrite.rs, conv_gradients.rs, conv_norms.rs, chains.rs; plan.rs, memory.rs
 //!                                   (where activations lie)
 //! src/cpu/ src/gpu/                 the two backends
 //! src/engine/                       Device, Session, Profile, and Reference: a run in f64

@@ -100,4 +100,93 @@ fn conv_${KIND}_tiled(
     }
 #end
 #end
+#if KIND == forward
+#if MOMENTS
+    // Mean and squared deviations of every row of the tile, by fours of rows as they lie in tile_a: the corrected two-pass algorithm, see
+    // moments.wgsl. The tiles are free; each lane puts its sums there, and one lane for each four adds them up.
+    let count = f32(min(${BN}u, part.columns - column0));
+    let slot = lane_column * ${BM / 4}u + lane_row;
+    var mean = vec4<f32>();
+#for h in 0..(TM / 4)
+    var t${h} = vec4<f32>();
+#for g in 0..(TN / 4)
+#for j in 0..4
+    t${h} += inside(part, column0 + (${g * BN / TN}u + lane_column) * 4u + ${j}u, four_biased(part, row + ${h * BM / TM * 4}u,
+        vec4<f32>(s${4 * h}_${g}[${j}], s${4 * h + 1}_${g}[${j}], s${4 * h + 2}_${g}[${j}], s${4 * h + 3}_${g}[${j}])));
+#end
+#end
+    tile_a[slot + ${h * BM / TM}u] = t${h};
+#end
+    workgroupBarrier();
+    if (lane < ${BM / 4}u) {
+        for (var c = 0u; c < ${BN / TN}u; c++) {
+            mean += tile_a[c * ${BM / 4}u + lane];
+        }
+        mean /= count;
+        tile_a[lane] = mean;
+    }
+    workgroupBarrier();
+#for h in 0..(TM / 4)
+    let m${h} = tile_a[${h * BM / TM}u + lane_row];
+    // The deviations' own sum would be 0, were the mean exact.
+    var d${h} = vec4<f32>();
+    var q${h} = vec4<f32>();
+#for g in 0..(TN / 4)
+#for j in 0..4
+    {
+        let d = inside(part, column0 + (${g * BN / TN}u + lane_column) * 4u + ${j}u, four_biased(part, row + ${h * BM / TM * 4}u,
+            vec4<f32>(s${4 * h}_${g}[${j}], s${4 * h + 1}_${g}[${j}], s${4 * h + 2}_${g}[${j}], s${4 * h + 3}_${g}[${j}])) - m${h});
+        d${h} += d;
+        q${h} += d * d;
+    }
+#end
+#end
+#end
+    workgroupBarrier();
+#for h in 0..(TM / 4)
+    tile_a[slot + ${h * BM / TM}u] = d${h};
+    tile_b[slot + ${h * BM / TM}u] = q${h};
+#end
+    workgroupBarrier();
+    if (lane < ${BM / 4}u) {
+        var sum = vec4<f32>();
+        var squares = vec4<f32>();
+        for (var c = 0u; c < ${BN / TN}u; c++) {
+            sum += tile_a[c * ${BM / 4}u + lane];
+            squares += tile_b[c * ${BM / 4}u + lane];
+        }
+        let rest = sum / count;
+        squares -= sum * rest;
+        for (var r = 0u; r < 4u; r++) {
+            let o = row0 + lane * 4u + r;
+            if (o < p.rows) {
+                let to = ((part.group * p.group_out + o) * p.column_tiles + at.y) * 3u;
+                moments[to] = mean[r];
+                moments[to + 1u] = rest[r];
+                moments[to + 2u] = squares[r];
+            }
+        }
+    }
+#end
+#end
 }
+#if KIND == forward
+#if MOMENTS
+
+// What a column has, or zeros beyond the last one.
+fn inside(part: Part, column: u32, v: vec4<f32>) -> vec4<f32> {
+    return select(vec4<f32>(), v, column < part.columns);
+}
+
+// The sums of four rows with their biases; rows past the edge repeat the last one.
+fn four_biased(part: Part, row: u32, sums: vec4<f32>) -> vec4<f32> {
+    let last = p.rows - 1u;
+    return vec4<f32>(
+        biased(part, min(row, last), sums.x),
+        biased(part, min(row + 1u, last), sums.y),
+        biased(part, min(row + 2u, last), sums.z),
+        biased(part, min(row + 3u, last), sums.w)
+    );
+}
+#end
+#end

@@ -6,6 +6,7 @@ mod autodiff;
 mod chains;
 mod constant;
 mod conv_gradients;
+mod conv_norms;
 mod memory;
 mod plan;
 mod rewrite;

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use super::memory::{self, Block, Layout};
-use super::{ArenaSpec, Graph, GraphData, NodeKind, Value, Var, chains, conv_gradients, rewrite};
+use super::{ArenaSpec, Graph, GraphData, NodeKind, Value, Var, chains, conv_gradients, conv_norms, rewrite};
 use crate::contract::{GpuTraits, Io, Launch};
 use crate::error::{Error, Result};
 use crate::ops::{Op, copy::Copy};
@@ -117,8 +117,9 @@ impl Plan {
         let fetch = fetch.iter().map(|v| graph.own(v)).collect::<Result<Vec<_>>>()?;
         let mut data = graph.data().clone();
         rewrite::fuse(&mut data, &fetch);
-        if gpu.is_none() {
-            conv_gradients::fuse(&mut data, &fetch);
+        match gpu {
+            None => conv_gradients::fuse(&mut data, &fetch),
+            Some(gpu) => conv_norms::fuse(&mut data, &fetch, gpu),
         }
         chains::make(&mut data, &fetch);
         let live = rewrite::live(&data, &fetch);

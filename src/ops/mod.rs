@@ -113,7 +113,7 @@ registry! {
     clip_norm: ClipGradients;
     colour: Colour;
     concat: Concat;
-    conv: Conv, ConvGradX, ConvGradW, ConvGrad;
+    conv: Conv, ConvGradX, ConvGradW, ConvGrad, ConvNorm;
     copy: Copy;
     cross_entropy: CrossEntropy, CrossEntropyGrad;
     cutout: Cutout;

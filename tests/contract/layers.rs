@@ -242,6 +242,7 @@ fn unsafe_stands_only_in_the_modules_that_say_why() {
         "cpu/denormals.rs",
         "gpu/pipelines.rs",
         "microkernel/lanes.rs",
+        "microkernel/lines.rs",
         "microkernel/mod.rs",
         "microkernel/rectangle.rs",
         "microkernel/strips.rs",

@@ -51,7 +51,12 @@ fn parse(wgsl: &str) -> (Module, ModuleInfo) {
 fn agrees(module: &Module, info: &ModuleInfo, step: &Step, launch: &Launch) -> Result<(), String> {
     let (stem, name) = (&*launch.kernel.stem, &*launch.kernel.entry);
     // An op that stands for several runs the kernels of all of them.
-    let together = step.op.name() == "conv_grad" && ["conv", "reduce", "unary"].contains(&stem);
+    let others: &[&str] = match step.op.name() {
+        "conv_grad" => &["reduce", "unary"],
+        "conv_norm" => &["batch_norm"],
+        _ => &[],
+    };
+    let together = others.contains(&stem);
     expect(together || stem == step.op.stem(), || format!("the stem of its op is {}", step.op.stem()))?;
     expect(name.starts_with(stem) && name != "main", || "the entry point's name does not start with the stem".into())?;
     let index = module.entry_points.iter().position(|e| e.name == name && e.stage == ShaderStage::Compute);

@@ -94,6 +94,34 @@ fn channels(x: &Shape) -> Rows {
     Rows::channels(x[0], x[1], x[2..].iter().product())
 }
 
+impl BatchNorm {
+    /// Whether a channel of `x` `[batch, channels, space]` is cut into parts on a GPU, whose moments are merged.
+    pub(super) fn has_parts([batch, c, space]: &[usize; 3]) -> bool {
+        Rows::channels(*batch, *c, *space).parts > 1
+    }
+
+    /// The launch that makes mean, variance and what is saved of the moments of the parts of every row.
+    fn merge(&self, rows: &Rows) -> Launch {
+        Launch::new(kernel::<Self>("batch_norm_merge", "merge", false), &rows.params(1, self.epsilon), rows.merge_grid())
+    }
+
+    /// The launch that makes `y` of `x`, `gamma`, `beta` and what was saved.
+    fn apply(&self, rows: &Rows) -> Launch {
+        Launch::new(kernel::<Self>("batch_norm_apply", "apply", self.relu), &rows.params(1, self.epsilon), rows.grid())
+    }
+
+    /// The same as [`BatchNorm::merge`], of moments that somebody else made of `x` `[batch, channels, space]`: of `piece` neighbours after
+    /// one another, as if every channel were one run.
+    pub(super) fn merge_of(&self, [batch, c, space]: [usize; 3], parts: usize, piece: usize) -> Launch {
+        self.merge(&Rows::cut(c, batch * space, parts, piece))
+    }
+
+    /// The launch that normalises `x` `[batch, channels, space]`: it reads `x`, `gamma`, `beta` and what was saved, and writes `y`.
+    pub(super) fn apply_of(&self, [batch, c, space]: [usize; 3]) -> Launch {
+        self.apply(&Rows::channels(batch, c, space))
+    }
+}
+
 fn kernel<O: OpDef>(entry: &'static str, pass: &str, relu: bool) -> Kernel {
     Kernel::of::<O>(entry).define("PASS", pass).define("RELU", u32::from(relu))
 }
@@ -117,8 +145,7 @@ impl OpDef for BatchNorm {
             return Launch::new(kernel::<Self>("batch_norm", "whole", self.relu), &params, rows.grid()).bind_all(io).into();
         }
         let moments = Launch::new(kernel::<Self>("batch_norm_moments", "moments", false), &params, rows.grid());
-        let merge = Launch::new(kernel::<Self>("batch_norm_merge", "merge", false), &params, rows.merge_grid());
-        let apply = Launch::new(kernel::<Self>("batch_norm_apply", "apply", self.relu), &params, rows.grid());
+        let (merge, apply) = (self.merge(&rows), self.apply(&rows));
         Launches {
             list: vec![
                 moments.read(Slot::Input(0)).write(Slot::Temp(0)),

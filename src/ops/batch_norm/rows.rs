@@ -113,6 +113,11 @@ impl Rows {
         Rows::new(c, batch, space, space, c * space)
     }
 
+    /// Rows of `count` neighbours, cut into `parts` of `piece` each, of which the last may have fewer.
+    pub(crate) fn cut(rows: usize, count: usize, parts: usize, piece: usize) -> Self {
+        Rows { pieces: parts, piece, parts, ..Rows::new(rows, 1, count, count, count) }
+    }
+
     /// Elements of a row.
     pub(crate) fn count(&self) -> usize {
         self.planes * self.space

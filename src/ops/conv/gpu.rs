@@ -10,7 +10,8 @@ use crate::shape::TensorSpec;
 /// Which product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    Forward { bias: bool, residual: bool, relu: bool },
+    /// With `moments`, also those of every output channel in every column of tiles, as a second output.
+    Forward { bias: bool, residual: bool, relu: bool, moments: bool },
     GradX,
     GradW,
 }
@@ -48,6 +49,15 @@ struct Params {
     row_tiles: u32,
     column_tiles: u32,
     jobs: u32,
+}
+
+/// Columns of tiles of a convolution forwards that is computed by tiles in workgroup memory, and results of a channel in one of them.
+pub(super) fn tiled(kind: Kind, s: &Sizes, gpu: &GpuTraits) -> Option<[usize; 2]> {
+    let s = &flattened(s);
+    let product = Product::of(kind, s);
+    let tiles = Tiles::choose(kind, s, &product, s.groups, gpu);
+    let [_, columns] = tiles.unit();
+    matches!(tiles.form, Form::Tiled { .. }).then(|| [product.columns.div_ceil(columns), columns])
 }
 
 pub(super) fn launches(kind: Kind, s: &Sizes, io: &Io, gpu: &GpuTraits) -> Launches {
@@ -146,9 +156,9 @@ fn kernel(kind: Kind, s: &Sizes, tiles: Tiles) -> Kernel {
         }
     }
     match kind {
-        Kind::Forward { bias, residual, relu } => {
-            let (bias, residual) = (u32::from(bias), u32::from(residual));
-            kernel.define("BIAS", bias).define("RESIDUAL", residual).define("RELU", u32::from(relu))
+        Kind::Forward { bias, residual, relu, moments } => {
+            let flags = [("BIAS", bias), ("RESIDUAL", residual), ("RELU", relu), ("MOMENTS", moments)];
+            flags.into_iter().fold(kernel, |kernel, (name, flag)| kernel.define(name, u32::from(flag)))
         }
         Kind::GradX => {
             let strided = s.window.stride != [1; 3];

@@ -10,6 +10,7 @@
 //! Inside there are always three axes: a line is a volume of one slice and one row.
 
 mod backward;
+mod norm;
 mod cpu;
 mod depthwise;
 mod direct;
@@ -26,6 +27,7 @@ use crate::graph::{Grad, GradientCtx, Var};
 use crate::shape::{DType, Shape, TensorSpec};
 
 pub use backward::ConvGrad;
+pub use norm::ConvNorm;
 pub use options::{Conv1dOptions, Conv2dOptions, Conv3dOptions, ConvOptions};
 pub use options::{ConvTranspose1dOptions, ConvTranspose2dOptions, ConvTranspose3dOptions, ConvTransposeOptions};
 
@@ -235,7 +237,7 @@ impl OpDef for Conv {
     fn gpu(&self, io: &Io, gpu: &GpuTraits) -> Launches {
         let s = self.known(&io.inputs[0].shape, &io.inputs[1].shape);
         let (bias, residual) = (self.bias(io.inputs.len()).is_some(), self.residual);
-        gpu::launches(gpu::Kind::Forward { bias, residual, relu: self.relu }, &s, io, gpu)
+        gpu::launches(gpu::Kind::Forward { bias, residual, relu: self.relu, moments: false }, &s, io, gpu)
     }
 
     fn cpu<T: Real>(&self, mut call: CpuCall<'_, T>) {

@@ -2,7 +2,8 @@
 
 use super::{Bound, Row, Values};
 use galen::contract::Padding;
-use galen::ops::conv::{Conv, ConvGrad, ConvGradW, ConvGradX};
+use galen::ops::batch_norm::BatchNorm;
+use galen::ops::conv::{Conv, ConvGrad, ConvGradW, ConvGradX, ConvNorm};
 use galen::ops::conv::{Conv1dOptions, Conv2dOptions, Conv3dOptions};
 use galen::ops::conv::{ConvTranspose1dOptions, ConvTranspose2dOptions, ConvTranspose3dOptions};
 use galen::{Graph, Result, Var};
@@ -62,6 +63,7 @@ pub fn rows() -> Vec<Row> {
     ]);
     rows.extend(backward_of_backward());
     rows.extend([false, true].into_iter().flat_map(|relu| [false, true].map(|input| together_backward(relu, input))));
+    rows.extend(normalised());
     // Rows of three taps with many channels share products on the CPU.
     rows.push(row("many_channels_same", [2, 16, 9, 13], [16, 16, 3, 3], o().padding(same)));
     rows.push(row("many_channels_valid", [8, 17, 6, 5], [16, 17, 3, 3], o()));
@@ -261,6 +263,26 @@ fn together_backward(relu: bool, input: bool) -> Row {
         row = row.constant([8, 6, 4, 8], Values::OffZero);
     }
     row
+}
+
+/// A convolution and the batch normalisation after it in one op: tiles of every size, whole ones and such that reach over an edge.
+fn normalised() -> Vec<Row> {
+    let row = |name: &str, x: [usize; 4], w: [usize; 4], bias: bool, relu: bool| {
+        let same = [[0, 0], [w[2] / 2; 2], [w[3] / 2; 2]];
+        let conv = Conv { stride: [1; 3], padding: same, dilation: [1; 3], groups: x[1] / w[1], relu: false, residual: false };
+        let op = ConvNorm { conv, norm: BatchNorm { epsilon: 1e-3, relu } };
+        let row = Row::new(&format!("norm_{name}"), move |graph, x| graph.push(op.clone(), &x.iter().collect::<Vec<_>>()));
+        let row = row.constant(x, Values::Normal).constant(w, Values::Normal);
+        let row = if bias { row.constant([w[0]], Values::Uniform(5.0, 8.0)) } else { row };
+        row.constant([w[0]], Values::OffZero).constant([w[0]], Values::Normal).bounds(Bound::Scale(24.0), Bound::Scale(24.0))
+    };
+    vec![
+        row("edges", [3, 5, 7, 9], [7, 5, 3, 3], true, true),
+        row("small_tiles", [8, 3, 16, 20], [33, 3, 3, 3], false, true),
+        row("middle_tiles", [8, 4, 32, 33], [40, 4, 3, 3], true, false),
+        row("groups", [16, 12, 20, 20], [24, 6, 3, 1], true, true),
+        row("large_tiles", [9, 2, 44, 45], [70, 2, 1, 1], true, true),
+    ]
 }
 
 /// A row of two inputs with gradients, and the bounds of a convolution.
