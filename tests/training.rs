@@ -5,7 +5,9 @@ mod common;
 
 use std::process::Command;
 
+use galen::contract::GpuTraits;
 use galen::data::Dataset;
+use galen::nn::{Activate, BatchNorm};
 use galen::prelude::*;
 use galen::train::{History, Interrupt};
 use galen::{Error, Tensor};
@@ -227,6 +229,44 @@ fn the_first_50_losses_of_the_gpu_are_those_of_the_cpu() {
     for (step, (a, b)) in a.iter().zip(b).enumerate() {
         let close = (a - b).abs() <= 1e-3 * b.abs();
         assert!(close, "step {step}: GPU {a}, CPU {b}");
+    }
+}
+
+/// A card has tiles, in which a convolution and the batch normalisation after it are one op; an adapter in software has neither. Both
+/// follow the CPU.
+#[test]
+fn batch_normalised_losses_of_the_gpu_are_those_of_the_cpu_in_both_of_its_forms() {
+    let Some(gpu) = common::own_gpu() else { return };
+    let mut random = galen::contract::Threefry::new(6, 6);
+    let (n, batch) = (8 * 32, 32);
+    let labels: Vec<u32> = (0..n).map(|_| random.below(10)).collect();
+    let images = Array4::from_shape_fn((n, 1, 20, 20), |(i, _, r, c)| {
+        (random.below(60) as u8) + if (r + c) % 10 == labels[i] as usize { 150 } else { 0 }
+    });
+    let data = Dataset::new(images, Array1::from(labels)).expect("good data");
+    let losses = |device: &Device| -> Vec<f32> {
+        let network = Sequential::new([1, 20, 20])
+            .with(Conv2d::new(12, [3, 3]).padding(Padding::Same))
+            .with(BatchNorm::new())
+            .with(Activate(Relu))
+            .with(MaxPool2d::new([2, 2]))
+            .with(Conv2d::new(8, [3, 3]))
+            .with(BatchNorm::new())
+            .with(Flatten)
+            .with(Dense::new(10).activation(Softmax));
+        let loss = CategoricalCrossEntropy::new();
+        let mut model = network.compile_on(&Setup::on(device), Adam::default(), loss, &[]).expect("a model");
+        let history = model.fit(&data, &Fit::new().epochs(3).batch_size(batch).verbose(false)).expect("a training");
+        history.epochs.iter().flat_map(|epoch| epoch.step_losses.clone()).collect()
+    };
+    let expected = losses(&cpu());
+    assert!(expected[23] < expected[0] / 2.0, "the network must have learned something: {expected:?}");
+    for software in [true, false] {
+        let found = losses(&gpu.with_gpu_traits(GpuTraits { software }));
+        assert_eq!(found.len(), expected.len());
+        for (step, (a, b)) in found.iter().zip(&expected).enumerate() {
+            assert!((a - b).abs() <= 2e-3 * b.abs(), "software {software}, step {step}: GPU {a}, CPU {b}");
+        }
     }
 }
 
