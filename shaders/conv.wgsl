@@ -238,17 +238,16 @@ fn y_step() -> u32 {
     return volume(result());
 }
 
-// A sum with the bias of its row.
-fn biased(part: Part, row: u32, sum: f32) -> f32 {
+fn bias_of(part: Part, row: u32) -> f32 {
 #if BIAS
-    return sum + bias[part.group * p.group_out + row];
+    return bias[part.group * p.group_out + row];
 #else
-    return sum;
+    return 0.0;
 #end
 }
 
 fn store(part: Part, row: u32, at: u32, sum: f32) {
-    var v = biased(part, row, sum);
+    var v = sum + bias_of(part, row);
 #if RESIDUAL
     v += residual[at];
 #end

@@ -63,7 +63,7 @@
 //! ```text
 //! src/error.rs shape.rs tensor.rs   one Error; shapes and types; arrays at the border; file.rs: writing without loss
 //! src/contract/                     what an op owes: OpDef, CustomOp, Launch, views, templates, random numbers, windows, clock
-//! src/microkernel/                  the processor's innermost loops: register tiles, packed products, rows that are mixed on their way
+//! src/microkernel/                  the processor's innermost loops: register tiles, packed products, rows and lines that are mixed on their way
 //! src/ops/<stem>.rs                 ONE OP = ONE STEM: shape rule, GPU launch, CPU twin, gradient, method on Var
 //! shaders/<stem>.wgsl               its kernels, backward kernels included
 //! src/graph/                        Graph and Var; autodiff.rs; fusion: rewrite.rs, conv_gradients.rs, conv_norms.rs, chains.rs; plan.rs, memory.rs

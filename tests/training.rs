@@ -257,6 +257,8 @@ fn batch_normalised_losses_of_the_gpu_are_those_of_the_cpu_in_both_of_its_forms(
         let loss = CategoricalCrossEntropy::new();
         let mut model = network.compile_on(&Setup::on(device), Adam::default(), loss, &[]).expect("a model");
         let history = model.fit(&data, &Fit::new().epochs(3).batch_size(batch).verbose(false)).expect("a training");
+        let joined = model.plan().is_some_and(|plan| plan.steps.iter().any(|step| step.op.name() == "conv_norm"));
+        assert_eq!(joined, device.gpu_traits().is_some_and(|traits| !traits.software), "{device}");
         history.epochs.iter().flat_map(|epoch| epoch.step_losses.clone()).collect()
     };
     let expected = losses(&cpu());

@@ -103,16 +103,18 @@ fn conv_${KIND}_tiled(
 #if KIND == forward
 #if MOMENTS
     // Mean and squared deviations of every row of the tile, by fours of rows as they lie in tile_a: the corrected two-pass algorithm, see
-    // moments.wgsl. The tiles are free; each lane puts its sums there, and one lane for each four adds them up.
+    // moments.wgsl. The tiles are free; each lane puts its sums there (BN / TN is at
+    // most 2 BK, see tiles.rs), and one lane for each four adds them up.
     let count = f32(min(${BN}u, part.columns - column0));
     let slot = lane_column * ${BM / 4}u + lane_row;
     var mean = vec4<f32>();
 #for h in 0..(TM / 4)
+    let bias${h} = four_biases(part, row + ${h * BM / TM * 4}u);
     var t${h} = vec4<f32>();
 #for g in 0..(TN / 4)
 #for j in 0..4
-    t${h} += inside(part, column0 + (${g * BN / TN}u + lane_column) * 4u + ${j}u, four_biased(part, row + ${h * BM / TM * 4}u,
-        vec4<f32>(s${4 * h}_${g}[${j}], s${4 * h + 1}_${g}[${j}], s${4 * h + 2}_${g}[${j}], s${4 * h + 3}_${g}[${j}])));
+    t${h} += or_zero(part, column0 + (${g * BN / TN}u + lane_column) * 4u + ${j}u, 
+        vec4<f32>(s${4 * h}_${g}[${j}], s${4 * h + 1}_${g}[${j}], s${4 * h + 2}_${g}[${j}], s${4 * h + 3}_${g}[${j}]) + bias${h});
 #end
 #end
     tile_a[slot + ${h * BM / TM}u] = t${h};
@@ -134,8 +136,8 @@ fn conv_${KIND}_tiled(
 #for g in 0..(TN / 4)
 #for j in 0..4
     {
-        let d = inside(part, column0 + (${g * BN / TN}u + lane_column) * 4u + ${j}u, four_biased(part, row + ${h * BM / TM * 4}u,
-            vec4<f32>(s${4 * h}_${g}[${j}], s${4 * h + 1}_${g}[${j}], s${4 * h + 2}_${g}[${j}], s${4 * h + 3}_${g}[${j}])) - m${h});
+        let d = or_zero(part, column0 + (${g * BN / TN}u + lane_column) * 4u + ${j}u, 
+            vec4<f32>(s${4 * h}_${g}[${j}], s${4 * h + 1}_${g}[${j}], s${4 * h + 2}_${g}[${j}], s${4 * h + 3}_${g}[${j}]) + bias${h} - m${h});
         d${h} += d;
         q${h} += d * d;
     }
@@ -174,18 +176,18 @@ fn conv_${KIND}_tiled(
 #if MOMENTS
 
 // What a column has, or zeros beyond the last one.
-fn inside(part: Part, column: u32, v: vec4<f32>) -> vec4<f32> {
+fn or_zero(part: Part, column: u32, v: vec4<f32>) -> vec4<f32> {
     return select(vec4<f32>(), v, column < part.columns);
 }
 
-// The sums of four rows with their biases; rows past the edge repeat the last one.
-fn four_biased(part: Part, row: u32, sums: vec4<f32>) -> vec4<f32> {
+// The biases of four rows; rows past the edge repeat the last one.
+fn four_biases(part: Part, row: u32) -> vec4<f32> {
     let last = p.rows - 1u;
     return vec4<f32>(
-        biased(part, min(row, last), sums.x),
-        biased(part, min(row + 1u, last), sums.y),
-        biased(part, min(row + 2u, last), sums.z),
-        biased(part, min(row + 3u, last), sums.w)
+        bias_of(part, min(row, last)),
+        bias_of(part, min(row + 1u, last)),
+        bias_of(part, min(row + 2u, last)),
+        bias_of(part, min(row + 3u, last))
     );
 }
 #end

@@ -160,7 +160,9 @@ thread_local! {
 const LINE: usize = 16;
 
 /// Runs `work` with `len` elements of memory that the thread keeps from one call to the next, so that they stay near. Their content is
-/// undefined; the first one begins a line of the caches, which a vector at a multiple of its length then does not leave. While `work` waits for other threads its own may be given other work, which gets other memory.
+/// undefined. The first one begins a line of the caches: a vector at a multiple of its length does not reach into the next line.
+///
+/// While `work` waits for other threads its own may be given other work, which gets other memory.
 pub fn with_own_memory<R>(len: usize, work: impl FnOnce(&mut [f32]) -> R) -> R {
     let mut kept = OWN_MEMORY.take();
     let mut memory = kept.pop().unwrap_or_default();

@@ -10,7 +10,8 @@ use super::{Inner, Outer, Tile};
 /// A vector of floats and what the kernels do with it.
 ///
 /// # Safety
-/// The functions may be called only where the processor has the type's instructions; pointers must be valid for [`Lanes::LANES`] floats.
+/// The functions may be called only where the processor has the type's instructions; pointers must be valid for [`Lanes::LANES`] floats, or for
+/// as many as the function says.
 #[allow(missing_docs)]
 pub trait Lanes {
     type Vector: Copy;
@@ -203,7 +204,12 @@ impl Lanes for Avx2 {
     #[inline(always)]
     unsafe fn apart(a: __m256, b: __m256) -> [__m256; 2] {
         // SAFETY: the caller's promise.
-        unsafe { apart_avx2(a, b) }
+        unsafe {
+            let even = _mm256_castps_pd(_mm256_shuffle_ps::<0x88>(a, b));
+            let odd = _mm256_castps_pd(_mm256_shuffle_ps::<0xdd>(a, b));
+            let (even, odd) = (_mm256_permute4x64_pd::<0xd8>(even), _mm256_permute4x64_pd::<0xd8>(odd));
+            [_mm256_castpd_ps(even), _mm256_castpd_ps(odd)]
+        }
     }
     #[inline(always)]
     unsafe fn in_turn(a: __m256, b: __m256) -> [__m256; 2] {
@@ -308,17 +314,6 @@ unsafe fn within_avx2(at: isize, len: usize) -> __m256i {
     let before = _mm256_cmpgt_epi32(_mm256_set1_epi32((-first).max(0) as i32), place);
     let inside = _mm256_cmpgt_epi32(_mm256_set1_epi32((len as isize - first).min(8) as i32), place);
     _mm256_andnot_si256(before, inside)
-}
-
-/// The even lanes of two vectors, and the odd ones.
-#[cfg(target_arch = "x86_64")]
-#[inline]
-#[target_feature(enable = "avx2,fma")]
-unsafe fn apart_avx2(a: __m256, b: __m256) -> [__m256; 2] {
-    let even = _mm256_castps_pd(_mm256_shuffle_ps::<0x88>(a, b));
-    let odd = _mm256_castps_pd(_mm256_shuffle_ps::<0xdd>(a, b));
-    let (even, odd) = (_mm256_permute4x64_pd::<0xd8>(even), _mm256_permute4x64_pd::<0xd8>(odd));
-    [_mm256_castpd_ps(even), _mm256_castpd_ps(odd)]
 }
 
 /// The sum of eight lanes, in the order of [`Lanes::sum`].

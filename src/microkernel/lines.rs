@@ -128,7 +128,6 @@ unsafe fn apart<S: Lanes, const N: usize>(v: [S::Vector; N]) -> [S::Vector; N] {
     // SAFETY: the caller's promise.
     unsafe {
         match N {
-            1 => {}
             2 => [dealt[0], dealt[1]] = S::apart(v[0], v[1]),
             4 => {
                 let (low, high) = (S::apart(v[0], v[1]), S::apart(v[2], v[3]));
@@ -164,28 +163,31 @@ impl Collect {
                 let mut tile = 0;
                 while tile * O < self.line.len {
                     let (from, to, left) = (from.add(tile), to.add(tile * O), self.line.len - tile * O);
-                    let mut x = [S::zero(); I];
-                    if left >= O * S::LANES {
-                        each!(ROW < I, { x[ROW] = S::load(from.add(ROW * self.rows.row)) });
-                        let y = in_turn::<S, O>(mix.mix::<S>(plane, x));
-                        each!(PART < O, { S::store(to.add(PART * S::LANES), y[PART]) });
-                    } else {
-                        let tiles = left.div_ceil(O);
-                        each!(ROW < I, {
-                            let from = from.add(ROW * self.rows.row);
-                            x[ROW] = if tiles < S::LANES { S::load_part(from, tiles) } else { S::load(from) };
-                        });
-                        let y = in_turn::<S, O>(mix.mix::<S>(plane, x));
-                        each!(PART < O, {
-                            let (to, left) = (to.wrapping_add(PART * S::LANES), left.saturating_sub(PART * S::LANES));
-                            if left >= S::LANES { S::store(to, y[PART]) } else { S::store_part(to, y[PART], left) }
-                        });
-                    }
+                    let (tiles, mut x) = (left.div_ceil(O), [S::zero(); I]);
+                    each!(ROW < I, {
+                        let from = from.add(ROW * self.rows.row);
+                        x[ROW] = if tiles >= S::LANES { S::load(from) } else { S::load_part(from, tiles) };
+                    });
+                    let y = in_turn::<S, O>(mix.mix::<S>(plane, x));
+                    each!(PART < O, {
+                        let before = PART * S::LANES;
+                        store::<S>(to.wrapping_add(before), y[PART], left.saturating_sub(before));
+                    });
                     tile += S::LANES;
                 }
             }
         }
     }
+}
+
+/// Stores the first `n` lanes, or all where there are no more.
+///
+/// # Safety
+/// See [`Lanes`].
+#[inline(always)]
+unsafe fn store<S: Lanes>(to: *mut f32, v: S::Vector, n: usize) {
+    // SAFETY: the caller's promise.
+    unsafe { if n >= S::LANES { S::store(to, v) } else { S::store_part(to, v, n) } }
 }
 
 /// The elements of all vectors in turn: the first of each, then the second ones.
@@ -198,7 +200,6 @@ unsafe fn in_turn<S: Lanes, const N: usize>(v: [S::Vector; N]) -> [S::Vector; N]
     // SAFETY: the caller's promise.
     unsafe {
         match N {
-            1 => {}
             2 => [turned[0], turned[1]] = S::in_turn(v[0], v[1]),
             4 => {
                 let (even, odd) = (S::in_turn(v[0], v[2]), S::in_turn(v[1], v[3]));

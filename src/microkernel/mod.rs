@@ -3,7 +3,8 @@
 //!
 //! Two forms suffice. An *outer* product sums `a[k, i] · b[offset(k) + j]` over `k`: with offsets that are multiples of a row it is the
 //! core of a matrix product, and with offsets that are the taps of a window it is a convolution of an image that was never gathered.
-//! An *inner* product sums `a[i][p] · b[j][p]` over `p`, for the gradient of a convolution's weights.
+//! An *inner* product sums `a[i][p] · b[j][p]` over `p`, for the gradient of a convolution's weights. What comes before and after them
+//! passes over rows: [`strips`] for rows of an image, [`lines`] for neighbours in a line.
 //!
 //! Source: K. Goto, R. van de Geijn, "Anatomy of high-performance matrix multiplication", ACM TOMS 34, 2008; E. Georganas et al.,
 //! "Anatomy of high-performance deep learning convolutions on SIMD architectures", SC 2018.

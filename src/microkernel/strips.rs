@@ -28,8 +28,6 @@ impl Mix<1, 1> for Same {
 pub trait Matrix<const I: usize, const O: usize>: Copy {
     /// The factors of every result.
     const ROWS: [[f32; I]; O];
-    /// Of every row: whether the next one is its mirror image.
-    const MIRRORED: [bool; O] = mirrored(&Self::ROWS);
 }
 
 /// Mixing by a matrix.
@@ -40,6 +38,7 @@ pub struct By<M>(pub M);
 /// that it thinks are short.
 macro_rules! each {
     ($i:ident < $n:ident, $body:block) => {
+        const { assert!($n <= 6, "more statements than are written here") };
         each!(@ $i, $n, $body, 0 1 2 3 4 5)
     };
     (@ $i:ident, $n:ident, $body:block, $($value:literal)*) => {
@@ -51,6 +50,13 @@ macro_rules! each {
 }
 pub(super) use each;
 
+/// Of every row of a matrix: whether the next one is its mirror image.
+struct Mirrored<M, const I: usize, const O: usize>(M);
+
+impl<M: Matrix<I, O>, const I: usize, const O: usize> Mirrored<M, I, O> {
+    const ROWS: [bool; O] = mirrored(&M::ROWS);
+}
+
 impl<M: Matrix<I, O>, const I: usize, const O: usize> Mix<I, O> for By<M> {
     #[inline(always)]
     unsafe fn mix<S: Lanes>(self, _plane: usize, x: [S::Vector; I]) -> [S::Vector; O] {
@@ -58,7 +64,7 @@ impl<M: Matrix<I, O>, const I: usize, const O: usize> Mix<I, O> for By<M> {
         unsafe {
             let mut y = [S::zero(); O];
             each!(ROW < O, {
-                if M::MIRRORED[ROW] {
+                if Mirrored::<M, I, O>::ROWS[ROW] {
                     // Points `p` and `-p`: what is even in them is the same, what is odd has the other sign.
                     let (mut even, mut odd) = (S::zero(), S::zero());
                     each!(COLUMN < I, {
@@ -66,7 +72,7 @@ impl<M: Matrix<I, O>, const I: usize, const O: usize> Mix<I, O> for By<M> {
                         *sum = add::<S>(*sum, M::ROWS[ROW][COLUMN], x[COLUMN]);
                     });
                     (y[ROW], y[ROW + 1]) = (S::add(even, odd), S::sub(even, odd));
-                } else if ROW.checked_sub(1).is_none_or(|before| !M::MIRRORED[before]) {
+                } else if ROW.checked_sub(1).is_none_or(|before| !Mirrored::<M, I, O>::ROWS[before]) {
                     each!(COLUMN < I, { y[ROW] = add::<S>(y[ROW], M::ROWS[ROW][COLUMN], x[COLUMN]) });
                 }
             });

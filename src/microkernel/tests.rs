@@ -94,7 +94,7 @@ fn strips_are_copied_finished_and_padded() {
     }
 }
 
-/// Small whole numbers; the second and the third row are mirror images, the fifth is none of the fourth.
+/// Small whole numbers, with rows that are mirror images of the next one, of both neighbours, and of none.
 #[derive(Clone, Copy)]
 struct Six;
 
@@ -120,6 +120,10 @@ impl strips::Matrix<4, 6> for Six {
     ];
 }
 
+impl strips::Matrix<2, 6> for Six {
+    const ROWS: [[f32; 2]; 6] = [[1.0, 2.0], [1.0, -2.0], [1.0, 2.0], [0.0, 3.0], [1.0, 0.0], [-1.0, 4.0]];
+}
+
 impl strips::Matrix<6, 4> for Six {
     const ROWS: [[f32; 6]; 4] =
         [[1.0; 6], [1.0, -1.0, 1.0, -1.0, 1.0, -1.0], [0.0, 2.0, 0.0, 0.0, 0.0, 1.0], [3.0, 0.0, 0.0, 0.0, -1.0, 0.0]];
@@ -138,7 +142,7 @@ where
     let x = numbers(700, 1);
     for (isa, len, first) in Isa::available()
         .into_iter()
-        .flat_map(|isa| [1, 5, 17, 64, 65, 150].map(|len| [-5, 0, 2].map(|first| (isa, len, first))))
+        .flat_map(|isa| [1, 5, 17, 64, 65, 150].map(|len| [-40, -5, 0, 2].map(|first| (isa, len, first))))
         .flatten()
     {
         let (tiles, line) = (len / STEP + 3, Line { at: 7, len, plane: 300 });
@@ -165,7 +169,9 @@ where
 fn lines_are_spread() {
     spread_lines::<6, 2>();
     spread_lines::<6, 4>();
+    spread_lines::<4, 2>();
     spread_lines::<4, 4>();
+    spread_lines::<2, 2>();
 }
 
 fn collect_lines<const O: usize>()

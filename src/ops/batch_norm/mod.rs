@@ -96,8 +96,8 @@ fn channels(x: &Shape) -> Rows {
 
 impl BatchNorm {
     /// Whether a channel of `x` `[batch, channels, space]` is cut into parts on a GPU, whose moments are merged.
-    pub(super) fn has_parts([batch, c, space]: &[usize; 3]) -> bool {
-        Rows::channels(*batch, *c, *space).parts > 1
+    pub(super) fn has_parts([batch, c, space]: [usize; 3]) -> bool {
+        Rows::channels(batch, c, space).parts > 1
     }
 
     /// The launch that makes mean, variance and what is saved of the moments of the parts of every row.

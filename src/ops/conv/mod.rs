@@ -10,11 +10,11 @@
 //! Inside there are always three axes: a line is a volume of one slice and one row.
 
 mod backward;
-mod norm;
 mod cpu;
 mod depthwise;
 mod direct;
 mod gpu;
+mod norm;
 mod options;
 mod tiles;
 

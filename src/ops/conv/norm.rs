@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::gpu::{self, Kind};
 use super::{Conv, Sizes};
 use crate::contract::{CpuCall, GpuTraits, Io, Launches, OpDef, Real, Slot, View};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::graph::{Grad, GradientCtx};
 use crate::ops::batch_norm::BatchNorm;
 use crate::shape::TensorSpec;
@@ -31,7 +31,7 @@ impl ConvNorm {
     pub(crate) fn pays(&self, inputs: &[TensorSpec], gpu: &GpuTraits) -> bool {
         let kind = Kind::Forward { bias: inputs.len() > 4, residual: false, relu: false, moments: true };
         let s = self.conv.known(&inputs[0].shape, &inputs[1].shape);
-        !self.conv.relu && !self.conv.residual && BatchNorm::has_parts(&z(&s)) && gpu::tiled(kind, &s, gpu).is_some()
+        !self.conv.relu && !self.conv.residual && BatchNorm::has_parts(z(&s)) && gpu::tiled(kind, &s, gpu).is_some()
     }
 
     /// The convolution's inputs and output, and those of the normalisation.
@@ -57,6 +57,10 @@ impl OpDef for ConvNorm {
     }
 
     fn infer(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
+        if self.conv.relu || self.conv.residual {
+            let actual = format!("ReLU: {}, residual: {}", self.conv.relu, self.conv.residual);
+            return Err(Error::parameter(self.name(), "conv", "a convolution without ReLU and residual", actual));
+        }
         let (of_conv, of_norm) = inputs.split_at(inputs.len().saturating_sub(2));
         let z = self.conv.infer(of_conv)?;
         let mut outputs = self.norm.infer(&[&z, of_norm].concat())?;

@@ -185,6 +185,8 @@ mod tests {
                     let ([bm, bn], lanes) = (t.unit(), t.lanes());
                     // A lane brings one four of each tile, and the fours of a row may be permuted by eights.
                     assert!(bm * BK == 4 * lanes && bn * BK == 4 * lanes && lanes <= 256, "{t:?}");
+                    // Where moments are wanted, each lane puts its sums of rows into a tile.
+                    assert!(bn / t.tn * bm <= 2 * BK * bm, "{t:?}");
                     assert!(bm >= 32 && bn >= 32 && 2 * (bm + bn) * BK * 4 <= 16 << 10, "{t:?}");
                 }
             }

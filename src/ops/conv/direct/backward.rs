@@ -74,12 +74,13 @@ impl<'a> Backward<'a> {
                 let dy = &from.dy[image * dy_image..][..count * dy_image];
                 let dy = match from.y {
                     Some(y) => {
-                        let (masked, planes) = (&mut masked[..dy.len()], s.positions());
+                        let (masked, positions) = (&mut masked[..dy.len()], s.positions());
                         let y = &y[image * dy_image..][..dy.len()];
-                        let all = masked.chunks_exact_mut(planes).zip(y.chunks_exact(planes)).zip(dy.chunks_exact(planes));
-                        for (plane, ((masked, y), dy)) in all.enumerate() {
+                        let planes = y.chunks_exact(positions).zip(dy.chunks_exact(positions));
+                        let all = masked.chunks_exact_mut(positions).zip(planes);
+                        for (plane, (masked, (y, dy))) in all.enumerate() {
                             UnaryFn::Relu.apply_slope([y, y, dy], masked);
-                            add_planes(masked, planes, &mut db[plane % s.c_out..][..1]);
+                            add_planes(masked, positions, &mut db[plane % s.c_out..][..1]);
                         }
                         &*masked
                     }

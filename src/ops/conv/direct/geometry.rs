@@ -149,8 +149,8 @@ impl Geometry {
             return self;
         }
         // Every row of results must meet a row of the source: of padding alone the mixed rows would not make exactly zero.
-        let (after, most) = (self.result[1] as isize - 1 + self.most[1] - (self.source[1] as isize - 1), rows as isize - 1);
-        if self.least[1] < -most || after > most {
+        let (after, allowed) = (self.result[1] as isize - 1 + self.most[1] - (self.source[1] as isize - 1), rows as isize - 1);
+        if self.least[1] < -allowed || after > allowed {
             return self;
         }
         let cost = |shared: Shared| self.result[1].div_ceil(shared.rows()) * shared.products();
@@ -205,7 +205,7 @@ impl Geometry {
         }
     }
 
-    /// Adds the gradient of a tap's weights in product `u` to those of the window: the transpose of [`Geometry::weight`].
+    /// Adds the gradient of a tap's weights in product `u` to those of the window: the transpose of [`Geometry::weights`].
     pub(super) fn add_gradient(&self, tap: &Tap, u: usize, d: f32, window: &mut [f32]) {
         match self.fold {
             None => window[tap.indices[0]] += d,
