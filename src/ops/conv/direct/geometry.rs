@@ -150,7 +150,8 @@ impl Geometry {
         }
         // Every row of results must meet a row of the source: of padding alone the mixed rows would not make exactly zero.
         let (after, allowed) = (self.result[1] as isize - 1 + self.most[1] - (self.source[1] as isize - 1), rows as isize - 1);
-        if self.least[1] < -allowed || after > allowed {
+        // And of a source with hardly any rows a tile would be padding for the most part: what it rounds is more than its sums are.
+        if self.least[1] < -allowed || after > allowed || self.source[1] + 1 < rows {
             return self;
         }
         let cost = |shared: Shared| self.result[1].div_ceil(shared.rows()) * shared.products();
