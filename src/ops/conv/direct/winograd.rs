@@ -6,7 +6,8 @@
 //! complexity of computations", 1980. Which points the polynomials are taken at decides how much rounding costs: B. Barabasz et al.,
 //! "Error analysis and improving the accuracy of Winograd convolution for deep neural networks", ACM TOMS 46, 2020. At 0, ±3/4, ±3/2 and
 //! infinity the worst error of `F(4, 3)` is half of that at the usual 0, ±1, ±2 and infinity, and the bounds of the tests are those of
-//! the plain sums. `F(2, 5)` has the same points, and so the same mixing of the image.
+//! the plain sums. (Where an edge meets one row of taps alone, as in the gradient of a convolution without padding, an error may be a
+//! quarter more than such a bound: it is that of the tile, and the sum has fewer terms.) `F(2, 5)` has the same points, and so the same mixing of the image.
 
 use crate::microkernel::strips::Matrix;
 
