@@ -9,7 +9,7 @@ use crate::contract::{Real, parallel_chunks, with_own_memory};
 use crate::microkernel::wide_fn;
 use crate::ops::conv::Sizes;
 use crate::ops::conv::cpu::{SERIAL, multiplications};
-use crate::ops::unary::UnaryFn;
+use crate::ops::batch_norm::rows::passed;
 
 /// Images from which on there are enough of them to share out: of fewer, each gradient is shared out by itself.
 const ENOUGH: usize = 8;
@@ -74,14 +74,8 @@ impl<'a> Backward<'a> {
                 let dy = &from.dy[image * dy_image..][..count * dy_image];
                 let dy = match from.y {
                     Some(y) => {
-                        let (masked, positions) = (&mut masked[..dy.len()], s.positions());
-                        let y = &y[image * dy_image..][..dy.len()];
-                        let planes = y.chunks_exact(positions).zip(dy.chunks_exact(positions));
-                        let all = masked.chunks_exact_mut(positions).zip(planes);
-                        for (plane, (masked, (y, dy))) in all.enumerate() {
-                            UnaryFn::Relu.apply_slope([y, y, dy], masked);
-                            add_planes(masked, positions, &mut db[plane % s.c_out..][..1]);
-                        }
+                        let masked = &mut masked[..dy.len()];
+                        add_passed(&y[image * dy_image..][..dy.len()], dy, masked, s.positions(), db);
                         &*masked
                     }
                     None => {
@@ -110,10 +104,12 @@ pub(in crate::ops::conv) struct Source<'a> {
     pub(in crate::ops::conv) y: Option<&'a [f32]>,
 }
 
+/// Elements that are summed side by side.
+const LANES: usize = 16;
+
 wide_fn! {
     /// Adds the sum of every plane to its channel's.
     fn add_planes<T: Real>(dy: &[T], positions: usize, db: &mut [T]) {
-        const LANES: usize = 16;
         for (plane, dy) in dy.chunks_exact(positions).enumerate() {
             let mut sums = [T::zero(); LANES];
             let (whole, rest) = dy.as_chunks::<LANES>();
@@ -121,14 +117,43 @@ wide_fn! {
                 (0..LANES).for_each(|i| sums[i] += dy[i]);
             }
             sums.iter_mut().zip(rest).for_each(|(sum, dy)| *sum += *dy);
-            let mut half = LANES / 2;
-            while half > 0 {
-                (0..half).for_each(|i| sums[i] += sums[i + half]);
-                half /= 2;
-            }
-            db[plane % db.len()] += sums[0];
+            db[plane % db.len()] += total(sums);
         }
     }
+}
+
+wide_fn! {
+    /// What a ReLU that gave `y` lets through of `dy`, and as [`add_planes`] the sums of that.
+    fn add_passed<T: Real>(y: &[T], dy: &[T], through: &mut [T], positions: usize, db: &mut [T]) {
+        let planes = y.chunks_exact(positions).zip(dy.chunks_exact(positions));
+        for (plane, (through, (y, dy))) in through.chunks_exact_mut(positions).zip(planes).enumerate() {
+            let mut sums = [T::zero(); LANES];
+            let (whole, rest) = through.as_chunks_mut::<LANES>();
+            let ((ys, y), (dys, dy)) = (y.as_chunks::<LANES>(), dy.as_chunks::<LANES>());
+            for (through, (y, dy)) in whole.iter_mut().zip(ys.iter().zip(dys)) {
+                for i in 0..LANES {
+                    through[i] = passed(dy[i], y[i]);
+                    sums[i] += through[i];
+                }
+            }
+            for ((sum, through), (y, dy)) in sums.iter_mut().zip(rest).zip(y.iter().zip(dy)) {
+                *through = passed(*dy, *y);
+                *sum += *through;
+            }
+            db[plane % db.len()] += total(sums);
+        }
+    }
+}
+
+/// The sum of all lanes, halves first.
+#[inline(always)]
+fn total<T: Real>(mut sums: [T; LANES]) -> T {
+    let mut half = LANES / 2;
+    while half > 0 {
+        (0..half).for_each(|i| sums[i] += sums[i + half]);
+        half /= 2;
+    }
+    sums[0]
 }
 
 pub(in crate::ops::conv) fn backward_scratch(s: &Sizes, input: bool) -> usize {
