@@ -15,7 +15,8 @@
 // Sums run over k in ascending order, without atomics. Twin: src/ops/conv/cpu.rs.
 //
 // .._tiled: a workgroup computes BM x BN sums, an invocation TM x TN of them in named registers; see shared/tile.wgsl.
-//   MOMENTS: the workgroup also gives mean and squared deviations of its results, for the batch normalisation after it.
+//   MOMENTS: the workgroup also gives mean and squared deviations of its results, for the batch normalisation after
+//   it; see shared/conv_moments.wgsl.
 // .._register: an invocation computes TM x TN sums straight from storage; for software adapters, and where there are few rows.
 // .._window: the same, where columns that are neighbours in memory are loaded once for all taps that see them; see
 //   shared/conv_window.wgsl.
@@ -245,6 +246,24 @@ fn bias_of(part: Part, row: u32) -> f32 {
     return 0.0;
 #end
 }
+
+#if MOMENTS
+// What a column has, or zeros beyond the last one.
+fn or_zero(part: Part, column: u32, v: vec4<f32>) -> vec4<f32> {
+    return select(vec4<f32>(), v, column < part.columns);
+}
+
+// The biases of four rows; rows past the edge repeat the last one.
+fn four_biases(part: Part, row: u32) -> vec4<f32> {
+    let last = p.rows - 1u;
+    return vec4<f32>(
+        bias_of(part, min(row, last)),
+        bias_of(part, min(row + 1u, last)),
+        bias_of(part, min(row + 2u, last)),
+        bias_of(part, min(row + 3u, last))
+    );
+}
+#end
 
 fn store(part: Part, row: u32, at: u32, sum: f32) {
     var v = sum + bias_of(part, row);

@@ -18,6 +18,7 @@ const SHARED: &[(&str, &str)] = &[
     ("activations", include_str!("../../shaders/shared/activations.wgsl")),
     ("blocks", include_str!("../../shaders/shared/blocks.wgsl")),
     ("bits", include_str!("../../shaders/shared/bits.wgsl")),
+    ("conv_moments", include_str!("../../shaders/shared/conv_moments.wgsl")),
     ("conv_tiled", include_str!("../../shaders/shared/conv_tiled.wgsl")),
     ("conv_window", include_str!("../../shaders/shared/conv_window.wgsl")),
     ("column", include_str!("../../shaders/shared/column.wgsl")),
