@@ -257,3 +257,26 @@ pub fn parallel_row_pairs<A: Send, B: Send>(
     let pairs = a.par_chunks_mut(per_chunk * width).zip(b.par_chunks_mut(per_chunk * width_b));
     pairs.enumerate().for_each(|(i, (a, b))| run(i, a, b));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::with_own_memory;
+
+    #[test]
+    fn own_memory_begins_a_line_of_the_caches() {
+        for len in [0, 1, 17, 5000, 1 << 18] {
+            with_own_memory(len, |outer| {
+                outer.fill(1.0);
+                with_own_memory(len, |inner| {
+                    inner.fill(2.0);
+                    assert!(
+                        [&*outer, &*inner]
+                            .iter()
+                            .all(|memory| memory.as_ptr().align_offset(64) == 0 && memory.len() == len)
+                    );
+                });
+                assert!(outer.iter().all(|x| *x == 1.0), "work within work has memory of its own");
+            });
+        }
+    }
+}
