@@ -266,7 +266,10 @@ fn four_biases(part: Part, row: u32) -> vec4<f32> {
 #end
 
 fn store(part: Part, row: u32, at: u32, sum: f32) {
-    var v = sum + bias_of(part, row);
+    var v = sum;
+#if BIAS
+    v += bias_of(part, row);
+#end
 #if RESIDUAL
     v += residual[at];
 #end

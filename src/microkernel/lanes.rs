@@ -34,6 +34,11 @@ pub trait Lanes {
     unsafe fn store(to: *mut f32, v: Self::Vector);
     /// `n` floats, fewer than lanes, and zeros.
     unsafe fn load_part(from: *const f32, n: usize) -> Self::Vector;
+    /// Which lanes of a vector that begins `at` elements after the start of a line of `len` lie in it: from the first on, up to the second.
+    #[inline(always)]
+    fn within(at: isize, len: usize) -> [usize; 2] {
+        [-at, len as isize - at].map(|lane| lane.clamp(0, Self::LANES as isize) as usize)
+    }
     /// What there is of the lanes of a vector that begins `at` elements after `line`, which has `len`; else zeros.
     unsafe fn load_within(line: *const f32, at: isize, len: usize) -> Self::Vector;
     /// The even lanes of two vectors, and the odd ones.
@@ -109,12 +114,10 @@ impl Lanes for Portable {
     }
     #[inline(always)]
     unsafe fn load_within(line: *const f32, at: isize, len: usize) -> [f32; 8] {
-        let mut v = [0.0; 8];
-        for (v, at) in v.iter_mut().zip(at..) {
-            if at >= 0 && (at as usize) < len {
-                // SAFETY: the caller's promise: the line has so many.
-                *v = unsafe { line.offset(at).read() };
-            }
+        let (mut v, [first, end]) = ([0.0; 8], Self::within(at, len));
+        for (v, at) in v.iter_mut().zip(at..).take(end).skip(first) {
+            // SAFETY: the caller's promise: the line has so many.
+            *v = unsafe { line.offset(at).read() };
         }
         v
     }
@@ -198,8 +201,12 @@ impl Lanes for Avx2 {
     }
     #[inline(always)]
     unsafe fn load_within(line: *const f32, at: isize, len: usize) -> __m256 {
+        let [first, end] = Self::within(at, len);
         // SAFETY: as above.
-        unsafe { _mm256_maskload_ps(line.wrapping_offset(at), within_avx2(at, len)) }
+        unsafe {
+            let mask = _mm256_andnot_si256(mask_avx2(first), mask_avx2(end));
+            _mm256_maskload_ps(line.wrapping_offset(at), mask)
+        }
     }
     #[inline(always)]
     unsafe fn apart(a: __m256, b: __m256) -> [__m256; 2] {
@@ -253,10 +260,8 @@ impl Lanes for Avx512 {
     }
     #[inline(always)]
     unsafe fn load_within(line: *const f32, at: isize, len: usize) -> __m512 {
-        // Lanes before the line, and up to its end.
-        let before = (-at).clamp(0, 16) as u32;
-        let end = (len as isize - at).clamp(0, 16) as u32;
-        let mask = ((1u32 << end) - 1) & !((1u32 << before) - 1);
+        let [first, end] = Self::within(at, len);
+        let mask = ((1u32 << end) - 1) & !((1u32 << first) - 1);
         // SAFETY: as above.
         unsafe { _mm512_maskz_loadu_ps(mask as u16, line.wrapping_offset(at)) }
     }
@@ -301,19 +306,6 @@ impl Lanes for Avx512 {
 #[target_feature(enable = "avx2,fma")]
 unsafe fn mask_avx2(n: usize) -> __m256i {
     _mm256_cmpgt_epi32(_mm256_set1_epi32(n as i32), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7))
-}
-
-/// Ones in those of eight lanes, the first of which lies `at` elements after the start of a line of `len`, that lie in the line.
-#[cfg(target_arch = "x86_64")]
-#[inline]
-#[target_feature(enable = "avx2,fma")]
-unsafe fn within_avx2(at: isize, len: usize) -> __m256i {
-    // Eight places before and after a line are as good as any.
-    let first = at.clamp(-8, len as isize);
-    let place = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-    let before = _mm256_cmpgt_epi32(_mm256_set1_epi32((-first).max(0) as i32), place);
-    let inside = _mm256_cmpgt_epi32(_mm256_set1_epi32((len as isize - first).min(8) as i32), place);
-    _mm256_andnot_si256(before, inside)
 }
 
 /// The sum of eight lanes, in the order of [`Lanes::sum`].

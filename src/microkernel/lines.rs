@@ -74,10 +74,7 @@ impl Spread {
                     };
                     let y = mix.mix::<S>(plane, x);
                     let (to, left) = (to.add(tile), tiles - tile);
-                    each!(ROW < O, {
-                        let to = to.add(ROW * self.rows.row);
-                        if left >= S::LANES { S::store(to, y[ROW]) } else { S::store_part(to, y[ROW], left) }
-                    });
+                    each!(ROW < O, { store::<S>(to.add(ROW * self.rows.row), y[ROW], left) });
                     tile += S::LANES;
                 }
             }

@@ -11,6 +11,7 @@ pub(crate) mod rows;
 use serde::{Deserialize, Serialize};
 
 use crate::contract::exact;
+use super::unary::passed;
 use super::{arity, expect_dtype};
 use crate::contract::{
     CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, Slot, parallel_rows, parallel_together,
@@ -19,7 +20,7 @@ use crate::error::{Error, Result};
 use crate::graph::{Grad, GradientCtx, Var};
 use crate::microkernel::wide_fn;
 use crate::shape::{DType, Shape, TensorSpec};
-use rows::{Rows, Statistic, parallel_planes, passed};
+use rows::{Rows, Statistic, parallel_planes};
 
 /// Normalises with the statistics of the batch. Inputs: `x` `[batch, c, ..]`, `gamma` and `beta` `[c]`. Outputs: `y`; `mean` and `variance`
 /// `[c]`; and what the gradient needs, `[3, c]`: the mean, what it lacks through rounding, `1 / √(variance + ε)`.

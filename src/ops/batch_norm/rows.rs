@@ -11,6 +11,7 @@ use std::ops::Range;
 use crate::contract::{GROUP_SIZE, Real, grid, parallel_chunks};
 use crate::microkernel::rectangle::Rectangle;
 use crate::microkernel::wide_fn;
+use crate::ops::unary::passed;
 
 /// Invocations of a workgroup.
 const WIDTH: usize = 256;
@@ -358,12 +359,6 @@ impl Rows {
         }
         sums
     }
-}
-
-/// What a ReLU lets through of `dy` where it gave `y`.
-#[inline(always)]
-pub(crate) fn passed<T: Real>(dy: T, y: T) -> T {
-    dy * if y > T::zero() { T::one() } else { T::zero() }
 }
 
 #[inline(always)]

@@ -53,19 +53,34 @@ struct Params {
 
 /// Columns of tiles of a convolution forwards that is computed by tiles in workgroup memory, and results of a channel in one of them.
 pub(super) fn tiled(kind: Kind, s: &Sizes, gpu: &GpuTraits) -> Option<[usize; 2]> {
-    let s = &flattened(s);
-    let product = Product::of(kind, s);
-    let tiles = Tiles::choose(kind, s, &product, s.groups, gpu);
-    let [_, columns] = tiles.unit();
-    matches!(tiles.form, Form::Tiled { .. }).then(|| [product.columns.div_ceil(columns), columns])
+    let cut = Cut::of(kind, &flattened(s), gpu);
+    let [_, columns] = cut.tiles.unit();
+    matches!(cut.tiles.form, Form::Tiled { .. }).then(|| [cut.product.columns.div_ceil(columns), columns])
+}
+
+/// How a product is cut up.
+struct Cut {
+    product: Product,
+    /// Parts of the sums over k, and how long each is.
+    splits: usize,
+    chunk: usize,
+    /// Products that run at once.
+    jobs: usize,
+    tiles: Tiles,
+}
+
+impl Cut {
+    fn of(kind: Kind, s: &Sizes, gpu: &GpuTraits) -> Self {
+        let product = Product::of(kind, s);
+        let (splits, chunk) = if kind == Kind::GradW { splits(&product, s.groups) } else { (1, product.k) };
+        let jobs = s.groups * splits * phases(kind, s);
+        Cut { product, splits, chunk, jobs, tiles: Tiles::choose(kind, s, &product, jobs, gpu) }
+    }
 }
 
 pub(super) fn launches(kind: Kind, s: &Sizes, io: &Io, gpu: &GpuTraits) -> Launches {
     let s = &flattened(s);
-    let product = Product::of(kind, s);
-    let (splits, chunk) = if kind == Kind::GradW { splits(&product, s.groups) } else { (1, product.k) };
-    let jobs = s.groups * splits * phases(kind, s);
-    let tiles = Tiles::choose(kind, s, &product, jobs, gpu);
+    let Cut { product, splits, chunk, jobs, tiles } = Cut::of(kind, s, gpu);
     let [bm, bn] = tiles.unit();
     let row_tiles = product.rows.div_ceil(bm);
     let column_tiles = match (tiles.form, kind) {

@@ -79,6 +79,12 @@ impl UnaryFn {
     }
 }
 
+/// What a ReLU lets through of `dy` where it gave `y`.
+#[inline(always)]
+pub(crate) fn passed<T: Real>(dy: T, y: T) -> T {
+    dy * if y > T::zero() { T::one() } else { T::zero() }
+}
+
 wide_fn! {
     fn apply<T: Real>(function: UnaryFn, x: &[T], y: &mut [T]) {
         each_function!(function, f => y.iter_mut().zip(x).for_each(|(y, x)| *y = f.value(*x)));

@@ -9,7 +9,7 @@ use crate::contract::{Real, parallel_chunks, with_own_memory};
 use crate::microkernel::wide_fn;
 use crate::ops::conv::Sizes;
 use crate::ops::conv::cpu::{SERIAL, multiplications};
-use crate::ops::batch_norm::rows::passed;
+use crate::ops::unary::passed;
 
 /// Images from which on there are enough of them to share out: of fewer, each gradient is shared out by itself.
 const ENOUGH: usize = 8;

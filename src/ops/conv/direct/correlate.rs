@@ -68,7 +68,7 @@ pub(super) fn pack(
         }
     };
     let tiles = Rectangle::new(to, one, [g.products(), one]).tiles([g.products(), isa.rows() * depth]);
-    if large { tiles.for_each(task) } else { tiles.with_min_len(usize::MAX).for_each(task) }
+    tiles.with_min_len(if large { 1 } else { usize::MAX }).for_each(task);
 }
 
 /// Where results go: elements from image to image, row (channel) to row, slice to slice, row to row, column to column, and the first.
