@@ -13,6 +13,10 @@ use crate::shape::TensorSpec;
 /// Workgroups that WebGPU guarantees along one dimension of a dispatch.
 const MAX_GROUPS: u64 = 65_535;
 
+/// The most loop iterations that an invocation of Galen's own kernels may take. Mesa's llvmpipe ends every loop of an invocation after
+/// 65,535 iterations in all, without an error; on a graphics card a loop of that length is slow and may meet the driver's time limit.
+pub const MAX_ITERATIONS: u64 = 16_384;
+
 /// What a kernel's author may know of the adapter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct GpuTraits {
@@ -118,12 +122,22 @@ pub struct Launch {
     pub bindings: Vec<Binding>,
     /// Workgroups along x, y, z.
     pub workgroups: [u32; 3],
+    /// The loop iterations of the invocation that takes most: summed over its loops, those of nested loops multiplied. At most
+    /// [`MAX_ITERATIONS`]; loops of a length that the kernel's text fixes count too.
+    pub iterations: u64,
 }
 
 impl Launch {
     /// A launch of `kernel` with `params`, without bindings yet.
     pub fn new<P: Pod>(kernel: Kernel, params: &P, workgroups: [u32; 3]) -> Self {
-        Launch { kernel, params: bytemuck::bytes_of(params).to_vec(), bindings: Vec::new(), workgroups }
+        let params = bytemuck::bytes_of(params).to_vec();
+        Launch { kernel, params, bindings: Vec::new(), workgroups, iterations: 0 }
+    }
+
+    /// Says how many loop iterations an invocation takes at most: see [`Launch::iterations`].
+    #[must_use]
+    pub fn iterations(self, iterations: u64) -> Self {
+        Launch { iterations, ..self }
     }
 
     /// Adds a binding that the kernel reads.

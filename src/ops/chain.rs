@@ -241,7 +241,7 @@ impl OpDef for Chain {
         words.extend([n as u32, lanes as u32, 0, 0]);
         let kernel = self.kernel(io.inputs.len(), &walk, per_lane);
         let params = bytemuck::cast_slice(&words).to_vec();
-        Launch { kernel, params, bindings: Vec::new(), workgroups: grid(lanes) }.bind_all(io).into()
+        Launch { kernel, params, bindings: Vec::new(), workgroups: grid(lanes), iterations: 0 }.bind_all(io).into()
     }
 
     fn cpu<T: Real>(&self, mut call: CpuCall<'_, T>) {
