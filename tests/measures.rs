@@ -2,7 +2,6 @@
 
 mod common;
 
-use galen::Var;
 use galen::nn::{BinaryCrossEntropy, Losses};
 use galen::prelude::*;
 use ndarray::{Array1, Array2, Array4, ArrayD};
@@ -206,24 +205,4 @@ fn errors_of_values_are_means() {
         let expected = [mean(|e| e * e), mean(f64::abs)];
         assert!(values.iter().zip(expected).all(|(v, e)| (v - e).abs() < 1e-5), "{values:?}, expected {expected:?}");
     }
-}
-
-#[test]
-fn a_metric_that_does_not_fit_says_what_would() {
-    let data = Dataset::new(features(), Array1::<u32>::zeros(SAMPLES)).expect("good data");
-    let refused = |metric: Metric| {
-        let network = Functional::new([3], |ctx, x: &Var| ctx.layer(&Dense::new(3), x));
-        let loss = CategoricalCrossEntropy::new().from_logits();
-        let cpu = Device::cpu().expect("a processor");
-        let mut model = network.compile_on(&Setup::on(&cpu), Sgd::new(0.1), loss, &[metric]).expect("a model");
-        model.evaluate(&data).expect_err("unfit").to_string()
-    };
-    let binary = refused(Metric::Dice);
-    assert!(
-        binary.contains("metric dice") && binary.contains("two classes") && binary.contains("f32[23, 3]"),
-        "{binary}"
-    );
-    let k = refused(Metric::TopK(4));
-    assert!(k.contains("in 1..=3 (the classes), got 4"), "{k}");
-    assert!(refused(Metric::MeanSquaredError).contains("targets of the outputs' shape"));
 }

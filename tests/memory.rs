@@ -63,7 +63,14 @@ impl Training {
         let loss = MeanSquaredError::new().values(&y, &targets)?.mean_all()?;
         let adam = Tuned::from(Adam::default());
         let gradients = adam.gradients(&graph, &loss, &clock)?;
-        adam.build(&graph, &gradients, &ctx.collected().holds, &clock, &schedule)?;
+        adam.build(
+            &graph,
+            &gradients,
+            &graph.fill(galen::Shape::default(), 1.0)?,
+            &ctx.collected().holds,
+            &clock,
+            &schedule,
+        )?;
         graph.tick(&clock)?;
         Ok(graph)
     }

@@ -178,7 +178,7 @@ fn everything(layers: usize) -> Result<Plan> {
     let gradients = graph.input("gradients", graph.whole(PARAMETERS)?.shape(), DType::F32)?;
     let clock = common::rows::clock_at(&graph, 0)?;
     let schedule = common::rows::schedule(&graph, 0, &[0.1])?;
-    tuned.build(&graph, &gradients, &holds, &clock, &schedule)?;
+    tuned.build(&graph, &gradients, &graph.fill(galen::Shape::default(), 1.0)?, &holds, &clock, &schedule)?;
     Plan::new(&graph, &[], Some(&GpuTraits { software: false }))
 }
 
@@ -201,7 +201,7 @@ fn a_gradient_that_is_not_finite_changes_nothing() -> Result<()> {
         let schedule = common::rows::schedule(&graph, 0, &[0.1; 4])?;
         let tuned = Tuned::new(AdamW::default()).clip_value(1.0).clip_norm(1.0).ema(0.9);
         let gradients = tuned.gradients(&graph, &w.mul(&x)?.sum_all()?, &clock)?;
-        tuned.build(&graph, &gradients, &[], &clock, &schedule)?;
+        tuned.build(&graph, &gradients, &graph.fill(galen::Shape::default(), 1.0)?, &[], &clock, &schedule)?;
         graph.tick(&clock)?;
         let average = graph.slot(EMA, "w").expect("an average");
         let mut session = Session::new(&device, 1, None);
@@ -227,7 +227,14 @@ fn a_gradient_that_is_almost_infinite_is_clipped() -> Result<()> {
         let gradients = graph.input("gradients", [64], DType::F32)?;
         let clock = common::rows::clock_at(&graph, 0)?;
         let schedule = common::rows::schedule(&graph, 0, &[1.0])?;
-        Tuned::new(Sgd::default()).clip_norm(5.0).build(&graph, &gradients, &[], &clock, &schedule)?;
+        Tuned::new(Sgd::default()).clip_norm(5.0).build(
+            &graph,
+            &gradients,
+            &graph.fill(galen::Shape::default(), 1.0)?,
+            &[],
+            &clock,
+            &schedule,
+        )?;
         let mut session = Session::new(&device, 1, None);
         let run = session.compile(&graph, &[w])?;
         let mut values = vec![0.0; 64];
@@ -317,8 +324,12 @@ fn ops_of_updates_refuse_what_is_no_arena() {
     says(w.update(sgd(), &[], &g, &clock, &g, &table), &["sgd", "schedule"]);
     let never = galen::ops::update::Update { every: 0, ..sgd() };
     says(w.update(never, &[], &g, &clock, &schedule, &table), &["sgd", "steps per update"]);
-    says(w.accumulate(&g, &clock, 0), &["accumulate", "steps per update"]);
-    says(w.accumulate(&short, &clock, 2), &["accumulate", "f32[128]"]);
+    let shares = graph.state("shares", "shares", galen::TensorSpec::f32([2]), Init::Constant(0.0)).expect("state");
+    let one = graph.fill(galen::Shape::default(), 1.0).expect("a number");
+    says(w.accumulate(&g, &g, &one, &clock, 1), &["accumulate", "f32[2]"]);
+    says(w.accumulate(&shares, &g, &g, &clock, 1), &["accumulate", "a share"]);
+    says(w.accumulate(&shares, &g, &one, &clock, 0), &["accumulate", "steps per update"]);
+    says(w.accumulate(&shares, &short, &one, &clock, 2), &["accumulate", "f32[128]"]);
     says(w.ema(galen::ops::ema::Ema { keep: 1.0, every: 1 }, &g, &clock), &["ema", "momentum"]);
     says(w.max_norm(&clock, &clock, 1), &["max_norm", "table of units"]);
     says(w.penalty(&clock).map(drop), &["penalty", "table of groups"]);

@@ -115,7 +115,7 @@ fn logits_are_refused_where_they_would_be_taken_for_probabilities() {
     says(draft().threshold(0.5).build(), &["apply the softmax", "-1 in sample 0"]);
     // Without a threshold the larger one is called: nothing is compared with a number on another scale.
     assert_eq!(draft().build().unwrap().value("accuracy"), Some(0.75));
-    let labels = array![[true], [false]];
+    let labels = array![[1.0], [0.0_f32]];
     let logits = array![[0.2], [-0.4_f32]];
     says(Report::multilabel("t", labels.view(), logits.view()).build(), &["apply the sigmoid", "-0.4"]);
     let report = Report::multilabel("t", labels.view(), logits.view()).threshold(0.0).resamples(50).build().unwrap();
@@ -234,7 +234,7 @@ fn what_makes_no_sense_is_an_error() {
         Report::classification("t", &[1, 0], Array2::zeros((2, 0)).view()).build(),
         Report::regression("t", &[1.0], &[]).build(),
         Report::regression("t", &[1.0], &[f32::INFINITY]).build(),
-        Report::multilabel("t", Array2::from_elem((2, 3), true).view(), scores.view()).build(),
+        Report::multilabel("t", Array2::from_elem((2, 3), 1.0).view(), scores.view()).build(),
         Report::segmentation("t", &[1.0, 1.0]).build(),
     ];
     for (index, result) in results.into_iter().enumerate() {
@@ -255,7 +255,7 @@ fn numbers_and_labels_have_reports_too() {
 
     let truth = Array2::from_shape_fn((40, 2), |(i, c)| (i * (c + 2)) % 5 < 2);
     let scores = Array2::from_shape_fn((40, 2), |(i, c)| if (i * (c + 2)) % 5 < 2 { 0.7 } else { 0.01 * i as f32 });
-    let report = Report::multilabel("t", truth.view(), scores.view()).labels(["edema", "nodule"]).resamples(50);
+    let report = Report::multilabel("t", truth.mapv(|t| f32::from(u8::from(t))).view(), scores.view()).labels(["edema", "nodule"]).resamples(50);
     let report = report.build().unwrap();
     let exact = truth.rows().into_iter().zip(scores.mapv(|s| s >= 0.5).rows()).filter(|(t, c)| t == c).count();
     assert_eq!(report.value("exact_match"), Some(exact as f64 / 40.0));

@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use flate2::Crc;
 
-use super::source::{Source, all_finite};
+use super::source::{Source, all_finite, none_infinite};
 use crate::error::{Error, Result};
 use crate::shape::{DType, Shape};
 use crate::tensor::{Tensor, class_of};
@@ -57,10 +57,12 @@ impl Inner {
 
 impl Dataset {
     /// `features` `[n, ..]` (`f32`; `u8`, which becomes `x / 255`; or `u32` for tokens) and `targets`: class indices `[n]` (`u32`),
-    /// or `[n, ..]` (`f32`): one-hot rows, values.
+    /// or `[n, ..]` (`f32`): one-hot rows, values. A NaN among the targets marks a missing one, for a loss that is told so
+    /// ([`Loss::missing`](crate::nn::Loss::missing)); others refuse it before the first step.
     ///
     /// # Errors
-    /// [`Error::Data`] where there are no samples, the counts differ, a type does not fit, or a float is NaN or infinite.
+    /// [`Error::Data`] where there are no samples, the counts differ, a type does not fit, a feature is NaN or infinite, or a target is
+    /// infinite.
     pub fn new(features: impl Into<Source>, targets: impl Into<Source>) -> Result<Dataset> {
         Dataset::scaled(features, targets, 1.0 / 255.0, 0.0)
     }
@@ -107,7 +109,7 @@ impl Dataset {
     /// The same samples with targets for another output after those that are there.
     ///
     /// # Errors
-    /// [`Error::Data`] where there are not as many, the type does not fit, or a float is NaN or infinite.
+    /// [`Error::Data`] where there are not as many, the type does not fit, or a float is infinite.
     pub fn with_target(self, targets: impl Into<Source>) -> Result<Dataset> {
         let targets = targets.into();
         check_targets(self.len(), &targets)?;
@@ -232,28 +234,6 @@ impl Dataset {
         }
     }
 
-    /// The class of every sample, where each has exactly one.
-    ///
-    /// # Errors
-    /// [`Error::Data`] where targets are values, several labels, or classes of parts of a sample.
-    pub(crate) fn exclusive_classes(&self) -> Result<Vec<u32>> {
-        let unfit = |actual: String| Error::data("targets", "one class for each sample, or one-hot rows", actual);
-        let one_hot = |row: &[f32]| {
-            let ones = row.iter().filter(|v| **v == 1.0).count();
-            row.iter().all(|v| *v == 0.0 || *v == 1.0) && (ones == 1 || row.len() == 1)
-        };
-        match self.targets().tensor() {
-            Some(Tensor::U32(x)) if x.ndim() == 1 => {}
-            Some(Tensor::F32(x)) if x.ndim() == 2 => {
-                if let Some(bad) = x.rows().into_iter().position(|row| !one_hot(&row.to_vec())) {
-                    return Err(unfit(format!("another row in sample {bad}")));
-                }
-            }
-            _ => return Err(unfit(format!("{:?}", self.targets()))),
-        }
-        self.classes().ok_or_else(|| unfit(format!("{:?}", self.targets())))
-    }
-
     /// A checksum (CRC-32) of what this dataset is made of: shapes and types, the elements of what is in memory, and which samples are
     /// meant of what is made when it is wanted.
     pub(crate) fn fingerprint(&self) -> u32 {
@@ -286,7 +266,7 @@ fn check_targets(samples: usize, targets: &Source) -> Result<()> {
     if targets.spec().dtype == DType::U8 {
         return Err(Error::data("targets", "class indices in u32, or f32", "u8"));
     }
-    all_finite("targets", targets)
+    none_infinite("targets", targets)
 }
 
 fn expect_rows(what: &str, source: &Source) -> Result<()> {

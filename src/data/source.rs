@@ -115,7 +115,7 @@ impl Source {
     /// threads.
     ///
     /// # Errors
-    /// [`Error::Data`] where a sample does not exist, or one that had to be made holds a NaN or an infinity; what the maker says.
+    /// [`Error::Data`] where a sample does not exist, or one that had to be made holds an infinity; what the maker says.
     pub fn read(&self, samples: &[usize]) -> Result<Tensor> {
         if let Some(bad) = samples.iter().find(|i| **i >= self.len()) {
             return Err(Error::data("samples", format!("numbers below {}", self.len()), bad.to_string()));
@@ -155,7 +155,8 @@ impl Lazy {
         match sample.dtype {
             DType::F32 => {
                 let x = self.fill(&ids, width, |x| RowMut::F32(x))?;
-                if let Some(i) = x.iter().position(|v| !v.is_finite()) {
+                // A NaN may mark a missing label; who asked for the samples knows whether it may be there.
+                if let Some(i) = x.iter().position(|v| v.is_infinite()) {
                     return Err(not_finite("samples", x[i], ids[i / width]));
                 }
                 Tensor::f32(shape, x)
@@ -195,8 +196,17 @@ impl Lazy {
 
 /// Refuses floats that are NaN or infinite, naming the sample; samples that are yet to be made are checked when they are.
 pub(super) fn all_finite(what: &str, source: &Source) -> Result<()> {
+    none_is(|v| !v.is_finite(), what, source)
+}
+
+/// Refuses floats that are infinite, naming the sample, like [`all_finite`]. A NaN may mark a missing label.
+pub(super) fn none_infinite(what: &str, source: &Source) -> Result<()> {
+    none_is(f32::is_infinite, what, source)
+}
+
+fn none_is(bad: impl Fn(f32) -> bool, what: &str, source: &Source) -> Result<()> {
     let Some(Elements::F32(x)) = source.tensor().map(Tensor::elements) else { return Ok(()) };
-    match x.iter().position(|v| !v.is_finite()) {
+    match x.iter().position(|v| bad(*v)) {
         Some(i) => Err(not_finite(what, x[i], i / (x.len() / source.len().max(1)).max(1))),
         None => Ok(()),
     }

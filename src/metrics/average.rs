@@ -44,8 +44,13 @@ impl Average {
 /// A metric of one label, which says the first text where the truth is at fault.
 type OfLabel = fn(&str, &[bool], &[f64]) -> Result<f64>;
 
+/// A label that may be missing: `bool`, or `Option<bool>`.
+pub trait MaybeLabel: Into<Option<bool>> + Copy + Sync {}
+
+impl<T: Into<Option<bool>> + Copy + Sync> MaybeLabel for T {}
+
 /// Labels and finite scores of the same samples and labels.
-pub(super) fn same_table(truth: ArrayView2<bool>, scores: ArrayView2<f64>) -> Result<()> {
+pub(super) fn same_table<T>(truth: ArrayView2<T>, scores: ArrayView2<f64>) -> Result<()> {
     check::scored_rows(truth.nrows(), scores)?;
     if truth.ncols() == scores.ncols() {
         return Ok(());
@@ -53,29 +58,37 @@ pub(super) fn same_table(truth: ArrayView2<bool>, scores: ArrayView2<f64>) -> Re
     Err(Error::data("columns of scores", format!("{}, one per label", truth.ncols()), scores.ncols().to_string()))
 }
 
-/// The metric of every column.
-pub(super) fn per_label(truth: ArrayView2<bool>, scores: ArrayView2<f64>, metric: OfLabel) -> Result<Vec<f64>> {
+/// Labels that are there, and their scores.
+fn there<T: MaybeLabel>(truth: impl Iterator<Item = T>, scores: impl Iterator<Item = f64>) -> (Vec<bool>, Vec<f64>) {
+    truth.zip(scores).filter_map(|(label, score)| Some((label.into()?, score))).unzip()
+}
+
+/// The metric of every column, over the labels that are there.
+pub(super) fn per_label<T: MaybeLabel>(
+    truth: ArrayView2<T>,
+    scores: ArrayView2<f64>,
+    metric: OfLabel,
+) -> Result<Vec<f64>> {
     let one = |label: usize| {
-        let (truth, scores) = (truth.column(label).to_vec(), scores.column(label).to_vec());
+        let (truth, scores) = there(truth.column(label).iter().copied(), scores.column(label).iter().copied());
         metric(&format!("truth of label {label}"), &truth, &scores)
     };
     (0..truth.ncols()).into_par_iter().map(one).collect()
 }
 
-/// The metric over all columns as one number.
-pub(super) fn averaged(
-    truth: ArrayView2<bool>,
+/// The metric over all columns as one number, over the labels that are there.
+pub(super) fn averaged<T: MaybeLabel>(
+    truth: ArrayView2<T>,
     scores: ArrayView2<f64>,
     average: Average,
     metric: OfLabel,
 ) -> Result<f64> {
     if average == Average::Micro {
-        let (truth, scores): (Vec<bool>, Vec<f64>) =
-            (truth.iter().copied().collect(), scores.iter().copied().collect());
+        let (truth, scores) = there(truth.iter().copied(), scores.iter().copied());
         return metric("truth", &truth, &scores);
     }
     let each = per_label(truth, scores, metric)?;
-    let positives = |label: usize| truth.column(label).iter().filter(|t| **t).count() as f64;
+    let positives = |label: usize| truth.column(label).iter().filter(|t| (**t).into() == Some(true)).count() as f64;
     let weights: Vec<f64> =
         (0..each.len()).map(|c| if average == Average::Macro { 1.0 } else { positives(c) }).collect();
     Ok(each.iter().zip(&weights).map(|(m, w)| m * w).sum::<f64>() / weights.iter().sum::<f64>())

@@ -42,7 +42,7 @@ mod roc;
 mod surface;
 mod top_k;
 
-pub use average::Average;
+pub use average::{Average, MaybeLabel};
 pub use bands::Band;
 pub use binary::BinaryCounts;
 pub use bootstrap::Bootstrap;

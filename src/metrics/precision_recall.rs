@@ -1,7 +1,7 @@
 use ndarray::ArrayView2;
 use serde::Serialize;
 
-use super::average::{Average, averaged, per_label, same_table};
+use super::average::{Average, MaybeLabel, averaged, per_label, same_table};
 use super::check;
 use super::ranked::Ranked;
 use super::roc::one_hot;
@@ -75,12 +75,17 @@ pub fn average_precision_one_vs_rest(truth: &[u32], scores: ArrayView2<f64>, ave
     averaged(one_hot(truth, scores.ncols())?.view(), scores, average, named_average_precision)
 }
 
-/// The average precision of samples with several labels each: `truth` and `scores` `[samples, labels]`. Source: scikit-learn,
+/// The average precision of samples with several labels each: `truth` and `scores` `[samples, labels]`. A label
+/// that is missing (`None`, where `truth` is of `Option<bool>`) is left out of its column. Source: scikit-learn,
 /// `average_precision_score`.
 ///
 /// # Errors
 /// [`Error::Data`] where the two differ in shape, a score is NaN or infinite, or a label has no positive sample (which).
-pub fn average_precision_multilabel(truth: ArrayView2<bool>, scores: ArrayView2<f64>, average: Average) -> Result<f64> {
+pub fn average_precision_multilabel<T: MaybeLabel>(
+    truth: ArrayView2<T>,
+    scores: ArrayView2<f64>,
+    average: Average,
+) -> Result<f64> {
     same_table(truth, scores)?;
     averaged(truth, scores, average, named_average_precision)
 }
@@ -89,7 +94,7 @@ pub fn average_precision_multilabel(truth: ArrayView2<bool>, scores: ArrayView2<
 ///
 /// # Errors
 /// See [`average_precision_multilabel`].
-pub fn average_precision_per_label(truth: ArrayView2<bool>, scores: ArrayView2<f64>) -> Result<Vec<f64>> {
+pub fn average_precision_per_label<T: MaybeLabel>(truth: ArrayView2<T>, scores: ArrayView2<f64>) -> Result<Vec<f64>> {
     same_table(truth, scores)?;
     per_label(truth, scores, named_average_precision)
 }

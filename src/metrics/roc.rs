@@ -1,7 +1,7 @@
 use ndarray::{Array2, ArrayView2};
 use serde::Serialize;
 
-use super::average::{Average, averaged, per_label, same_table};
+use super::average::{Average, MaybeLabel, averaged, per_label, same_table};
 use super::check;
 use super::ranked::{Ranked, area};
 use crate::error::{Error, Result};
@@ -96,13 +96,18 @@ pub fn roc_auc_one_vs_rest(truth: &[u32], scores: ArrayView2<f64>, average: Aver
     averaged(one_hot(truth, scores.ncols())?.view(), scores, average, named_roc_auc)
 }
 
-/// The area under the ROC curve of samples with several labels each: `truth` and `scores` `[samples, labels]`. Source: scikit-learn,
+/// The area under the ROC curve of samples with several labels each: `truth` and `scores` `[samples, labels]`. A label
+/// that is missing (`None`, where `truth` is of `Option<bool>`) is left out of its column. Source: scikit-learn,
 /// `roc_auc_score`.
 ///
 /// # Errors
 /// [`Error::Data`] where the two differ in shape, a score is NaN or infinite, or a label has no positive or no negative sample
 /// (which).
-pub fn roc_auc_multilabel(truth: ArrayView2<bool>, scores: ArrayView2<f64>, average: Average) -> Result<f64> {
+pub fn roc_auc_multilabel<T: MaybeLabel>(
+    truth: ArrayView2<T>,
+    scores: ArrayView2<f64>,
+    average: Average,
+) -> Result<f64> {
     same_table(truth, scores)?;
     averaged(truth, scores, average, named_roc_auc)
 }
@@ -111,7 +116,7 @@ pub fn roc_auc_multilabel(truth: ArrayView2<bool>, scores: ArrayView2<f64>, aver
 ///
 /// # Errors
 /// See [`roc_auc_multilabel`].
-pub fn roc_auc_per_label(truth: ArrayView2<bool>, scores: ArrayView2<f64>) -> Result<Vec<f64>> {
+pub fn roc_auc_per_label<T: MaybeLabel>(truth: ArrayView2<T>, scores: ArrayView2<f64>) -> Result<Vec<f64>> {
     same_table(truth, scores)?;
     per_label(truth, scores, named_roc_auc)
 }

@@ -90,10 +90,7 @@ impl LinkFn {
             text.replace("p.d", &format!("p.constants[{n}].y"))
         };
         match self {
-            // As in unary.wgsl: clamp, and what a driver makes of exp or tanh, may lose a NaN.
-            LinkFn::Unary(f) => {
-                format!("fn f{n}(x: f32) -> f32 {{\n    return select({}, x, is_nan_bits(x));\n}}", own(f.wgsl()))
-            }
+            LinkFn::Unary(f) => format!("fn f{n}(x: f32) -> f32 {{\n    return {};\n}}", own(&f.wgsl_of_any())),
             LinkFn::UnaryGrad(f) => {
                 format!("fn f{n}(x: f32, y: f32, dy: f32) -> f32 {{\n    return dy * ({});\n}}", own(f.wgsl_slope()))
             }

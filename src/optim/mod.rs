@@ -40,8 +40,10 @@ pub use tuned::{GroupOptions, Tuned};
 pub const EMA: &str = "ema";
 /// The arena that holds the gradients of a step.
 pub const GRADIENTS: &str = "gradients";
-/// The arena that holds the gradients of steps that have not made an update yet.
+/// The arena that holds the mean gradient of the steps that have not made an update yet.
 pub const ACCUMULATED: &str = "accumulated gradients";
+/// The arena that holds what the steps in [`ACCUMULATED`] count together.
+pub const SHARES: &str = "accumulated shares";
 /// The arenas that hold settings of parameters. A session writes them once: forget them (and [`GRADIENTS`]) where the settings change.
 pub const TABLES: [&str; 3] = ["groups", "penalties", "norms"];
 

@@ -1,9 +1,10 @@
 use super::holds::{check, hold_of, units_of};
-use super::{ACCUMULATED, EMA, GRADIENTS, Hold, Optimizer, TABLES, UpdateCtx, words};
+use super::{ACCUMULATED, EMA, GRADIENTS, Hold, Optimizer, SHARES, TABLES, UpdateCtx, words};
 use crate::contract::blocks::{self, BLOCK};
 use crate::error::{Error, Result};
-use crate::graph::{Graph, PARAMETERS, SlotSpec, Var};
+use crate::graph::{Graph, Init, PARAMETERS, SlotSpec, Var};
 use crate::ops::{ema::Ema, max_norm};
+use crate::shape::TensorSpec;
 
 /// An optimizer with what all optimizers have in common. Wherever one is wanted a bare [`Optimizer`] will do.
 ///
@@ -124,8 +125,9 @@ impl Tuned {
         Tuned { clip_value: Some(value), ..self }
     }
 
-    /// Makes one update of the mean gradient of this many steps, which is that of a batch as many times larger. Schedules count
-    /// updates.
+    /// Makes one update of the mean gradient of this many steps, which is that of a batch as many times larger: each step counts as much
+    /// as there are labels in its loss, so that neither a short last batch nor labels that are left out change the weight of the others.
+    /// With several outputs a step counts by its samples; with a loss that is a sum, all steps count the same. Schedules count updates.
     #[must_use]
     pub fn accumulate(self, steps: usize) -> Self {
         Tuned { every: steps, ..self }
@@ -355,11 +357,20 @@ impl Tuned {
         graph.whole(PARAMETERS)?.penalty(&table)?.sum_all().map(Some)
     }
 
-    /// Pushes the update: see the order above. `gradients` are those of [`Tuned::gradients`], `holds` what holds parameters back.
+    /// Pushes the update: see the order above. `gradients` are those of [`Tuned::gradients`], `share` (one number) what they count
+    /// beside the gradients of other steps where gradients are accumulated, `holds` what holds parameters back.
     ///
     /// # Errors
     /// Where a setting makes no sense or fits no parameter, or a parameter that is held back is not there.
-    pub fn build(&self, graph: &Graph, gradients: &Var, holds: &[Hold], clock: &Var, schedule: &Var) -> Result<()> {
+    pub fn build(
+        &self,
+        graph: &Graph,
+        gradients: &Var,
+        share: &Var,
+        holds: &[Hold],
+        clock: &Var,
+        schedule: &Var,
+    ) -> Result<()> {
         self.check()?;
         let (every, parameters) = (self.every as u32, graph.whole(PARAMETERS)?);
         let mut gradients = gradients.clone();
@@ -367,9 +378,10 @@ impl Tuned {
             gradients = gradients.add_penalty_gradient(&parameters, &table)?;
         }
         if every > 1 {
-            let sum = graph.mirror(PARAMETERS, ACCUMULATED, 0.0)?;
-            sum.accumulate(&gradients, clock, every)?;
-            gradients = sum;
+            let mean = graph.mirror(PARAMETERS, ACCUMULATED, 0.0)?;
+            let shares = graph.state(SHARES, "shares", TensorSpec::f32([2]), Init::Constant(0.0))?;
+            mean.accumulate(&shares, &gradients, share, clock, every)?;
+            gradients = mean;
         }
         if self.clip_norm.is_some() || self.clip_value.is_some() {
             gradients = gradients.clip_gradients(self.clip_value, self.clip_norm)?;

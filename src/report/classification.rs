@@ -25,6 +25,7 @@ pub struct Classification {
     names: Option<Vec<String>>,
     positive: Option<String>,
     threshold: Option<f64>,
+    ignored: Option<u32>,
 }
 
 impl Report {
@@ -37,7 +38,7 @@ impl Report {
     pub fn classification(name: impl Into<String>, truth: &[u32], scores: ArrayView2<f32>) -> Draft<Classification> {
         let scores = scores.mapv(f64::from);
         let truth = truth.to_vec();
-        Draft::new(name, Classification { truth, scores, names: None, positive: None, threshold: None })
+        Draft::new(name, Classification { truth, scores, names: None, positive: None, threshold: None, ignored: None })
     }
 }
 
@@ -63,6 +64,12 @@ impl Draft<Classification> {
         self
     }
 
+    /// Samples whose true class is this have no label and are left out; the report says how many.
+    pub fn ignore_index(mut self, label: u32) -> Self {
+        self.kind.ignored = Some(label);
+        self
+    }
+
     /// Computes everything.
     ///
     /// # Errors
@@ -72,8 +79,15 @@ impl Draft<Classification> {
     /// where a setting makes no sense, such as a threshold for three classes. What is not defined for these samples is no error but
     /// among [`Report::missing`].
     pub fn build(self) -> Result<Report> {
-        self.settings.check(self.kind.truth.len())?;
-        let Draft { name, settings, kind } = self;
+        let Draft { name, mut settings, mut kind } = self;
+        let n = kind.truth.len();
+        settings.check(n)?;
+        if kind.scores.nrows() == n && kind.ignored.is_some() {
+            let keep: Vec<usize> = (0..n).filter(|row| Some(kind.truth[*row]) != kind.ignored).collect();
+            settings.keep(&keep, n);
+            (kind.truth, kind.scores) = (pick(&kind.truth, &keep), kind.scores.select(Axis(0), &keep));
+            settings.check(keep.len())?;
+        }
         let task = Task::new(kind)?;
         let mut rows = Rows::new(&settings, task.truth.len());
         let table = ConfusionTable::with_classes(&task.truth, &task.called, task.names.len())?;
@@ -138,7 +152,7 @@ struct Task {
 
 impl Task {
     fn new(kind: Classification) -> Result<Self> {
-        let Classification { truth, mut scores, names, positive, threshold } = kind;
+        let Classification { truth, mut scores, names, positive, threshold, .. } = kind;
         if scores.nrows() != truth.len() {
             return Err(Error::data("report, scores", format!("{} rows", truth.len()), scores.nrows().to_string()));
         }
@@ -197,7 +211,8 @@ impl Task {
         let label = |class: usize| {
             let is = |classes: &[u32]| classes.iter().map(|c| *c as usize == class).collect();
             let (truth, called) = (is(&self.truth), is(&self.called));
-            Label { name: self.names[class].clone(), truth, scores: self.score_of(class), called }
+            let name = self.names[class].clone();
+            Label { name, truth, scores: self.score_of(class), called, there: None }
         };
         match self.positive {
             Some(positive) => vec![label(positive)],

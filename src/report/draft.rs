@@ -24,12 +24,14 @@ pub(super) struct Settings {
     pub level: f64,
     pub resamples: usize,
     pub seed: u64,
+    /// Labels, or pixels, that are missing and count for nothing.
+    pub left_out: usize,
     pub history: Option<History>,
 }
 
 impl<K> Draft<K> {
     pub(super) fn new(name: impl Into<String>, kind: K) -> Self {
-        let settings = Settings { groups: None, level: 0.95, resamples: 2000, seed: 0, history: None };
+        let settings = Settings { groups: None, level: 0.95, resamples: 2000, seed: 0, left_out: 0, history: None };
         Draft { name: name.into(), settings, kind }
     }
 
@@ -86,6 +88,19 @@ impl Settings {
             return Err(Error::parameter("report", "resamples", "at least 1", self.resamples));
         }
         Ok(())
+    }
+
+    /// Leaves out all samples but `rows`, in this order.
+    pub fn keep(&mut self, rows: &[usize], samples: usize) {
+        self.left_out = samples - rows.len();
+        if let Some(groups) = &mut self.groups {
+            let mut numbers: HashMap<usize, usize> = HashMap::new();
+            let number = |row: &usize| {
+                let next = numbers.len();
+                *numbers.entry(groups[*row]).or_insert(next)
+            };
+            *groups = rows.iter().map(number).collect();
+        }
     }
 
     fn units(&self, samples: usize) -> usize {
@@ -156,6 +171,7 @@ pub(super) fn finish(
         name: name.to_owned(),
         task,
         samples,
+        left_out: settings.left_out,
         groups: settings.groups.as_ref().map(|_| settings.units(samples)),
         level: settings.level,
         resamples: settings.resamples,

@@ -25,6 +25,7 @@ impl Report {
             "galen": env!("CARGO_PKG_VERSION"),
             "task": self.task,
             "samples": self.samples,
+            "left_out": self.left_out,
             "groups": self.groups,
             "level": self.level,
             "resamples": self.resamples,

@@ -13,16 +13,29 @@ pub(super) struct Label {
     pub truth: Vec<bool>,
     pub scores: Vec<f64>,
     pub called: Vec<bool>,
+    /// Whether a sample has the label at all; all have where there is none.
+    pub there: Option<Vec<bool>>,
 }
 
 impl Label {
     pub fn positives(&self) -> usize {
-        self.truth.iter().filter(|t| **t).count()
+        (0..self.truth.len()).filter(|row| self.is_there(*row) && self.truth[*row]).count()
+    }
+
+    pub fn is_there(&self, row: usize) -> bool {
+        self.there.as_ref().is_none_or(|there| there[row])
+    }
+
+    /// Truth and scores of those of `rows` that have the label.
+    fn labelled(&self, rows: impl IntoIterator<Item = usize>) -> (Vec<bool>, Vec<f64>) {
+        let rows = rows.into_iter().filter(|row| self.is_there(*row));
+        rows.map(|row| (self.truth[row], self.scores[row])).unzip()
     }
 
     /// The counts of the samples `rows`.
     fn counts(&self, rows: &[usize]) -> Result<BinaryCounts> {
-        BinaryCounts::new(&pick(&self.truth, rows), &pick(&self.called, rows))
+        let rows: Vec<usize> = rows.iter().copied().filter(|row| self.is_there(*row)).collect();
+        BinaryCounts::new(&pick(&self.truth, &rows), &pick(&self.called, &rows))
     }
 
     /// A number of counts that may not be defined.
@@ -32,24 +45,36 @@ impl Label {
 
     /// How well the scores order the samples.
     pub fn add_ranking(&self, rows: &mut Rows) {
-        let n = self.truth.len();
-        rows.share("prevalence", ("sample", |_| true), |row| self.truth[row]);
-        let area = roc_auc(&self.truth, &self.scores);
-        let delong = |level| Delong::new(&self.truth, &self.scores)?.interval(level);
-        rows.formula("auc", n, area, ("DeLong", delong), |bootstrap| bootstrap.roc_auc(&self.truth, &self.scores));
+        let (truth, scores) = self.labelled(0..self.truth.len());
+        let n = truth.len();
+        rows.share("prevalence", ("labelled sample", |row| self.is_there(row)), |row| self.truth[row]);
+        let area = roc_auc(&truth, &scores);
+        let delong = |level| Delong::new(&truth, &scores)?.interval(level);
+        rows.formula("auc", n, area, ("DeLong", delong), |bootstrap| match &self.there {
+            None => bootstrap.roc_auc(&self.truth, &self.scores),
+            Some(_) => bootstrap.interval(|rows| {
+                let (truth, scores) = self.labelled(rows.iter().copied());
+                roc_auc(&truth, &scores)
+            }),
+        });
         rows.resampled("average_precision", n, |rows| {
-            average_precision(&pick(&self.truth, rows), &pick(&self.scores, rows))
+            let (truth, scores) = self.labelled(rows.iter().copied());
+            average_precision(&truth, &scores)
         });
     }
 
     /// What was called positive, and how much of it is.
     pub fn add_calls(&self, rows: &mut Rows) {
         let (truth, called) = (&self.truth, &self.called);
-        rows.share("sensitivity", ("positive sample", |row| truth[row]), |row| called[row]);
-        rows.share("specificity", ("negative sample", |row| !truth[row]), |row| !called[row]);
-        rows.share("positive_predictive_value", ("sample called positive", |row| called[row]), |row| truth[row]);
-        rows.share("negative_predictive_value", ("sample called negative", |row| !called[row]), |row| !truth[row]);
-        rows.resampled("f1", truth.len(), |rows| self.count(rows, BinaryCounts::f1));
+        let there = |row: usize| self.is_there(row);
+        rows.share("sensitivity", ("positive sample", |row| there(row) && truth[row]), |row| called[row]);
+        rows.share("specificity", ("negative sample", |row| there(row) && !truth[row]), |row| !called[row]);
+        let called_positive = ("sample called positive", |row| there(row) && called[row]);
+        rows.share("positive_predictive_value", called_positive, |row| truth[row]);
+        let called_negative = ("sample called negative", |row| there(row) && !called[row]);
+        rows.share("negative_predictive_value", called_negative, |row| !truth[row]);
+        let n = (0..truth.len()).filter(|row| there(*row)).count();
+        rows.resampled("f1", n, |rows| self.count(rows, BinaryCounts::f1));
     }
 
     /// What is known of both classes together.
@@ -63,6 +88,7 @@ impl Label {
     /// The curves, where both classes are there.
     #[cfg(feature = "plot")]
     pub fn curves(&self) -> Result<(RocCurve, PrecisionRecallCurve)> {
-        Ok((RocCurve::new(&self.truth, &self.scores)?.corners(), PrecisionRecallCurve::new(&self.truth, &self.scores)?))
+        let (truth, scores) = self.labelled(0..self.truth.len());
+        Ok((RocCurve::new(&truth, &scores)?.corners(), PrecisionRecallCurve::new(&truth, &scores)?))
     }
 }

@@ -53,6 +53,7 @@ pub struct Report {
     name: String,
     task: &'static str,
     samples: usize,
+    left_out: usize,
     groups: Option<usize>,
     level: f64,
     resamples: usize,
@@ -100,6 +101,11 @@ impl Report {
     /// The number of samples; of images for a segmentation.
     pub fn samples(&self) -> usize {
         self.samples
+    }
+
+    /// What had no label and counts for nothing: samples, of several labels each the labels, of images the pixels.
+    pub fn left_out(&self) -> usize {
+        self.left_out
     }
 
     /// All metrics, those of single classes included.

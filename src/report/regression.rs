@@ -13,13 +13,15 @@ pub struct Regression {
     truth: Vec<f64>,
     predicted: Vec<f64>,
     unit: String,
+    missing: Option<f32>,
 }
 
 impl Report {
     /// A report of predicted numbers.
     pub fn regression(name: impl Into<String>, truth: &[f32], predicted: &[f32]) -> Draft<Regression> {
         let double = |values: &[f32]| values.iter().copied().map(f64::from).collect();
-        Draft::new(name, Regression { truth: double(truth), predicted: double(predicted), unit: String::new() })
+        let (truth, predicted) = (double(truth), double(predicted));
+        Draft::new(name, Regression { truth, predicted, unit: String::new(), missing: None })
     }
 }
 
@@ -30,6 +32,12 @@ impl Draft<Regression> {
         self
     }
 
+    /// Samples whose true value is this (NaN, say) have none and are left out; the report says how many.
+    pub fn missing(mut self, marker: f32) -> Self {
+        self.kind.missing = Some(marker);
+        self
+    }
+
     /// Computes everything.
     ///
     /// # Errors
@@ -37,13 +45,21 @@ impl Draft<Regression> {
     /// [`Error::Parameter`] where a setting makes no sense. What is not defined for these samples (a correlation with a constant) is no
     /// error but among [`Report::missing`].
     pub fn build(self) -> Result<Report> {
-        let Draft { name, settings, kind } = self;
+        let Draft { name, mut settings, mut kind } = self;
+        settings.check(kind.truth.len())?;
+        if kind.predicted.len() != kind.truth.len() {
+            let (expected, actual) = (kind.truth.len().to_string(), kind.predicted.len().to_string());
+            return Err(Error::data("report, predicted values", expected, actual));
+        }
+        if let Some(marker) = kind.missing.map(f64::from) {
+            let there = |value: f64| value != marker && !(value.is_nan() && marker.is_nan());
+            let keep: Vec<usize> = (0..kind.truth.len()).filter(|row| there(kind.truth[*row])).collect();
+            settings.keep(&keep, kind.truth.len());
+            (kind.truth, kind.predicted) = (pick(&kind.truth, &keep), pick(&kind.predicted, &keep));
+            settings.check(keep.len())?;
+        }
         let Regression { truth, predicted, .. } = &kind;
         let n = truth.len();
-        settings.check(n)?;
-        if predicted.len() != n {
-            return Err(Error::data("report, predicted values", n.to_string(), predicted.len().to_string()));
-        }
         if let Some(at) = (0..n).find(|i| !truth[*i].is_finite() || !predicted[*i].is_finite()) {
             let actual = format!("{} and {} in sample {at}", truth[at], predicted[at]);
             return Err(Error::data("report, values", "finite numbers", actual));

@@ -1,4 +1,4 @@
-use ndarray::{ArrayView, Dimension};
+use ndarray::{ArrayView, Dimension, Zip};
 
 use super::Report;
 use super::draft::{Draft, Findings, finish};
@@ -64,6 +64,29 @@ impl Draft<Segmentation> {
         };
         self.kind.images.push(Measured { dice: overlap.dice(), iou: overlap.iou(), distances });
         Ok(self)
+    }
+
+    /// Like [`Draft::image`], of pixels that have a label: others count as background in both masks, so that neither overlap nor
+    /// distances see them. The report says how many there were.
+    ///
+    /// # Errors
+    /// As [`Draft::image`]; also where `labelled` differs in shape.
+    pub fn image_within<D: Dimension>(
+        mut self,
+        truth: ArrayView<bool, D>,
+        predicted: ArrayView<bool, D>,
+        labelled: ArrayView<bool, D>,
+    ) -> Result<Self> {
+        if labelled.shape() != truth.shape() || predicted.shape() != truth.shape() {
+            let expected = format!("masks of one shape, {:?}", truth.shape());
+            let actual = format!("{:?} and {:?}", predicted.shape(), labelled.shape());
+            return Err(Error::shape("report, masks", expected, actual));
+        }
+        self.settings.left_out += labelled.iter().filter(|there| !**there).count();
+        let within =
+            |mask: ArrayView<bool, D>| Zip::from(mask).and(&labelled).map_collect(|mask, there| *mask && *there);
+        let (truth, predicted) = (within(truth), within(predicted));
+        self.image(truth.view(), predicted.view())
     }
 
     /// Images to show, with their borders.

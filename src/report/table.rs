@@ -10,6 +10,7 @@ impl fmt::Display for Report {
         if let Some(groups) = self.groups {
             write!(f, " in {}", counted(groups, "group"))?;
         }
+        self.write_left_out(f)?;
         self.write_classes(f)?;
         self.write_rule(f)?;
         let all: Vec<&Row> = self.rows.iter().filter(|row| row.class.is_none()).collect();
@@ -44,6 +45,21 @@ impl fmt::Display for Report {
 impl Report {
     fn unit(&self) -> &'static str {
         if self.task == "segmentation" { "image" } else { "sample" }
+    }
+
+    fn write_left_out(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = match self.task {
+            "segmentation" => "pixel",
+            "multi-label classification" => "label",
+            _ => "sample",
+        };
+        match (self.left_out, what) {
+            (0, _) => Ok(()),
+            (1, "label") => write!(f, "\n1 label is missing and was left out"),
+            (n, "label") => write!(f, "\n{n} labels are missing and were left out"),
+            (1, what) => write!(f, "\n1 {what} without a label was left out"),
+            (n, what) => write!(f, "\n{n} {what}s without a label were left out"),
+        }
     }
 
     fn write_classes(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,5 +1,6 @@
 //! What data a model takes.
 
+use super::labels::check_missing;
 use super::model::Definition;
 use crate::data::{Dataset, Source};
 use crate::error::{Error, Result};
@@ -68,7 +69,9 @@ impl Definition {
     /// Refuses targets that a loss cannot take; what is not in memory is passed over.
     fn check_targets<'a>(&self, given: impl Iterator<Item = Option<&'a Tensor>>) -> Result<()> {
         for ((loss, _), (targets, output)) in self.losses.iter().zip(given.zip(&self.outputs)) {
-            targets.map_or(Ok(()), |targets| loss.check(targets, output))?;
+            let Some(targets) = targets else { continue };
+            check_missing(loss, output, targets)?;
+            loss.check(targets, output)?;
         }
         Ok(())
     }

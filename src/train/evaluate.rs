@@ -2,7 +2,7 @@ use std::collections::VecDeque;
 
 use ndarray::{ArrayD, Axis};
 
-use super::metrics::Metric;
+use super::metrics::{Answers, Metric};
 use super::model::Model;
 use super::program::{Pass, Unwatched, Watch};
 use crate::data::{Column, Dataset, Source};
@@ -11,8 +11,7 @@ use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::metrics::ConfusionTable;
 use crate::nn::{self, BuildCtx, Mode};
-use crate::shape::Shape;
-use crate::tensor::{Tensor, class_of};
+use crate::tensor::Tensor;
 
 /// Shapes of data whose evaluation steps are kept ready.
 const KEPT: usize = 4;
@@ -95,14 +94,20 @@ impl Model {
         if metrics.is_empty() {
             return Ok(Vec::new());
         }
+        let answers = self.answers(data, batch)?;
+        Ok(metrics.iter().map(|m| (m.name(), m.measure().of_outputs(&answers))).collect())
+    }
+
+    /// The first output for all samples, and what the loss takes for their labels.
+    fn answers(&mut self, data: &Dataset, batch: usize) -> Result<Answers> {
+        let labels = self.definition.labels(&data.targets().to_tensor()?)?;
         let outputs = self.predict_columns(data, batch)?.swap_remove(0);
-        let targets = data.targets().to_tensor()?;
-        Ok(metrics.iter().map(|m| (m.name(), m.of_outputs(outputs.view(), &targets))).collect())
+        Ok(Answers { outputs, labels, threshold: self.definition.judgement().threshold })
     }
 
     fn evaluation_pass(&mut self, data: &Dataset, batch: usize) -> Result<Pass> {
         let name = format!("evaluate {} {} by {batch}", data.features().spec(), data.targets().spec());
-        let feed = self.definition.feed(&name, data, batch);
+        let feed = self.definition.feed(&name, data, batch)?;
         if let Some(at) = self.evaluations.0.iter().position(|p| p.serves(&feed, &[]))
             && let Some(pass) = self.evaluations.0.remove(at)
         {
@@ -171,25 +176,15 @@ impl Model {
         })
     }
 
-    /// How often each class of `data` was taken for each other. One output per sample counts as class 1 above the loss's
-    /// [threshold](crate::nn::Loss::judgement), as for the metrics; of several the largest counts.
+    /// How often each class of `data` was taken for each other, over all decisions whose label counts for the loss: of samples, or of
+    /// pixels or steps. Of several outputs the largest counts; one output counts as class 1 above the loss's
+    /// [threshold](crate::nn::Loss::judgement), as for the metrics.
     ///
     /// # Errors
-    /// Where the targets are not classes; see also [`Model::predict`].
+    /// Where the outputs are several labels that do not exclude each other, or no label counts; see also [`Model::predict`].
     pub fn confusion(&mut self, data: &Dataset) -> Result<ConfusionTable> {
-        let truth = data.classes().ok_or_else(|| Error::data("targets", "classes", "values"))?;
-        let predicted = self.predict_dataset(data)?;
-        if predicted.ndim() != 2 {
-            let actual = Shape::from(predicted.shape()).to_string();
-            return Err(Error::shape("confusion", "one row of outputs per sample, [n, classes]", actual));
-        }
-        let threshold = self.definition.judgement().threshold;
-        let class = |row: ndarray::ArrayView1<f32>| match row.as_slice() {
-            Some([one]) => u32::from(*one > threshold || one.is_nan()),
-            _ => class_of(row.iter().copied()),
-        };
-        let classes: Vec<u32> = predicted.rows().into_iter().map(class).collect();
-        ConfusionTable::new(&truth, &classes)
+        self.definition.check(data)?;
+        self.answers(data, BATCH)?.confusion()
     }
 
     /// The outputs for `n` samples, `batch` at a time; `inputs` gives those of some samples.

@@ -1,6 +1,6 @@
 //! How samples reach the device: all at once where they fit, else shard by shard, in the same order either way.
 
-use super::metrics::Measures;
+use super::metrics::Records;
 use crate::contract::clock;
 use crate::data::Dataset;
 use crate::engine::Session;
@@ -56,8 +56,8 @@ pub(super) struct Feed {
     /// Samples that lie on the device: all of them, or two shards.
     pub(super) rows: usize,
     streams: Vec<Stream>,
-    /// What its records mean.
-    measures: Measures,
+    /// What its steps write down.
+    records: Records,
 }
 
 /// A batch in the graph, and the state that its step works with.
@@ -73,7 +73,7 @@ pub(super) struct Batch {
 }
 
 impl Feed {
-    pub(super) fn new(name: &str, data: &Dataset, batch: usize, measures: Measures) -> Feed {
+    pub(super) fn new(name: &str, data: &Dataset, batch: usize, records: Records) -> Feed {
         let stream = |role, what: String, sample: TensorSpec, (scale, shift): (f32, f32)| Stream {
             role,
             what,
@@ -91,7 +91,7 @@ impl Feed {
             batch: batch.min(data.len()),
             rows: data.len(),
             streams: inputs.chain(targets).chain(weights).collect(),
-            measures,
+            records,
         }
     }
 
@@ -109,7 +109,7 @@ impl Feed {
 
     /// Words per step in the records.
     pub(super) fn columns(&self) -> usize {
-        self.measures.columns()
+        self.records.columns()
     }
 
     /// Whether both are passes over the same kind of data, wherever its samples lie.
@@ -250,7 +250,7 @@ impl Feed {
 
     /// The mean loss and the metrics of the first `steps` steps, from their records.
     pub(super) fn means(&self, steps: usize, records: &[u32]) -> (f64, Vec<(String, f64)>) {
-        self.measures.means((0..steps).map(|step| self.batch_of(step)), records)
+        self.records.means((0..steps).map(|step| self.batch_of(step)), records)
     }
 
     /// The state that holds the records, and where its words lie.

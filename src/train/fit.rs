@@ -24,7 +24,7 @@ impl Model {
     pub fn fit(&mut self, data: &Dataset, options: &Fit) -> Result<History> {
         let start = Instant::now();
         options.check()?;
-        let (train, validation) = options.parts(data)?;
+        let (train, validation) = self.definition.parts(data, options)?;
         self.definition.check(&train)?;
         validation.as_ref().map_or(Ok(()), |v| self.definition.check(v))?;
         let mut pass = self.training_pass(&train, options)?;
@@ -61,7 +61,7 @@ impl Model {
     /// Those of [`Model::fit`] that come before the first step.
     pub fn prepare(&mut self, data: &Dataset, options: &Fit) -> Result<()> {
         options.check()?;
-        let (train, _) = options.parts(data)?;
+        let (train, _) = self.definition.parts(data, options)?;
         self.definition.check(&train)?;
         let pass = self.training_pass(&train, options)?;
         self.training = Some(pass);
@@ -91,7 +91,7 @@ impl Model {
 
     /// The steps for data of this shape: those of the last training where they fit, else new ones.
     pub(super) fn training_pass(&mut self, data: &Dataset, options: &Fit) -> Result<Pass> {
-        let feed = self.definition.feed("train", data, options.batch_size);
+        let feed = self.definition.feed("train", data, options.batch_size)?;
         let feed = if options.augment.is_empty() { feed } else { feed.keyed() };
         match self.training.take() {
             Some(pass) if pass.serves(&feed, &options.augment) => Ok(pass),

@@ -11,6 +11,7 @@ mod fit;
 mod history;
 mod interrupt;
 mod keep;
+mod labels;
 mod load;
 mod load_report;
 mod metrics;

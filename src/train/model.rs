@@ -3,10 +3,10 @@ use std::collections::BTreeMap;
 use super::evaluate::Evaluations;
 use super::feed::Feed;
 use super::history::History;
-use super::metrics::Measures;
+use super::metrics::Records;
 use super::program::Pass;
 use super::{Metric, program::Recipe};
-use crate::data::Dataset;
+use crate::data::{Dataset, Source};
 use crate::engine::{Device, Session};
 use crate::error::{Error, Result};
 use crate::graph::{ArenaSpec, Graph, PARAMETERS, SlotSpec};
@@ -88,24 +88,42 @@ pub(super) struct Definition {
     pub(super) metrics: Vec<Metric>,
     /// The shapes of the network's outputs for one sample.
     pub(super) outputs: Vec<Shape>,
+    /// Whether penalties, on parameters or on activations, are shown with the loss.
+    pub(super) penalized: bool,
 }
 
 impl Definition {
     pub(super) fn recipe(&self, mode: Mode) -> Recipe<'_> {
         let (network, losses, metrics) = (self.network.as_ref(), &self.losses, &self.metrics[..]);
-        Recipe { network, losses, metrics, judgement: self.judgement(), tuned: &self.optimizer, augment: &[], mode }
+        Recipe { network, losses, metrics, tuned: &self.optimizer, augment: &[], mode }
     }
 
     /// A pass over `data`.
-    pub(super) fn feed(&self, name: &str, data: &Dataset, batch: usize) -> Feed {
-        Feed::new(name, data, batch, Measures::new(&self.metrics, &self.outputs[0], self.judgement()))
+    ///
+    /// # Errors
+    /// Targets of a shape or type that a loss cannot take.
+    pub(super) fn feed(&self, name: &str, data: &Dataset, batch: usize) -> Result<Feed> {
+        let targets: Vec<_> = data.outputs().map(Source::sample).collect();
+        let weighted = data.weights().is_some();
+        let records = Records::new(&self.losses, &self.metrics, &self.outputs, &targets, weighted, self.penalized)?;
+        Ok(Feed::new(name, data, batch, records))
+    }
+
+    /// Refuses metrics that have no meaning for the first output.
+    fn check_metrics(&self) -> Result<()> {
+        let shape = self.batched();
+        self.metrics.iter().try_for_each(|metric| metric.measure().check(&shape, self.judgement()))
+    }
+
+    /// The shape of the first output for a batch of one.
+    fn batched(&self) -> Shape {
+        Shape::from(std::iter::once(1).chain(self.outputs[0].iter().copied()).collect::<Vec<_>>())
     }
 
     /// How the first output is judged.
     pub(super) fn judgement(&self) -> Judgement {
-        let shape: Vec<usize> = std::iter::once(1).chain(self.outputs[0].iter().copied()).collect();
         let first = self.losses.iter().next();
-        first.map_or(Judgement::elements(false), |(loss, _)| loss.judgement(&Shape::from(shape)))
+        first.map_or(Judgement::elements(false), |(loss, _)| loss.judgement(&self.batched()))
     }
 }
 
@@ -138,13 +156,15 @@ impl Model {
         losses: Losses,
         metrics: &[Metric],
     ) -> Result<Model> {
-        let definition = Definition { network, optimizer, losses, metrics: metrics.to_vec(), outputs: Vec::new() };
+        let metrics = metrics.to_vec();
+        let definition = Definition { network, optimizer, losses, metrics, outputs: Vec::new(), penalized: false };
         let model = Model::of(definition, setup)?;
         model.definition.optimizer.check_for(&model.parameter_specs()?)?;
         if model.definition.losses.len() != model.definition.outputs.len() {
             let expected = format!("{}, one for each output", model.definition.outputs.len());
             return Err(Error::data("losses", expected, model.definition.losses.len().to_string()));
         }
+        model.definition.check_metrics()?;
         Ok(model)
     }
 
@@ -152,24 +172,26 @@ impl Model {
     pub(super) fn without_loss(network: Box<dyn Network>, setup: &Setup) -> Result<Model> {
         // There is always an optimizer; without losses nothing calls it.
         let optimizer = Sgd::new(0.0).into();
-        Model::of(
-            Definition { network, optimizer, losses: Losses::none(), metrics: Vec::new(), outputs: Vec::new() },
-            setup,
-        )
+        let (losses, metrics, outputs) = (Losses::none(), Vec::new(), Vec::new());
+        Model::of(Definition { network, optimizer, losses, metrics, outputs, penalized: false }, setup)
     }
 
     fn of(definition: Definition, setup: &Setup) -> Result<Model> {
         let mut session = Session::new(&setup.device, setup.seed, setup.memory_budget);
         // One small plan puts the initial parameters on the device and finds out now what the layers object to.
         let graph = Graph::new();
-        let outputs = nn::forward(definition.network.as_ref(), &BuildCtx::inference(), &graph, 1)?;
+        let ctx = BuildCtx::inference();
+        let outputs = nn::forward(definition.network.as_ref(), &ctx, &graph, 1)?;
         if graph.slots(PARAMETERS).is_empty() {
             return Err(Error::usage("a model", "it has no parameters to train"));
         }
+        let collected = ctx.collected();
+        let penalized =
+            !collected.activity.is_empty() || definition.optimizer.penalty(&graph, &collected.holds)?.is_some();
         session.compile(&graph, &outputs)?;
         let outputs = outputs.iter().map(|y| Shape::from(&y.shape()[1..])).collect();
         Ok(Model {
-            definition: Definition { outputs, ..definition },
+            definition: Definition { outputs, penalized, ..definition },
             session,
             seed: setup.seed,
             steps: 0,

@@ -8,7 +8,6 @@ use crate::augment::Augmentation;
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::optim::Plateau;
-use crate::tensor::Elements;
 
 /// How to train; every setting has Keras's default.
 #[derive(Clone, Debug)]
@@ -149,33 +148,8 @@ impl Fit {
         self.plateau.as_ref().map_or(Ok(()), Plateau::check)
     }
 
-    /// The data to train on, weighted, and the data to validate on.
-    pub(super) fn parts(&self, data: &Dataset) -> Result<(Dataset, Option<Dataset>)> {
-        let (train, validation) = self.split(data)?;
-        Ok((self.weighted(train)?, validation))
-    }
-
-    /// The data with the weights of its classes.
-    fn weighted(&self, data: Dataset) -> Result<Dataset> {
-        if self.class_weights.is_empty() {
-            return Ok(data);
-        }
-        let classes = data.exclusive_classes()?;
-        let own = data.weights().map(|weights| weights.elements());
-        let own = |sample: usize| if let Some(Elements::F32(w)) = own { w[sample] } else { 1.0 };
-        let weight = |(sample, class): (usize, &u32)| {
-            let weight = self.class_weights.get(*class as usize).ok_or_else(|| {
-                let expected = format!("one for each class, class {class} included");
-                Error::data("class weights", expected, self.class_weights.len().to_string())
-            })?;
-            Ok(weight * own(sample))
-        };
-        let weights = classes.iter().enumerate().map(weight).collect::<Result<Vec<f32>>>()?;
-        data.with_weights(weights)
-    }
-
     /// The data to train on and the data to validate on.
-    fn split(&self, data: &Dataset) -> Result<(Dataset, Option<Dataset>)> {
+    pub(super) fn split(&self, data: &Dataset) -> Result<(Dataset, Option<Dataset>)> {
         if self.validation_split == 0.0 {
             return Ok((data.clone(), self.validation.clone()));
         }

@@ -15,7 +15,7 @@ impl Model {
     /// Those of [`Model::fit`]; data that does not last for two full batches.
     pub fn profile(&mut self, data: &Dataset, options: &Fit, runs: usize) -> Result<Profile> {
         options.check()?;
-        let (train, _) = options.parts(data)?;
+        let (train, _) = self.definition.parts(data, options)?;
         self.definition.check(&train)?;
         if train.len() / 2 < options.batch_size || runs == 0 {
             let expected = format!("at least two batches of {} and one run", options.batch_size);

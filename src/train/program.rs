@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use super::feed::{Batch, Feed};
 use super::load::{Check, Shards};
-use super::metrics::Metric;
+use super::metrics::{Metric, Recorded};
 use crate::augment::{self, AugmentCtx, Augmentation};
 use crate::contract::clock;
 use crate::data::Dataset;
 use crate::engine::{Executable, Profile, Session};
 use crate::error::Result;
 use crate::graph::{Graph, Init, Place, Plan, SLOT_ALIGN, SlotSpec, Var};
-use crate::nn::{self, BuildCtx, Judgement, Losses, Mode, Network, STATISTICS, StatisticUpdate};
+use crate::nn::{self, BuildCtx, Losses, Mode, Network, STATISTICS, StatisticUpdate};
 use crate::optim::Tuned;
 use crate::shape::TensorSpec;
 use crate::tensor::Tensor;
@@ -24,7 +24,6 @@ pub(super) struct Recipe<'a> {
     pub(super) network: &'a dyn Network,
     pub(super) losses: &'a Losses,
     pub(super) metrics: &'a [Metric],
-    pub(super) judgement: Judgement,
     pub(super) tuned: &'a Tuned,
     /// What is done to a batch first.
     pub(super) augment: &'a [Arc<dyn Augmentation>],
@@ -46,20 +45,16 @@ impl Recipe<'_> {
             Mode::Infer => BuildCtx::inference(),
         };
         let outputs = nn::build(self.network, &ctx, &inputs)?;
-        let mut loss = self.losses.build(&outputs, &targets, weights.as_ref())?;
+        let recorded = Recorded::new(self.losses, self.metrics, &outputs, &targets, weights.as_ref())?;
         let collected = ctx.collected();
-        for penalty in &collected.activity {
-            loss = loss.add(penalty)?;
-        }
+        let add = |sum: Option<Var>, x: &Var| sum.map_or(Ok(x.clone()), |sum| sum.add(x)).map(Some);
+        let activity = collected.activity.iter().try_fold(None, add)?;
+        let loss = activity.iter().try_fold(recorded.loss.clone(), |loss, penalty| loss.add(penalty))?;
         // A penalty on parameters is shown with the loss; its gradient is a part of the update.
-        let shown = match self.tuned.penalty(&graph, &collected.holds)? {
-            Some(penalty) => loss.add(&penalty)?,
-            None => loss.clone(),
-        };
-        let mut records = vec![shown];
-        for metric in self.metrics {
-            records.extend(metric.build(&outputs[0], &targets[0], self.judgement)?);
-        }
+        let penalty = self.tuned.penalty(&graph, &collected.holds)?;
+        let shown = penalty.iter().try_fold(loss.clone(), |loss, penalty| loss.add(penalty))?;
+        let penalties = penalty.iter().try_fold(activity, add)?;
+        let records = recorded.columns(shown, penalties);
         let gradients = match self.mode {
             Mode::Train => Some(self.tuned.gradients(&graph, &loss, &clock)?),
             Mode::Infer => None,
@@ -68,7 +63,7 @@ impl Recipe<'_> {
             value.record(&ring, column, feed.columns(), &clock, &schedule)?;
         }
         if let Some(gradients) = gradients {
-            self.tuned.build(&graph, &gradients, &collected.holds, &clock, &schedule)?;
+            self.tuned.build(&graph, &gradients, &recorded.share, &collected.holds, &clock, &schedule)?;
             move_statistics(&graph, &collected.statistics, &clock)?;
         }
         graph.tick(&clock)?;

@@ -127,7 +127,14 @@ fn follows(op: &str, case: &Value, runner: Runner<'_>) -> Checked {
         let all = graph.whole(PARAMETERS)?.shape();
         let gradients = graph.input("gradients", all.clone(), DType::F32)?;
         let (clock, schedule) = (rows::clock_at(&graph, 0)?, rows::schedule(&graph, 0, &rates)?);
-        tuned(op, attrs).build(&graph, &gradients, &[], &clock, &schedule)?;
+        tuned(op, attrs).build(
+            &graph,
+            &gradients,
+            &graph.fill(galen::Shape::default(), 1.0)?,
+            &[],
+            &clock,
+            &schedule,
+        )?;
         graph.tick(&clock)?;
         fetch.extend(names.iter().filter_map(|i| graph.slot(EMA, &format!("v{i}"))));
         let slots = graph.slots(PARAMETERS);
@@ -212,7 +219,14 @@ fn held(case: &Value, penalty: Penalty, max_norm: Option<MaxNorm>) -> Result<(Gr
 fn update(graph: &Graph, holds: &[Hold], rate: f32) -> Result<()> {
     let zeros = graph.fill(graph.whole(PARAMETERS)?.shape(), 0.0)?;
     let (clock, schedule) = (rows::clock_at(graph, 0)?, rows::schedule(graph, 0, &[rate])?);
-    Tuned::new(Sgd::default()).build(graph, &zeros, holds, &clock, &schedule)
+    Tuned::new(Sgd::default()).build(
+        graph,
+        &zeros,
+        &graph.fill(galen::Shape::default(), 1.0)?,
+        holds,
+        &clock,
+        &schedule,
+    )
 }
 
 /// The penalty and its gradient are those of the formula: a step with rate 1 goes by the gradient.

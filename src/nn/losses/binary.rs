@@ -1,4 +1,4 @@
-use super::targets::{check_positive, check_smoothing, check_values, labels_like};
+use super::targets::{check_positive, check_smoothing, check_values, is_marker, labels_like, present};
 use super::{Judgement, Loss};
 use crate::error::Result;
 use crate::graph::Var;
@@ -51,15 +51,14 @@ impl BinaryCrossEntropy {
         BinaryCrossEntropy { positive: weight, ..self }
     }
 
-    /// Labels of this value (−1, say) are missing and count for nothing.
+    /// Labels of this value (−1 or NaN, say) are missing and count for nothing, in the loss and in every metric.
     #[must_use]
     pub fn missing(self, label: f32) -> Self {
         BinaryCrossEntropy { missing: Some(label), ..self }
     }
 
     fn present(&self, labels: &Var) -> Result<Option<Var>> {
-        let missing = self.missing.map(|label| labels.graph().fill(Shape::default(), label));
-        missing.transpose()?.map(|label| labels.not_equal(&label)).transpose()
+        self.missing.map(|marker| present(labels, marker)).transpose()
     }
 }
 
@@ -103,7 +102,7 @@ impl Loss for BinaryCrossEntropy {
     }
 
     fn check(&self, targets: &Tensor, _output: &Shape) -> Result<()> {
-        let missing = self.missing;
-        check_values(targets, "labels from 0 to 1", |t| (0.0..=1.0).contains(&t) || Some(t) == missing)
+        let is_missing = |t| self.missing.is_some_and(|marker| is_marker(t, marker));
+        check_values(targets, "labels from 0 to 1", |t| (0.0..=1.0).contains(&t) || is_missing(t))
     }
 }

@@ -87,7 +87,6 @@ impl Loss for DiceCrossEntropy {
     fn values(&self, y: &Var, targets: &Var) -> Result<Var> {
         check_not_negative(NAME, "Dice's part", self.dice)?;
         check_not_negative(NAME, "cross-entropy's part", self.cross_entropy)?;
-        let rest = |x: &Var| (1..x.shape().len() as isize).collect::<Vec<_>>();
         let dice = self.overlap.values(y, targets)?;
         let dice = dice.mean(&rest(&dice), false)?;
         let (values, mask) = self.pixels(y, targets)?;
@@ -100,7 +99,20 @@ impl Loss for DiceCrossEntropy {
         dice.scale(self.dice)?.add(&pixels.scale(self.cross_entropy)?)
     }
 
+    fn mask(&self, y: &Var, targets: &Var) -> Result<Option<Var>> {
+        self.overlap.targets(y, targets).map(|(_, mask)| mask)
+    }
+
+    fn counts(&self, y: &Var, targets: &Var) -> Result<Option<Var>> {
+        self.mask(y, targets)?.map(|mask| mask.max(&rest(&mask), false)).transpose()
+    }
+
     fn check(&self, targets: &Tensor, output: &Shape) -> Result<()> {
         self.overlap.check(targets, output)
     }
+}
+
+/// All axes but the batch's.
+fn rest(x: &Var) -> Vec<isize> {
+    (1..x.shape().len() as isize).collect()
 }

@@ -1,4 +1,4 @@
-use super::targets::{check_classes, check_values, classes, like, shares};
+use super::targets::{check_classes, check_values, classes, labels_like, shares};
 use super::{Judgement, Loss};
 use crate::error::Result;
 use crate::graph::Var;
@@ -36,12 +36,16 @@ impl Loss for Hinge {
         Judgement::elements(true)
     }
 
-    fn values(&self, y: &Var, targets: &Var) -> Result<Var> {
+    fn labels(&self, y: &Var, targets: &Var) -> Result<Var> {
         let t = match targets.dtype() {
             DType::F32 => targets.clone(),
             _ => targets.to_f32()?.scale(2.0)?.shift(-1.0)?,
         };
-        let short = like(self.name(), y, &t)?.mul(y)?.neg()?.shift(1.0)?.relu()?;
+        labels_like(self.name(), y, &t)
+    }
+
+    fn values(&self, y: &Var, targets: &Var) -> Result<Var> {
+        let short = self.labels(y, targets)?.mul(y)?.neg()?.shift(1.0)?.relu()?;
         if self.squared { short.square() } else { Ok(short) }
     }
 
@@ -84,6 +88,10 @@ impl CategoricalHinge {
 impl Loss for CategoricalHinge {
     fn name(&self) -> &'static str {
         "categorical_hinge"
+    }
+
+    fn judgement(&self, _shape: &Shape) -> Judgement {
+        Judgement::classes(self.axis)
     }
 
     fn values(&self, y: &Var, targets: &Var) -> Result<Var> {

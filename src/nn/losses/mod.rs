@@ -1,4 +1,4 @@
-//! What training makes small.
+//! Loss functions.
 
 mod binary;
 mod cross_entropy;
@@ -7,6 +7,7 @@ mod distance;
 mod divergence;
 mod focal;
 mod hinge;
+mod missing;
 mod overlap;
 mod quantile;
 mod regression;
@@ -26,6 +27,7 @@ pub use distance::CosineSimilarity;
 pub use divergence::{KullbackLeibler, Poisson};
 pub use focal::{BinaryFocal, CategoricalFocal};
 pub use hinge::{CategoricalHinge, Hinge};
+pub use missing::Missing;
 pub use overlap::{Dice, Jaccard, Tversky};
 pub use quantile::Quantile;
 pub use regression::{
@@ -109,12 +111,38 @@ pub trait Loss: fmt::Debug + Send + Sync {
     /// Where the targets' shape or type does not fit the predictions `y`.
     fn values(&self, y: &Var, targets: &Var) -> Result<Var>;
 
-    /// Which of the values count, 1 or 0, in their shape; all of them where there is none. Those that do not count must be 0.
+    /// Which labels count: 1 where one does and 0 where it is left out; all of them where this is `None`. Metrics, counts and class
+    /// weights leave out what the loss leaves out.
+    ///
+    /// The shape is that of the decisions: the predictions' shape, without the class axis (or with an extent of 1 there) where classes
+    /// exclude each other (see [`Loss::judgement`]). A shape that broadcasts to the predictions' will do where they do not.
     ///
     /// # Errors
     /// Those of [`Loss::values`].
     fn mask(&self, _y: &Var, _targets: &Var) -> Result<Option<Var>> {
         Ok(None)
+    }
+
+    /// Which of the values count, 1 or 0, in the values' shape; all of them where this is `None`. Values that do not count must be 0. By
+    /// default those whose label counts; a loss that makes one value of many labels says here which values are left.
+    ///
+    /// # Errors
+    /// Those of [`Loss::values`].
+    fn counts(&self, y: &Var, targets: &Var) -> Result<Option<Var>> {
+        self.mask(y, targets)
+    }
+
+    /// The targets in the form that metrics take: where classes exclude each other (see [`Loss::judgement`]) class indices `u32` in the
+    /// predictions' shape without the class axis, or shares `f32` in the predictions' shape; elsewhere `f32` in the predictions' shape.
+    /// By default this brings `[n, 1]` to `[n]` and the like as the losses of this module do.
+    ///
+    /// # Errors
+    /// Where the targets' shape or type does not fit the predictions.
+    fn labels(&self, y: &Var, targets: &Var) -> Result<Var> {
+        match self.judgement(&y.shape()).axis(&y.shape()) {
+            Some(axis) => targets::classes(self.name(), y, targets, axis),
+            None => targets::labels_like(self.name(), y, targets),
+        }
     }
 
     /// How the values become one number.
@@ -134,6 +162,23 @@ pub trait Loss: fmt::Debug + Send + Sync {
         Self: Sized,
     {
         Reduced { loss: self, reduction }
+    }
+
+    /// The same loss, for which targets of this value are missing: they count for nothing, in the loss and in every metric. NaN is a
+    /// marker like any other number. Targets must be `f32`, and the loss must have a value for each of them; others are refused when
+    /// a training begins.
+    ///
+    /// ```
+    /// use galen::nn::{Loss, MeanSquaredError};
+    ///
+    /// let loss = MeanSquaredError::new().missing(f32::NAN);
+    /// assert_eq!(loss.name(), "mse");
+    /// ```
+    fn missing(self, marker: f32) -> Missing<Self>
+    where
+        Self: Sized,
+    {
+        Missing::new(self, marker)
     }
 
     /// Refuses targets that no prediction of shape `output` (for one sample) could meet, before a training begins.
@@ -165,6 +210,14 @@ impl<L: Loss> Loss for Reduced<L> {
         self.loss.mask(y, targets)
     }
 
+    fn counts(&self, y: &Var, targets: &Var) -> Result<Option<Var>> {
+        self.loss.counts(y, targets)
+    }
+
+    fn labels(&self, y: &Var, targets: &Var) -> Result<Var> {
+        self.loss.labels(y, targets)
+    }
+
     fn reduction(&self) -> Reduction {
         self.reduction
     }
@@ -178,12 +231,28 @@ impl<L: Loss> Loss for Reduced<L> {
     }
 }
 
+/// How the loss of a batch adds up to the loss of a pass.
+#[derive(Clone, Debug)]
+pub(crate) enum Total {
+    /// It is a mean over samples, each of which counts the same.
+    Mean,
+    /// It is a sum.
+    Sum,
+    /// It is `sum / count`, both of which the device computes.
+    Counted { sum: Var, count: Var },
+}
+
 /// The loss of predictions `y`, a scalar. `weights` are those of the samples, `[batch]`.
 ///
 /// # Errors
 /// What the loss says of predictions and targets; where it gives values without the batch as their first dimension.
 pub fn reduce(loss: &dyn Loss, y: &Var, targets: &Var, weights: Option<&Var>) -> Result<Var> {
-    let (values, mask) = (loss.values(y, targets)?, loss.mask(y, targets)?);
+    total(loss, y, targets, weights).map(|(value, _)| value)
+}
+
+/// [`reduce`], and how the number adds up over batches.
+pub(crate) fn total(loss: &dyn Loss, y: &Var, targets: &Var, weights: Option<&Var>) -> Result<(Var, Total)> {
+    let (values, mask) = (loss.values(y, targets)?, loss.counts(y, targets)?);
     let (shape, batch) = (values.shape(), y.shape().first().copied().unwrap_or(1));
     if shape.first() != Some(&batch) {
         return Err(Error::shape(loss.name(), format!("values [{batch}, ..]"), shape.to_string()));
@@ -197,15 +266,16 @@ pub fn reduce(loss: &dyn Loss, y: &Var, targets: &Var, weights: Option<&Var>) ->
     let weighted = weights.as_ref().map_or(Ok(values.clone()), |weights| values.mul(weights))?;
     // How much of a value each one is, where that is not 1 for all.
     let counts = match (loss.reduction(), &mask, &weights) {
-        (Reduction::Sum, ..) => return weighted.sum_all(),
-        (Reduction::Mean, Some(mask), _) | (Reduction::WeightedMean, Some(mask), None) => mask.clone(),
+        (Reduction::Sum, ..) => return Ok((weighted.sum_all()?, Total::Sum)),
+        (Reduction::Mean, Some(mask), _) | (Reduction::WeightedMean, Some(mask), None) => mask.broadcast_to(shape)?,
         (Reduction::WeightedMean, Some(mask), Some(weights)) => mask.mul(weights)?,
         (Reduction::WeightedMean, None, Some(weights)) => weights.scale((shape.elements() / batch.max(1)) as f32)?,
-        (_, None, _) => return weighted.mean_all(),
+        (_, None, _) => return Ok((weighted.mean_all()?, Total::Mean)),
     };
+    let (sum, count) = (weighted.sum_all()?, counts.sum_all()?);
     // Where nothing counts the loss is 0 and not 0 / 0.
-    let all = counts.sum_all()?;
-    weighted.sum_all()?.div(&all.select(&all, &all.graph().fill(all.shape(), 1.0)?)?)
+    let value = sum.div(&count.select(&count, &count.graph().fill(count.shape(), 1.0)?)?)?;
+    Ok((value, Total::Counted { sum, count }))
 }
 
 /// The losses of a model's outputs, one for each, and how much each counts. A single loss becomes one by itself.
@@ -257,25 +327,35 @@ impl Losses {
     /// # Errors
     /// Where there are not as many losses and targets as outputs; what the losses say.
     pub fn build(&self, outputs: &[Var], targets: &[Var], weights: Option<&Var>) -> Result<Var> {
+        self.terms(outputs, targets, weights).map(|(sum, _)| sum)
+    }
+
+    /// [`Losses::build`], and the total of each loss by itself with its weight.
+    pub(crate) fn terms(
+        &self,
+        outputs: &[Var],
+        targets: &[Var],
+        weights: Option<&Var>,
+    ) -> Result<(Var, Vec<(f32, Var, Total)>)> {
         if outputs.len() != self.len() || targets.len() != self.len() {
             let actual = format!("{} outputs and {} targets", outputs.len(), targets.len());
             return Err(Error::data("losses", format!("{0} outputs and {0} targets", self.len()), actual));
         }
-        let mut sum: Option<Var> = None;
+        let (mut sum, mut terms): (Option<Var>, _) = (None, Vec::new());
         for ((loss, weight), (y, t)) in self.iter().zip(outputs.iter().zip(targets)) {
             if !weight.is_finite() || weight < 0.0 {
                 return Err(Error::parameter(loss.name(), "weight", "a number not below 0", weight));
             }
-            let mut value = reduce(loss, y, t, weights)?;
-            if weight != 1.0 {
-                value = value.scale(weight)?;
-            }
+            let (value, total) = total(loss, y, t, weights)?;
+            let weighted = if weight == 1.0 { value.clone() } else { value.scale(weight)? };
+            terms.push((weight, value, total));
             sum = Some(match sum {
-                Some(sum) => sum.add(&value)?,
-                None => value,
+                Some(sum) => sum.add(&weighted)?,
+                None => weighted,
             });
         }
-        sum.ok_or_else(|| Error::usage("losses", "there is none"))
+        let sum = sum.ok_or_else(|| Error::usage("losses", "there is none"))?;
+        Ok((sum, terms))
     }
 }
 

@@ -1,6 +1,5 @@
 use super::targets::{
-    check_classes, check_not_negative, check_positive, check_values, classes, counted, labels_like, shares,
-    with_channel,
+    check_classes, check_not_negative, check_positive, check_values, classes, counted, labels_like, like, shares,
 };
 use super::{Judgement, Loss};
 use crate::error::{Error, Result};
@@ -58,10 +57,8 @@ impl Overlap {
             return Err(Error::shape(self.name, "predictions [batch, channels, ..]", shape.to_string()));
         }
         if !self.exclusive(&shape) {
-            let mask = match self.ignored {
-                Some(_) => counted(self.name, &with_channel(y, targets)?, self.ignored)?,
-                None => None,
-            };
+            let mask = counted(self.name, targets, self.ignored)?;
+            let mask = mask.map(|mask| like(self.name, y, &mask)).transpose()?;
             return Ok((labels_like(self.name, y, targets)?, mask));
         }
         let labels = classes(self.name, y, targets, 1)?;
@@ -69,6 +66,11 @@ impl Overlap {
         column[1] = 1;
         let mask = counted(self.name, &labels, self.ignored)?.map(|mask| mask.reshape(column)).transpose()?;
         Ok((shares(&labels, 1, shape[1], 0.0)?, mask))
+    }
+
+    /// Which channels of a sample have an element that counts, 1 or 0, in a shape that broadcasts to that of the values.
+    pub(super) fn counts(&self, y: &Var, targets: &Var) -> Result<Option<Var>> {
+        self.targets(y, targets)?.1.map(|mask| mask.max(&space(&y.shape()), false)).transpose()
     }
 
     /// `[batch, channels]`, or `[batch]` where the predictions are `[batch, n]`.
@@ -97,7 +99,7 @@ impl Overlap {
             ranges[1].0 = 1;
             (t, p) = (t.slice(&ranges)?, p.slice(&ranges)?);
         }
-        let space: Vec<isize> = if shape.len() == 2 { vec![1] } else { (2..shape.len() as isize).collect() };
+        let space = space(&shape);
         let sum = |x: &Var| x.sum(&space, false);
         let size = |x: &Var| if self.squared { sum(&x.square()?) } else { sum(x) };
         let both = sum(&t.mul(&p)?)?;
@@ -117,6 +119,11 @@ impl Overlap {
         let ignored = self.ignored.map(|label| label as f32);
         check_values(targets, "labels from 0 to 1", |t| (0.0..=1.0).contains(&t) || Some(t) == ignored)
     }
+}
+
+/// The axes over which predictions of this shape are summed.
+fn space(shape: &Shape) -> Vec<isize> {
+    if shape.len() == 2 { vec![1] } else { (2..shape.len() as isize).collect() }
 }
 
 /// The builder methods of a loss that has a field `overlap: Overlap`.
@@ -186,6 +193,14 @@ macro_rules! losses {
 
             fn values(&self, y: &Var, targets: &Var) -> Result<Var> {
                 self.overlap.values(y, targets)
+            }
+
+            fn mask(&self, y: &Var, targets: &Var) -> Result<Option<Var>> {
+                self.overlap.targets(y, targets).map(|(_, mask)| mask)
+            }
+
+            fn counts(&self, y: &Var, targets: &Var) -> Result<Option<Var>> {
+                self.overlap.counts(y, targets)
             }
 
             fn check(&self, targets: &Tensor, output: &Shape) -> Result<()> {

@@ -5,59 +5,48 @@ use crate::graph::Var;
 use crate::shape::{DType, Shape};
 use crate::tensor::Tensor;
 
-/// Targets of floats in the shape of the predictions. One value per sample may come as `[n]` or as `[n, 1]`.
+/// Targets of floats in the predictions' shape, with or without its extents of 1: `[n]` for `[n, 1]`, `[n, h, w]` for `[n, 1, h, w]`.
 pub(crate) fn like(op: &str, y: &Var, targets: &Var) -> Result<Var> {
     if targets.dtype() != DType::F32 {
         return Err(Error::dtype(op, "f32", targets.spec().to_string()));
     }
-    let targets = with_ones(&y.shape(), targets)?;
-    if y.shape() != targets.shape() {
-        return Err(Error::shape(op, y.shape().to_string(), targets.shape().to_string()));
-    }
-    Ok(targets)
+    let shape = y.shape();
+    shaped(targets, &shape)?.ok_or_else(|| Error::shape(op, shape.to_string(), targets.shape().to_string()))
 }
 
-/// Like [`like`], for labels: whole numbers count as floats, and an axis of one channel may be left out of images.
+/// Like [`like`], for labels: whole numbers count as floats.
 pub(crate) fn labels_like(op: &str, y: &Var, labels: &Var) -> Result<Var> {
-    like(op, y, &with_channel(y, labels)?.to_f32()?)
+    like(op, y, &labels.to_f32()?)
 }
 
-/// `[batch, ..]` as `[batch, 1, ..]`, where the predictions are so.
-pub(crate) fn with_channel(y: &Var, labels: &Var) -> Result<Var> {
-    match (&*y.shape(), &*labels.shape()) {
-        ([n, 1, space @ ..], [m, rest @ ..]) if n == m && space == rest => labels.reshape(y.shape()),
-        _ => Ok(labels.clone()),
+/// `x` in `shape`, where both differ in extents of 1 alone (the batch comes first in both).
+pub(crate) fn shaped(x: &Var, shape: &Shape) -> Result<Option<Var>> {
+    let extents = |shape: &[usize]| shape.iter().copied().filter(|extent| *extent != 1).collect::<Vec<_>>();
+    let have = x.shape();
+    if have == *shape {
+        return Ok(Some(x.clone()));
+    }
+    match (&*have, &**shape) {
+        ([n, have @ ..], [m, want @ ..]) if n == m && extents(have) == extents(want) => {
+            x.reshape(shape.clone()).map(Some)
+        }
+        _ => Ok(None),
     }
 }
 
-/// `[n]` as `[n, 1]` or the other way round, where `shape` is so.
-fn with_ones(shape: &Shape, targets: &Var) -> Result<Var> {
-    match (&**shape, &*targets.shape()) {
-        ([n, 1], [m]) if n == m => targets.reshape([*n, 1]),
-        ([n], [m, 1]) if n == m => targets.reshape([*n]),
-        _ => Ok(targets.clone()),
-    }
-}
-
-/// Targets of scores whose classes lie along `axis`: class indices `u32` in the scores' shape without it (or with an extent of 1
-/// there), or shares `f32` in the scores' shape.
+/// Targets of scores whose classes lie along `axis`: class indices `u32` in the scores' shape without it, or shares `f32` in the scores'
+/// shape; with or without extents of 1.
 pub(crate) fn classes(op: &str, y: &Var, targets: &Var, axis: usize) -> Result<Var> {
     let (scores, spec) = (y.shape(), targets.spec());
     let index = scores.without(axis);
-    match spec.dtype {
-        DType::F32 if spec.shape == scores => Ok(targets.clone()),
-        DType::U32 if spec.shape == index => Ok(targets.clone()),
-        DType::U32
-            if spec.shape.len() == scores.len() && spec.shape[axis] == 1 && spec.shape.without(axis) == index =>
-        {
-            targets.reshape(index)
+    let (fitting, expected) = match spec.dtype {
+        DType::F32 => (shaped(targets, &scores)?, format!("f32{scores}")),
+        DType::U32 => (shaped(targets, &index)?, format!("u32{index}")),
+        DType::U8 => {
+            return Err(Error::dtype(op, "f32 (shares) or u32 (class indices) as targets", spec.to_string()));
         }
-        DType::U8 => Err(Error::dtype(op, "f32 (shares) or u32 (class indices) as targets", spec.to_string())),
-        dtype => {
-            let expected = if dtype == DType::F32 { format!("f32{scores}") } else { format!("u32{index}") };
-            Err(Error::shape(op, format!("targets {expected} for scores {}", y.spec()), spec.to_string()))
-        }
-    }
+    };
+    fitting.ok_or_else(|| Error::shape(op, format!("targets {expected} for scores {}", y.spec()), spec.to_string()))
 }
 
 /// [`classes`] as shares, with the wrong classes given a share too: `(1 − smoothing) t + smoothing / c`.
@@ -96,6 +85,19 @@ pub(crate) fn counted(op: &str, labels: &Var, ignored: Option<u32>) -> Result<Op
     }
     let ignored = labels.graph().fill(Shape::default(), ignored as f32)?;
     labels.to_f32()?.not_equal(&ignored).map(Some)
+}
+
+/// 1 where a label is another than `marker`, which may be NaN, else 0.
+pub(crate) fn present(labels: &Var, marker: f32) -> Result<Var> {
+    if marker.is_nan() {
+        return labels.is_nan()?.neg()?.shift(1.0);
+    }
+    labels.not_equal(&labels.graph().fill(Shape::default(), marker)?)
+}
+
+/// Whether `label` is the marker of a missing label; NaN marks NaN.
+pub(crate) fn is_marker(label: f32, marker: f32) -> bool {
+    label == marker || (label.is_nan() && marker.is_nan())
 }
 
 /// Refuses a label smoothing outside of 0..1.

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::contract::exact;
 use crate::contract::Real;
+use crate::contract::exact;
 use crate::error::{Error, Result};
 
 /// Which function.
@@ -34,6 +34,8 @@ pub enum UnaryFn {
     Abs,
     /// −1, 0 or 1; has no gradient
     Sign,
+    /// 1 where `x` is NaN, else 0; has no gradient
+    IsNan,
     /// `min(max(x, low), high)`, with slope 1 from `low` to `high`, both included
     Clip(#[serde(with = "exact")] f32, #[serde(with = "exact")] f32),
     /// `sin x`; on a GPU as exact as one unit in the last place of `x`
@@ -102,6 +104,7 @@ impl UnaryFn {
             UnaryFn::Powf(_) => "powf",
             UnaryFn::Abs => "abs",
             UnaryFn::Sign => "sign",
+            UnaryFn::IsNan => "is_nan",
             UnaryFn::Clip(..) => "clip",
             UnaryFn::Sin => "sin",
             UnaryFn::Cos => "cos",
@@ -169,6 +172,7 @@ impl UnaryFn {
             UnaryFn::Powf(_) => "power(x, p.c)",
             UnaryFn::Abs => "abs(x)",
             UnaryFn::Sign => "sign(x)",
+            UnaryFn::IsNan => "select(0.0, 1.0, is_nan_bits(x))",
             UnaryFn::Clip(..) => "clamp(x, p.c, p.d)",
             UnaryFn::Sin => "sine(x, 0u)",
             UnaryFn::Cos => "sine(x, 1u)",
@@ -194,6 +198,14 @@ impl UnaryFn {
         }
     }
 
+    /// [`UnaryFn::wgsl`] of any `x`: a NaN stays one, though clamp, or what a driver makes of exp or tanh, may lose it.
+    pub(in crate::ops) fn wgsl_of_any(self) -> String {
+        match self {
+            UnaryFn::IsNan => self.wgsl().to_owned(),
+            _ => format!("select({}, x, is_nan_bits(x))", self.wgsl()),
+        }
+    }
+
     /// `f′` in WGSL, from `x` and `y = f(x)`; `x` is `y` too unless [`UnaryFn::slope_needs_x`].
     pub(in crate::ops) fn wgsl_slope(self) -> &'static str {
         match self {
@@ -208,7 +220,7 @@ impl UnaryFn {
             UnaryFn::Reciprocal => "-y * y",
             UnaryFn::Powf(_) => "select(p.c * power(x, p.c - 1.0), 0.0, p.c == 0.0)",
             UnaryFn::Abs => "sign(x)",
-            UnaryFn::Sign => "0.0",
+            UnaryFn::Sign | UnaryFn::IsNan => "0.0",
             UnaryFn::Clip(..) => "select(0.0, 1.0, x >= p.c && x <= p.d)",
             UnaryFn::Sin => "sine(x, 1u)",
             UnaryFn::Cos => "sine(x, 2u)",
@@ -295,16 +307,41 @@ impl UnaryFn {
             UnaryFn::Abs => x.abs(),
             UnaryFn::Sign if x == zero => zero,
             UnaryFn::Sign => x.signum(),
+            UnaryFn::IsNan => {
+                if x.is_nan() {
+                    one
+                } else {
+                    zero
+                }
+            }
             UnaryFn::Clip(low, _) if x < of(low) => of(low),
             UnaryFn::Clip(_, high) if x > of(high) => of(high),
             UnaryFn::Clip(..) => x,
             UnaryFn::Sin => x.sin(),
             UnaryFn::Cos => x.cos(),
             UnaryFn::Erf => x.erf(),
-            UnaryFn::Relu => if x < zero { zero } else { x },
+            UnaryFn::Relu => {
+                if x < zero {
+                    zero
+                } else {
+                    x
+                }
+            }
             UnaryFn::Relu6 if x > T::of(6.0) => T::of(6.0),
-            UnaryFn::Relu6 => if x < zero { zero } else { x },
-            UnaryFn::LeakyRelu(alpha) => if x > zero { x } else { of(alpha) * x },
+            UnaryFn::Relu6 => {
+                if x < zero {
+                    zero
+                } else {
+                    x
+                }
+            }
+            UnaryFn::LeakyRelu(alpha) => {
+                if x > zero {
+                    x
+                } else {
+                    of(alpha) * x
+                }
+            }
             UnaryFn::Elu(_) if x > zero => x,
             UnaryFn::Elu(alpha) => of(alpha) * x.exp_m1(),
             UnaryFn::Selu if x > zero => T::of(SELU_SCALE) * x,
@@ -343,16 +380,34 @@ impl UnaryFn {
             UnaryFn::Powf(c) => of(c) * x.powf(of(c) - one),
             UnaryFn::Abs if x == zero => zero,
             UnaryFn::Abs => x.signum(),
-            UnaryFn::Sign => zero,
+            UnaryFn::Sign | UnaryFn::IsNan => zero,
             UnaryFn::Clip(low, high) => within(x >= of(low) && x <= of(high)),
             UnaryFn::Sin => x.cos(),
             UnaryFn::Cos => -x.sin(),
             UnaryFn::Erf => T::of(std::f64::consts::FRAC_2_SQRT_PI) * (-x * x).exp(),
             UnaryFn::Relu6 => within(y > zero && y < T::of(6.0)),
             UnaryFn::Relu => within(y > zero),
-            UnaryFn::LeakyRelu(alpha) => if x > zero { one } else { of(alpha) },
-            UnaryFn::Elu(alpha) => if x > zero { one } else { y + of(alpha) },
-            UnaryFn::Selu => if y > zero { T::of(SELU_SCALE) } else { y + T::of(SELU_DEPTH) },
+            UnaryFn::LeakyRelu(alpha) => {
+                if x > zero {
+                    one
+                } else {
+                    of(alpha)
+                }
+            }
+            UnaryFn::Elu(alpha) => {
+                if x > zero {
+                    one
+                } else {
+                    y + of(alpha)
+                }
+            }
+            UnaryFn::Selu => {
+                if y > zero {
+                    T::of(SELU_SCALE)
+                } else {
+                    y + T::of(SELU_DEPTH)
+                }
+            }
             UnaryFn::Gelu => {
                 let density = (-half * x * x).exp() * T::of(1.0 / (2.0 * std::f64::consts::PI).sqrt());
                 normal_cdf(x) + x * density

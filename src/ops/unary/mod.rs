@@ -6,9 +6,7 @@ use bytemuck::{Pod, Zeroable};
 use serde::{Deserialize, Serialize};
 
 use super::{arity, expect_dtype};
-use crate::contract::{
-    CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, grid, parallel_chunks,
-};
+use crate::contract::{CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, grid, parallel_chunks};
 use crate::error::{Error, Result};
 use crate::graph::{Grad, GradientCtx, Var};
 use crate::microkernel::wide_fn;
@@ -117,7 +115,7 @@ impl OpDef for Unary {
 
     fn gpu(&self, io: &Io, _gpu: &GpuTraits) -> Launches {
         let n = io.inputs[0].shape.elements();
-        let kernel = kernel("unary", self.function).define("F", self.function.wgsl());
+        let kernel = kernel("unary", self.function).define("F", self.function.wgsl_of_any());
         Launch::new(kernel, &Params::new(n, self.function), grid(n)).bind_all(io).into()
     }
 
@@ -127,7 +125,7 @@ impl OpDef for Unary {
     }
 
     fn gradient(&self, ctx: &GradientCtx) -> Result<Vec<Grad>> {
-        if self.function == UnaryFn::Sign {
+        if matches!(self.function, UnaryFn::Sign | UnaryFn::IsNan) {
             return Ok(vec![Grad::NotDifferentiable]);
         }
         let grad = UnaryGrad { function: self.function };
@@ -212,6 +210,8 @@ methods! {
     abs: Abs;
     /// −1 where `x < 0`, 0 where it is 0, 1 where `x > 0`; has no gradient.
     sign: Sign;
+    /// 1 where `x` is NaN, else 0; has no gradient.
+    is_nan: IsNan;
     /// Sine of an angle in radians. On a GPU it is as exact as one unit in the last place of `x`.
     sin: Sin;
     /// Cosine of an angle in radians. On a GPU it is as exact as one unit in the last place of `x`.

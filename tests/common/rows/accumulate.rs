@@ -1,3 +1,6 @@
+use galen::graph::Init;
+use galen::{Shape, TensorSpec};
+
 use super::{Bound, Row, arena, clock_at, faulty_clock};
 
 pub fn rows() -> Vec<Row> {
@@ -16,12 +19,13 @@ pub fn rows() -> Vec<Row> {
                 Some(bad) => faulty_clock(g, step, bad)?,
                 None => clock_at(g, step)?,
             };
-            let (sum, grads) = (arena(g, "sum", len, false)?, arena(g, "gradients", len, false)?);
-            for _ in 0..3 {
-                sum.accumulate(&grads, &clock, every)?;
+            let (mean, grads) = (arena(g, "mean", len, false)?, arena(g, "gradients", len, false)?);
+            let shares = g.state("shares", "shares", TensorSpec::f32([2]), Init::Constant(1.5))?;
+            for share in [2.5, 0.0, 7.0] {
+                mean.accumulate(&shares, &grads, &g.fill(Shape::default(), share)?, &clock, every)?;
                 g.tick(&clock)?;
             }
-            Ok(vec![sum, clock])
+            Ok(vec![mean, shares, clock])
         })
         .bounds(if fault.is_some() { Bound::Exact } else { Bound::Scale(4.0) }, Bound::Exact)
     })
