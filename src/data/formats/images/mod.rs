@@ -24,11 +24,14 @@
 mod decode;
 mod files;
 mod folder;
+mod jpeg;
 mod mask;
 mod options;
 mod pairs;
+mod png;
 mod raster;
 mod rows;
+mod tiff;
 
 use std::path::Path;
 
