@@ -204,3 +204,19 @@ fn turned(head: Head, path: &Path, options: &ImageOptions) -> Result<Head> {
         _ => Ok(Head { orientation: 1, ..head }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_decoder_that_panics_is_an_error_that_names_the_file() {
+        let damaged = guarded::<()>(Path::new("scans/7.tif"), || panic!("index {} out of range", 9));
+        let message = damaged.unwrap_err().to_string();
+        assert!(
+            message.starts_with("scans/7.tif: ") && message.ends_with("panicked: index 9 out of range"),
+            "{message}"
+        );
+        assert_eq!(guarded(Path::new("x.png"), || Ok(3)).unwrap(), 3);
+    }
+}

@@ -55,6 +55,9 @@ fn open<R: BufRead + Seek>(reader: R, path: &Path, most_bytes: u64, seen: Transf
     let limits = Limits { bytes: usize::try_from(most_bytes).unwrap_or(usize::MAX) };
     let mut decoder = Decoder::new_with_limits(reader, limits);
     decoder.set_transformations(seen);
+    // Nobody reads them, so nobody has to unpack them.
+    decoder.set_ignore_text_chunk(true);
+    decoder.set_ignore_iccp_chunk(true);
     let reader = decoder.read_info().map_err(|e| damaged(e, path, most_bytes))?;
     if reader.info().animation_control.is_some_and(|animation| animation.num_frames > 1) {
         return Err(refuse(path, "a PNG with one image", "an animation"));

@@ -154,7 +154,12 @@ impl<'p, R: Read + Seek> Tags<'p, R> {
             }
         };
         let (count, value) = entry[4..].split_at(word as usize);
-        let size = self.order.number(count).saturating_mul(each);
+        let mut count = self.order.number(count);
+        // One number for each strip or tile; of other tags no file needs more, a description only its beginning.
+        if ![STRIP_OFFSETS, STRIP_BYTES, TILE_OFFSETS, TILE_BYTES].contains(&tag) {
+            count = count.min(1 << 16);
+        }
+        let size = count.saturating_mul(each);
         let bytes =
             if size <= word { value[..size as usize].to_vec() } else { self.at(self.order.number(value), size)? };
         Ok(bytes.chunks_exact(each as usize).map(|value| self.order.number(value)).collect())
