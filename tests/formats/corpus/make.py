@@ -31,6 +31,10 @@ KNOWN = {
     r"tiff/.*-none-.*-f2-planar": "does not undo the fill order of planes without compression",
 }
 
+# By how much of 255 two decoders of JPEG may differ: by rounding, and where colors of the hardest contrast were stored at half the
+# resolution and are enlarged in another way.
+ROUNDING, UPSAMPLING = 4, 8
+
 blob, arrays, index = bytearray(), {}, []
 
 
@@ -107,7 +111,8 @@ def by_tifffile(name, content, stored):
 def picture(height, width, samples, bits):
     """Slopes with some noise: what compresses, and has every bit."""
     y, x, s = np.mgrid[0:height, 0:width, 0:samples]
-    top = (1 << bits) - 1
+    # The largest class that a mask may have is one below the largest number.
+    top = (1 << bits) - 1 - (bits == 32)
     slope = (x * (3 + s) + y * (5 - s)) / (width * 5 + height * 5) * top
     noise = rng.integers(0, max(2, top // 16), slope.shape)
     out = np.clip(slope.astype("i8") + noise * (rng.random(slope.shape) < 0.06), 0, top)
@@ -153,11 +158,11 @@ def seen_of(array, photometric, bits, extra, palette):
 
 def mask_of(array):
     """The one value of each pixel, or why there is none."""
-    samples = array.shape[2]
-    if samples in (2, 4) and len(np.unique(array[..., -1])) > 1:
-        return {"mask_refused": "alpha"}
-    if samples > 2 and (array[..., :3] != array[..., :1]).any():
-        return {"mask_refused": "the colour"}
+    for pixel in array.reshape(-1, array.shape[2]):
+        if len(pixel) in (2, 4) and pixel[-1] != array[0, 0, -1]:
+            return {"mask_refused": "alpha"}
+        if len(pixel) > 2 and (pixel[:3] != pixel[0]).any():
+            return {"mask_refused": "the colour"}
     return {"mask": array[..., 0]}
 
 
@@ -236,13 +241,12 @@ def tiff_jpegs():
         seen = first.asarray()
         seen = (seen.transpose(1, 2, 0) if "planar" in name else seen).reshape(shape)
         seen = 255 - seen if name == "white" else seen
-        apart = 4 if "444" in name else 24 if "ycbcr" in name else 2
-        add(f"tiff-jpeg/{name}", out.getvalue(), image=(seen, 255), mask_refused="JPEG", apart=apart)
+        add(f"tiff-jpeg/{name}", out.getvalue(), image=(seen, 255), mask_refused="JPEG", apart=ROUNDING)
     for name, mode in [("pillow-rgb", "RGB"), ("pillow-grey", "L")]:
         array = smooth((29, 37, len(mode)))
         out = io.BytesIO()
         Image.fromarray(array[..., 0] if mode == "L" else array).save(out, "TIFF", compression="jpeg", quality=90)
-        add(f"tiff-jpeg/{name}", out.getvalue(), image=(np.asarray(Image.open(out)), 255), mask_refused="JPEG", apart=24)
+        add(f"tiff-jpeg/{name}", out.getvalue(), image=(np.asarray(Image.open(out)), 255), mask_refused="JPEG", apart=ROUNDING)
 
 
 def others():
@@ -431,8 +435,8 @@ def turned_pngs_and_jpegs():
             add(f"turned/{name}{turn}-stored", data, image=(stored, 255), mask=stored, option="stored")
             if turn > 1:
                 refuse(f"turned/{name}{turn}", data, f"EXIF orientation {turn}")
-        add(f"turned/jpeg{turn}-upright", jpeg, image=(jpeg_seen, 255), mask_refused="JPEG", option="upright", apart=4)
-        add(f"turned/jpeg{turn}-stored", jpeg, image=(jpeg_stored, 255), mask_refused="JPEG", option="stored", apart=4)
+        add(f"turned/jpeg{turn}-upright", jpeg, image=(jpeg_seen, 255), mask_refused="JPEG", option="upright", apart=ROUNDING)
+        add(f"turned/jpeg{turn}-stored", jpeg, image=(jpeg_stored, 255), mask_refused="JPEG", option="stored", apart=ROUNDING)
         if turn > 1:
             refuse(f"turned/jpeg{turn}", jpeg, f"EXIF orientation {turn}")
     frames = [Image.fromarray((grey[..., 0] // (i + 1)).astype("u1")) for i in range(2)]
@@ -450,8 +454,11 @@ def jpegs():
         image = Image.fromarray(rgb)
         kinds = [("L", image.convert("L"), {}), ("CMYK", image.convert("CMYK"), {}), ("keep-rgb", image, {"keep_rgb": True})]
         kinds += [(f"color-{s.replace(':', '')}", image, {"subsampling": s}) for s in ("4:4:4", "4:2:2", "4:2:0", "4:1:1")]
+        blocks = Image.fromarray(np.kron(rng.integers(0, 256, (height // 3 + 1, width // 3 + 1, 3)), np.ones((3, 3, 1)))[:height, :width].astype("u1"))
+        kinds += [(f"sharp-{s.replace(':', '')}", blocks, {"subsampling": s}) for s in ("4:4:4", "4:2:2", "4:2:0", "4:1:1")]
         for name, picture_, options in kinds:
-            for mode, more in [("", {}), ("-progressive", {"progressive": True}), ("-restarts", {"restart_marker_blocks": 2})]:
+            modes = [("", {}), ("-progressive", {"progressive": True}), ("-restarts", {"restart_marker_blocks": 2})]
+            for mode, more in modes[:1] if name.startswith("sharp") else modes:
                 out = io.BytesIO()
                 try:
                     picture_.save(out, "JPEG", **({"quality": 90} | options | more))
@@ -459,12 +466,12 @@ def jpegs():
                     continue
                 seen = Image.open(io.BytesIO(out.getvalue()))
                 seen = seen.convert("RGB") if seen.mode == "CMYK" else seen
-                apart = 2 if name == "L" else 4 if name in ("CMYK", "keep-rgb", "color-444") else 24
+                apart = UPSAMPLING if name.startswith("sharp") and "444" not in name else ROUNDING
                 add(f"jpeg/{name}-{height}x{width}{mode}", out.getvalue(), image=(np.asarray(seen), 255), mask_refused="JPEG", apart=apart)
     y, x = np.mgrid[0:29, 0:37]
     ink = np.stack([x * 6, y * 8, x + y, (x * y) % 90], 2).astype("u1")
     ycck = imagecodecs.jpeg8_encode(ink, level=90, colorspace="CMYK", outcolorspace="YCCK")
-    add("jpeg/ycck", ycck, image=(np.asarray(Image.open(io.BytesIO(ycck)).convert("RGB")), 255), mask_refused="JPEG", apart=24)
+    add("jpeg/ycck", ycck, image=(np.asarray(Image.open(io.BytesIO(ycck)).convert("RGB")), 255), mask_refused="JPEG", apart=ROUNDING)
     deep = imagecodecs.jpeg8_encode((x * 100 + y * 10).astype("u2"), bitspersample=12)
     refuse("jpeg/12-bits", deep, "12 bits")
     refuse("jpeg/lossless", imagecodecs.jpeg8_encode((x * 6).astype("u1"), lossless=True), "JPEG")

@@ -21,7 +21,8 @@
 //!
 //! TIFF: classic and BigTIFF in both byte orders, strips and tiles, chunky and planar, FillOrder 1 and 2; without compression, LZW,
 //! Deflate (with predictor 2), PackBits, CCITT Group 4, and JPEG of grey, RGB and YCbCr. JPEG: 8 bits, Huffman coded, baseline and
-//! progressive; decoders round differently, by 4 levels of 255 at most, more only where colors are stored at a lower resolution.
+//! progressive; two decoders round differently, by up to 4 of 255, and by up to 8 where colors of hard contrast are stored at a lower
+//! resolution.
 //!
 //! Everything else is an error that names the file and what it has: other compressions and colors, signed and floating-point samples,
 //! other numbers of channels, several pages, animations. Smaller copies of a TIFF's page (NewSubfileType 1) and what follows the first
