@@ -318,7 +318,7 @@ fn an_image_that_cannot_be_read_stops_the_training_and_is_named() {
     folder.put("b/damaged.tiff", &damaged);
     let data = image_folder(&folder.0, &ImageOptions::new()).unwrap().dataset().unwrap();
     for budget in [None, Some(60_000)] {
-        let network = Sequential::new([3, 7, 9]).with(Flatten::new()).with(Dense::new(2));
+        let network = Sequential::new([3, 7, 9]).with(Flatten).with(Dense::new(2));
         let setup = Setup::on(&Device::cpu().unwrap()).memory_budget(budget);
         let loss = CategoricalCrossEntropy::new().from_logits();
         let mut model = network.compile_on(&setup, Adam::new(0.01), loss, &[]).unwrap();

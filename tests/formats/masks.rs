@@ -110,8 +110,8 @@ fn a_binary_mask_has_two_values() {
 /// Height, width and bytes of a grey image.
 fn decoded(name: &str) -> (usize, usize, Vec<u8>) {
     let tensor = images::read(file("images").join(name), &ImageOptions::new().grey()).unwrap();
-    let (Elements::U8(x), [_, height, width]) = (tensor.elements(), *tensor.shape()) else { panic!("no bytes") };
-    (height, width, x.to_vec())
+    let (Elements::U8(x), [_, height, width]) = (tensor.elements(), tensor.shape()) else { panic!("no bytes") };
+    (*height, *width, x.to_vec())
 }
 
 /// A grey PNG of 8 bits.

@@ -264,6 +264,7 @@ def others():
     refuse("pages/two", pages_of([one, one]), "one page")
     refuse("pages/two-big", pages_of([one, one], ">", True), "one page")
     refuse("pages/copy-first", pages_of([small, one]), "one page")
+    refuse("pages/copies", pages_of([small, small]), "one page")
     add("pages/with-copy", pages_of([one, small]), image=(grey, 255), mask=grey[..., 0])
     out = io.BytesIO()
     tifffile.imwrite(out, np.stack([grey[..., 0]] * 3).astype("u1"), imagej=True)

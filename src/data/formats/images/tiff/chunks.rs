@@ -126,7 +126,7 @@ fn jpeg_chunk(layout: &Layout, stored: &[u8], shape: [usize; 3], path: &Path) ->
     jpeg::ends(&whole).ok_or_else(|| refuse(path, "a whole image", "JPEG data that ends before its end mark"))?;
     let opened = jpeg::open(&whole, path)?;
     let wrong = |what: String| {
-        let expected = format!("JPEG data of {rows}x{width} pixels, {samples} samples as {:?}", layout.color);
+        let expected = format!("JPEG data of {rows}x{width} pixels, {samples} samples as {}", layout.color.name());
         Err(refuse(path, expected, what))
     };
     if opened.width != width || opened.height < rows {

@@ -21,6 +21,20 @@ pub(super) enum Color {
     YCbCr,
 }
 
+impl Color {
+    /// For messages.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Color::White => "grey (0 is white)",
+            Color::Black => "grey (0 is black)",
+            Color::Rgb => "RGB",
+            Color::Palette => "palette",
+            Color::Cmyk => "CMYK",
+            Color::YCbCr => "YCbCr",
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Alpha {
     No,
@@ -181,7 +195,7 @@ fn colors(page: &Directory, samples: u64, bits: u64, path: &Path) -> Result<(Col
         (Some(1), [2]) if matches!(color, Color::White | Color::Black | Color::Rgb) => Alpha::Straight,
         (_, extra) => {
             let expected =
-                format!("a TIFF with {of_color} samples per pixel (and alpha, for grey and RGB) as {color:?}");
+                format!("{of_color} samples per pixel of {}, and one more for alpha in grey and RGB", color.name());
             return Err(refuse(path, expected, format!("{samples} samples, ExtraSamples {extra:?}")));
         }
     };
@@ -193,7 +207,7 @@ fn colors(page: &Directory, samples: u64, bits: u64, path: &Path) -> Result<(Col
         Color::Cmyk | Color::YCbCr => bits == 8,
     };
     if !fits {
-        return Err(refuse(path, READ, format!("samples of {bits} bits as {color:?}")));
+        return Err(refuse(path, READ, format!("{} of {bits} bits", color.name())));
     }
     if color == Color::Cmyk && page.first(tags::INKS).is_some_and(|inks| inks != 1) {
         return Err(refuse(path, "a TIFF with the inks CMYK", "other inks (InkSet)"));
