@@ -172,7 +172,7 @@ fn endings_tell_masks_from_images_in_one_folder() {
         copy(&folder, "palette.png", &format!("{name}_mask.png"));
     }
     let opened = |masks: &Masks| image_mask_folders(&folder.0, &folder.0, &ImageOptions::new(), masks);
-    let found = opened(&Masks::binary().image_ending(".png").mask_ending("_mask.png")).unwrap();
+    let found = opened(&Masks::above(0).image_ending(".png").mask_ending("_mask.png")).unwrap();
     assert_eq!(found.names(), ["p1", "p2"]);
     assert_eq!(found.masks().sample(), TensorSpec::new([1, 7, 9], DType::F32));
     decode(found.masks().clone()).unwrap();

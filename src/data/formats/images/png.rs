@@ -10,6 +10,9 @@ use super::raster::Raster;
 use super::refuse;
 use crate::error::{Error, Result};
 
+/// A reader of a whole file.
+type InMemory<'b> = Reader<Cursor<&'b [u8]>>;
+
 /// What the header says of the pixels as they are seen.
 pub(super) fn head(reader: impl BufRead + Seek, path: &Path, most_bytes: u64) -> Result<Head> {
     let reader = open(reader, path, most_bytes, Transformations::EXPAND)?;
@@ -82,7 +85,7 @@ fn decode<'b>(
     path: &Path,
     most_bytes: u64,
     seen: Transformations,
-) -> Result<(Reader<Cursor<&'b [u8]>>, Vec<u8>)> {
+) -> Result<(InMemory<'b>, Vec<u8>)> {
     let wrong = |e| damaged(e, path, most_bytes);
     ends(bytes).ok_or_else(|| refuse(path, "a whole image", "one that ends before its end mark"))?;
     let mut reader = open(Cursor::new(bytes), path, most_bytes, seen)?;
