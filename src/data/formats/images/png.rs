@@ -80,12 +80,7 @@ fn head_of<R: BufRead + Seek>(reader: &Reader<R>) -> Head {
 }
 
 /// The pixels, and a reader that has seen the whole file.
-fn decode<'b>(
-    bytes: &'b [u8],
-    path: &Path,
-    most_bytes: u64,
-    seen: Transformations,
-) -> Result<(InMemory<'b>, Vec<u8>)> {
+fn decode<'b>(bytes: &'b [u8], path: &Path, most_bytes: u64, seen: Transformations) -> Result<(InMemory<'b>, Vec<u8>)> {
     let wrong = |e| damaged(e, path, most_bytes);
     ends(bytes).ok_or_else(|| refuse(path, "a whole image", "one that ends before its end mark"))?;
     let mut reader = open(Cursor::new(bytes), path, most_bytes, seen)?;

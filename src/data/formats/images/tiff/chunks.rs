@@ -24,7 +24,7 @@ pub(super) fn unpack<'b>(layout: &Layout, stored: &'b [u8], rows: usize, path: &
     if layout.compression == Compression::Jpeg {
         return jpeg_chunk(layout, stored, [rows, width, samples], path).map(Cow::Owned);
     }
-    // Most of an image is never of more than this; what is not there is not made room for.
+    // Only Group 4 packs more: no memory is taken for what the stored bytes cannot hold.
     if layout.compression != Compression::Group4 && size as u64 / MOST_PACKED > stored.len() as u64 {
         return Err(early());
     }
