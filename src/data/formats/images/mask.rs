@@ -11,9 +11,11 @@ use crate::shape::{DType, TensorSpec};
 ///
 /// A value is what the file stores, as tifffile gives it: a grey level (0 to 255, 0 to 65535, 32 bits in TIFF files; 0 and 1 in a mask
 /// of one bit), or the index into a palette, whatever colour stands there. Where a TIFF says that 0 is white (WhiteIsZero), values are
-/// not inverted. Pixels of colour must be grey, an alpha channel must be the same everywhere. [`binary`](Masks::binary), [`above`](Masks::above) and [`values`](Masks::values) give `f32`
-/// `[1, height, width]` of 0 and 1, as binary cross-entropy and Dice take them; [`classes`](Masks::classes) and
-/// [`indices`](Masks::indices) give class indices `u32` `[height, width]`, as categorical cross-entropy takes them.
+/// not inverted. Pixels of colour must be grey, and an alpha channel the same everywhere.
+///
+/// [`binary`](Masks::binary), [`above`](Masks::above) and [`values`](Masks::values) give `f32` `[1, height, width]` of 0 and 1, as binary
+/// cross-entropy and Dice take them; [`classes`](Masks::classes) and [`indices`](Masks::indices) give class indices `u32`
+/// `[height, width]`, as categorical cross-entropy takes them.
 #[derive(Clone, Debug)]
 pub struct Masks {
     meaning: Meaning,
