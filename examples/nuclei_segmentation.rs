@@ -50,7 +50,7 @@ fn run() -> Result<()> {
     let data = match &study.options.data {
         Some(folder) => {
             let (images, labels) = (folder.join("images"), folder.join("labels"));
-            let pairs = image_mask_folders(images, labels, &ImageOptions::new().grey(), &Masks::binary());
+            let pairs = image_mask_folders(images, labels, &ImageOptions::new().grey(), &Masks::above(0));
             let pairs = pairs.with_context(|| format!("--data {}", folder.display()))?;
             Dataset::new(Source::rows(DarkGround(pairs.images().clone())), Source::rows(pairs.masks().clone()))?
         }

@@ -153,6 +153,15 @@ pub enum Error {
     },
 }
 
+/// What `work` gives, or the message of its panic: for code of others, whose panics are to become errors that name what it worked on.
+pub(crate) fn caught<T>(work: impl FnOnce() -> T) -> std::result::Result<T, String> {
+    // What `work` was changing is dropped, or given up, by those who get the error.
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).map_err(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a message").to_owned()
+    })
+}
+
 fn place(layer: &str) -> String {
     if layer.is_empty() { String::new() } else { format!("layer \"{layer}\", ") }
 }

@@ -3,6 +3,9 @@
 #![cfg(any(feature = "images", feature = "npy"))]
 
 #[cfg(feature = "images")]
+#[path = "formats/corpus.rs"]
+mod corpus;
+#[cfg(feature = "images")]
 #[path = "formats/images.rs"]
 mod images;
 #[cfg(feature = "images")]

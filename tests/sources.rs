@@ -161,6 +161,38 @@ fn a_bad_sample_stops_the_training_and_is_named() {
 }
 
 #[test]
+fn a_maker_that_panics_stops_the_training_and_the_sample_is_named() {
+    #[derive(Debug)]
+    struct Panics;
+
+    impl Rows for Panics {
+        fn len(&self) -> usize {
+            SAMPLES
+        }
+
+        fn sample(&self) -> TensorSpec {
+            TensorSpec::new([WIDTH], DType::U8)
+        }
+
+        fn read(&self, index: usize, row: RowMut<'_>) -> Result<()> {
+            assert!(index != 31, "no pixels behind line {index}");
+            Made { dtype: DType::U8, bad: None }.read(index, row)
+        }
+    }
+
+    let expected = "sample 31: expected one that can be made, got a panic: no pixels behind line 31";
+    let device = Device::cpu().expect("a processor");
+    let data = Dataset::new(Source::rows(Panics), Source::rows(Labels(None))).expect("not looked at yet");
+    for budget in [None, Some(tight(&device, &in_memory()))] {
+        let mut model = model(&device, budget);
+        let fit = model.fit(&data, &Fit::new().batch_size(8).verbose(false)).expect_err("a panic");
+        assert_eq!(fit.to_string(), expected, "{budget:?}");
+        let predicted = model.predict_dataset(&data).expect_err("a panic");
+        assert_eq!(predicted.to_string(), expected, "{budget:?}");
+    }
+}
+
+#[test]
 fn data_that_could_not_be_loaded_is_not_taken_for_what_was_there_before() {
     let device = Device::cpu().expect("a processor");
     let options = Fit::new().batch_size(8).verbose(false);

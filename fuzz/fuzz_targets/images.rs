@@ -20,6 +20,11 @@ fuzz_target!(|bytes: &[u8]| {
         2 => options.resize(5, 7),
         _ => options.crop_pad(5, 7),
     };
+    options = match choice >> 6 {
+        0 => options,
+        1 => options.as_stored(),
+        _ => options.upright(),
+    };
     let masks = match choice >> 4 & 3 {
         0 => Masks::binary(),
         1 => Masks::above(127),

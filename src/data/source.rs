@@ -5,7 +5,7 @@ use std::thread;
 use flate2::Crc;
 
 use super::rows::{RowMut, Rows};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, caught};
 use crate::shape::{DType, Shape, TensorSpec};
 use crate::tensor::{Elements, Tensor};
 
@@ -179,7 +179,12 @@ impl Lazy {
         let rows = &self.rows;
         let some = |ids: &[usize], part: &mut [T]| {
             let mut pairs = ids.iter().zip(part.chunks_mut(width.max(1)));
-            pairs.try_for_each(|(id, x)| rows.read(*id, row(x)))
+            let panicked = |id: &usize, panic| {
+                Error::data(format!("sample {id}"), "one that can be made", format!("a panic: {panic}"))
+            };
+            pairs.try_for_each(|(id, x)| {
+                caught(|| rows.read(*id, row(x))).unwrap_or_else(|panic| Err(panicked(id, panic)))
+            })
         };
         let parts = all.chunks_mut((each * width).max(1)).zip(ids.chunks(each));
         thread::scope(|scope| {

@@ -25,7 +25,7 @@ pub fn folder() -> Option<PathBuf> {
 pub fn nuclei(folder: &Path) -> Result<(Vec<f32>, Vec<f32>, usize)> {
     let root = folder.join("seg_nuclei_dsb2018");
     let pairs =
-        image_mask_folders(root.join("images"), root.join("labels"), &ImageOptions::new().rgb(), &Masks::binary())?;
+        image_mask_folders(root.join("images"), root.join("labels"), &ImageOptions::new().rgb(), &Masks::above(0))?;
     let size: usize = pairs.masks().sample().shape.iter().product();
     let count = pairs.len();
     ensure!(size == 256 * 256, "{}", pairs.masks().sample());

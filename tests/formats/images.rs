@@ -2,8 +2,9 @@ use std::io::Write;
 use std::path::Path;
 use std::time::Instant;
 
-use galen::data::formats::images::{self, ImageOptions, Masks, image_folder, image_folder_as};
+use galen::data::formats::images::{self, ImageOptions, Masks, image_folder, image_folder_as, image_mask_folders};
 use galen::data::{RowMut, Rows};
+use galen::prelude::*;
 use galen::{DType, Elements, Error, Tensor, TensorSpec};
 use serde_json::Value;
 
@@ -150,8 +151,8 @@ fn a_header_claims_and_gets_nothing() {
     refused(small, &["rgb.png", "at most 100 bytes", "189 for 7x9"]);
 }
 
-/// A PNG of zeros with this width and height, bits per pixel and kind of colours (0: grey, 3: a palette).
-fn zeros(side: usize, bits: u8, kind: u8, palette: &[u8]) -> Vec<u8> {
+/// A PNG of zeros with this height and width, bits per pixel and kind of colours (0: grey, 3: a palette).
+fn zeros(height: usize, width: usize, bits: u8, kind: u8, palette: &[u8]) -> Vec<u8> {
     let mut bytes = b"\x89PNG\r\n\x1a\n".to_vec();
     let mut chunk = |name: &[u8; 4], content: &[u8]| {
         bytes.extend((content.len() as u32).to_be_bytes());
@@ -162,14 +163,14 @@ fn zeros(side: usize, bits: u8, kind: u8, palette: &[u8]) -> Vec<u8> {
         crc.update(&bytes[from..]);
         bytes.extend(crc.sum().to_be_bytes());
     };
-    let extent = (side as u32).to_be_bytes();
-    chunk(b"IHDR", &[&extent[..], &extent, &[bits, kind, 0, 0, 0]].concat());
+    let [down, across] = [height, width].map(|n| (n as u32).to_be_bytes());
+    chunk(b"IHDR", &[&across[..], &down, &[bits, kind, 0, 0, 0]].concat());
     if !palette.is_empty() {
         chunk(b"PLTE", palette);
         chunk(b"tRNS", &[255]);
     }
     let mut pixels = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
-    pixels.write_all(&vec![0; side * (1 + side * usize::from(bits) / 8)]).unwrap();
+    pixels.write_all(&vec![0; height * (1 + width * usize::from(bits) / 8)]).unwrap();
     chunk(b"IDAT", &pixels.finish().unwrap());
     chunk(b"IEND", &[]);
     bytes
@@ -178,12 +179,12 @@ fn zeros(side: usize, bits: u8, kind: u8, palette: &[u8]) -> Vec<u8> {
 #[test]
 fn an_empty_mask_of_one_bit_per_pixel_is_read_however_small_its_file() {
     let (plain, name) = (ImageOptions::new(), Path::new("mask.png"));
-    let file = zeros(1024, 1, 0, &[]);
+    let file = zeros(1024, 1024, 1, 0, &[]);
     assert!(file.len() < 400, "{} bytes: compressed as much as can be", file.len());
     let mask = images::parse_mask(&file, name, &plain, &Masks::binary()).unwrap();
     assert_eq!(mask.shape().iter().product::<usize>(), 1024 * 1024);
     assert_eq!(images::parse(&file, name, &plain).unwrap(), Tensor::u8([1, 1024, 1024], vec![0; 1 << 20]).unwrap());
-    let palette = images::parse(&zeros(1024, 1, 3, &[9, 9, 9, 0, 0, 0]), name, &plain).unwrap();
+    let palette = images::parse(&zeros(1024, 1024, 1, 3, &[9, 9, 9, 0, 0, 0]), name, &plain).unwrap();
     assert_eq!(palette.shape(), [4, 1024, 1024], "colours of a palette, and alpha");
 }
 
@@ -192,7 +193,7 @@ fn what_is_no_image_is_refused() {
     let parse = |bytes: &[u8]| images::parse(bytes, Path::new("x.png"), &ImageOptions::new());
     refused(parse(b""), &["x.png", "PNG, JPEG or TIFF"]);
     refused(parse(b"some text that is no image at all"), &["x.png", "PNG, JPEG or TIFF"]);
-    refused(parse(b"GIF89a and so on and so on"), &["x.png", "Gif"]);
+    refused(parse(b"GIF89a and so on and so on"), &["x.png", "a GIF image"]);
     assert!(matches!(images::read(file("none.png"), &ImageOptions::new()), Err(Error::Io { .. })));
 }
 
@@ -305,6 +306,52 @@ fn folders_that_are_not_as_they_should_be_are_refused_by_name() {
     refused(found.images().read(2, RowMut::U8(&mut [0; 189])), &["2.png", "as when it was listed"]);
     refused(found.images().read(3, RowMut::U8(&mut [0; 189])), &["numbers below 3", "3"]);
     refused(found.images().read(0, RowMut::F32(&mut [0.0; 189])), &["x.jpeg", "u8", "f32"]);
+}
+
+#[test]
+fn an_image_that_cannot_be_read_stops_the_training_and_is_named() {
+    let folder = classes();
+    let whole = std::fs::read(file("images/rgb.tiff")).unwrap();
+    let mut damaged = whole.clone();
+    // LZW codes, which begin behind the header.
+    damaged[8..40].fill(0xff);
+    folder.put("b/damaged.tiff", &damaged);
+    let data = image_folder(&folder.0, &ImageOptions::new()).unwrap().dataset().unwrap();
+    for budget in [None, Some(60_000)] {
+        let network = Sequential::new([3, 7, 9]).with(Flatten).with(Dense::new(2));
+        let setup = Setup::on(&Device::cpu().unwrap()).memory_budget(budget);
+        let loss = CategoricalCrossEntropy::new().from_logits();
+        let mut model = network.compile_on(&setup, Adam::new(0.01), loss, &[]).unwrap();
+        refused(model.fit(&data, &Fit::new().batch_size(1).verbose(false)), &["damaged.tiff", "Lzw data"]);
+        refused(model.predict_dataset(&data), &["damaged.tiff", "Lzw data"]);
+    }
+}
+
+#[test]
+fn turned_images_are_one_size_with_their_masks_when_they_stand_upright() {
+    let folder = Folder::new();
+    // The orientation of a camera held upright, in the APP1 segment of a JPEG.
+    let exif = b"\xff\xe1\0\x22Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0";
+    let flat = std::fs::read(file("images/rgb.jpg")).unwrap();
+    let held: Vec<u8> = [&flat[..2], exif, &flat[2..]].concat();
+    folder.put("images/1.jpg", &held);
+    folder.put("masks/1.png", &std::fs::read(file("images/wave.png")).unwrap());
+    let open = |options: &ImageOptions| {
+        image_mask_folders(folder.0.join("images"), folder.0.join("masks"), options, &Masks::above(0))
+    };
+    let plain = ImageOptions::new();
+    refused(open(&plain), &["1.jpg", "EXIF orientation 6", "ImageOptions::upright", "as_stored"]);
+    refused(open(&plain.clone().as_stored()), &["1.png", "7x9 pixels, as its image"]);
+    refused(open(&plain.clone().upright()), &["1.png", "9x7 pixels, as its image"]);
+    let parse = |options: &ImageOptions| images::parse(&held, Path::new("1.jpg"), options).unwrap();
+    let (upright, stored) = (parse(&plain.clone().upright()), parse(&plain.as_stored()));
+    assert_eq!((upright.shape(), stored.shape()), (&[3, 9, 7][..], &[3, 7, 9][..]));
+    let (up, flat) = (pixels(&upright), pixels(&stored));
+    // A quarter to the right: the first line is the first column, from below.
+    let first: Vec<u32> = (0..7).rev().flat_map(|y| flat[y * 27..y * 27 + 3].to_vec()).collect();
+    assert_eq!(up[..21], first[..]);
+    folder.put("masks/1.png", &zeros(9, 7, 8, 0, &[]));
+    assert_eq!(open(&ImageOptions::new().upright()).unwrap().images().sample().shape[..], [3, 9, 7]);
 }
 
 #[test]

@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 
 use galen::data::formats::images::{self, ImageMasks, ImageOptions, Masks, image_mask_folders};
 use galen::data::{RowMut, Rows};
-use galen::{DType, Tensor, TensorSpec};
+use galen::{DType, Elements, Tensor, TensorSpec};
 
 use super::images::seen;
 use super::{Folder, data, decode, file, refused};
@@ -32,7 +32,7 @@ fn a_mask_has_the_values_of_its_file_and_no_colours() {
     let turned: Vec<u32> = labels.iter().map(|l| [7, 0, 1][*l as usize]).collect();
     assert_eq!(classes("palette.png", &Masks::classes([(0, 7), (1, 0), (2, 1)])), turned);
     let is = |wanted: fn(u32) -> bool| labels.iter().map(|l| u32::from(wanted(*l))).collect::<Vec<_>>();
-    assert_eq!(foreground("palette.png", &Masks::binary()), is(|l| l > 0));
+    assert_eq!(foreground("palette.png", &Masks::above(0)), is(|l| l > 0));
     assert_eq!(foreground("palette.png", &Masks::above(1)), is(|l| l > 1));
     assert_eq!(foreground("palette.png", &Masks::values([0, 2])), is(|l| l != 1));
     assert_eq!(foreground("bit.png", &Masks::binary()), is(|l| l == 1));
@@ -71,6 +71,8 @@ fn values_that_mean_nothing_are_refused_with_their_place() {
     refused(read("palette.png", Masks::classes([(0, 0), (2, 1)])), &["a class (0, 2)", "1 at row 0, column 1"]);
     refused(read("rgb.png", Masks::binary()), &["rgb.png", "one value per pixel", "[28, 0, 0] at row 0, column 1"]);
     refused(read("rgb.tiff", Masks::binary()), &["rgb.tiff", "one value per pixel"]);
+    refused(read("rgb.jpg", Masks::above(127)), &["rgb.jpg", "one value per pixel", "the colour"]);
+    refused(read("rgba.png", Masks::above(127)), &["rgba.png", "the same alpha everywhere", "at row 0, column 1"]);
     for masks in [Masks::binary(), Masks::values([255]), Masks::indices(256)] {
         refused(read("mask.jpg", masks), &["mask.jpg", "exact values", "Masks::above(127)"]);
     }
@@ -79,6 +81,46 @@ fn values_that_mean_nothing_are_refused_with_their_place() {
         let cut = images::parse_mask(&whole[..length], Path::new("cut.png"), &ImageOptions::new(), &Masks::binary());
         refused(cut, &["cut.png"]);
     }
+}
+
+/// Whatever made a third value, and what the error says of it.
+#[test]
+fn a_binary_mask_has_two_values() {
+    // The mask of a JPEG file, saved again as a PNG: half of its border has values near 0 or near 255.
+    let blurred = image(&decoded("mask.jpg"));
+    let parse =
+        |bytes: &[u8], masks: &Masks| images::parse_mask(bytes, Path::new("x.png"), &ImageOptions::new(), masks);
+    let words =
+        ["x.png", "0 and one other value", "values (0, 1, 2, ", "... 255)", "Masks::above(127)", "Masks::above(0)"];
+    refused(parse(&blurred, &Masks::binary()), &words);
+    let labels = seen("labels");
+    let right: Vec<f32> = labels.iter().map(|l| f32::from(u8::from(*l > 0))).collect();
+    let Tensor::F32(bright) = parse(&blurred, &Masks::above(127)).unwrap() else { panic!("no floats") };
+    assert_eq!(bright.iter().copied().collect::<Vec<_>>(), right);
+    // Three classes, numbered objects, a mask that was resized: one value more is enough.
+    refused(mask("palette.png", &ImageOptions::new(), &Masks::binary()), &["palette.png", "3 values (0, 1, 2)"]);
+    let of = |values: [u8; 4]| parse(&image(&(2, 2, values.to_vec())), &Masks::binary());
+    refused(of([0, 254, 255, 255]), &["3 values (0, 254, 255)", "Masks::above(127)"]);
+    refused(of([1, 2, 2, 1]), &["2 values (1, 2)", "Masks::above(1)"]);
+    for (values, sum) in [([0, 255, 255, 0], 2.0), ([0, 1, 0, 0], 1.0), ([0; 4], 0.0), ([7; 4], 4.0)] {
+        assert_eq!(of(values).unwrap().into_f32().unwrap().sum(), sum, "{values:?}");
+    }
+}
+
+/// Height, width and bytes of a grey image.
+fn decoded(name: &str) -> (usize, usize, Vec<u8>) {
+    let tensor = images::read(file("images").join(name), &ImageOptions::new().grey()).unwrap();
+    let (Elements::U8(x), [_, height, width]) = (tensor.elements(), tensor.shape()) else { panic!("no bytes") };
+    (*height, *width, x.to_vec())
+}
+
+/// A grey PNG of 8 bits.
+fn image((height, width, values): &(usize, usize, Vec<u8>)) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, *width as u32, *height as u32);
+    encoder.set_color(png::ColorType::Grayscale);
+    encoder.write_header().unwrap().write_image_data(values).unwrap();
+    bytes
 }
 
 /// Images and masks of the names 1 and 2.
@@ -130,7 +172,7 @@ fn endings_tell_masks_from_images_in_one_folder() {
         copy(&folder, "palette.png", &format!("{name}_mask.png"));
     }
     let opened = |masks: &Masks| image_mask_folders(&folder.0, &folder.0, &ImageOptions::new(), masks);
-    let found = opened(&Masks::binary().image_ending(".png").mask_ending("_mask.png")).unwrap();
+    let found = opened(&Masks::above(0).image_ending(".png").mask_ending("_mask.png")).unwrap();
     assert_eq!(found.names(), ["p1", "p2"]);
     assert_eq!(found.masks().sample(), TensorSpec::new([1, 7, 9], DType::F32));
     decode(found.masks().clone()).unwrap();
@@ -174,7 +216,7 @@ fn published_masks_are_those_that_pillow_reads() {
         let at = |name: &str| -> PathBuf { data.join(name) };
         image_mask_folders(at(images), at(masks), options, &meaning).unwrap()
     };
-    let nuclei = open("seg_nuclei_dsb2018/images", "seg_nuclei_dsb2018/labels", &plain, Masks::binary());
+    let nuclei = open("seg_nuclei_dsb2018/images", "seg_nuclei_dsb2018/labels", &plain, Masks::above(0));
     assert_eq!((nuclei.len(), nuclei.images().sample().shape[..].to_vec()), (90, vec![3, 256, 256]));
     assert_eq!(sum(&nuclei), 482245.0);
     let cells = open("seg_em_isbi2012/image", "seg_em_isbi2012/label", &plain, Masks::classes([(0, 0), (255, 1)]));

@@ -17,14 +17,14 @@ pub struct ImageFolder {
 }
 
 /// The images in the sub-folders of `folder`, one for each class, as Keras' `image_dataset_from_directory` takes them. Classes are the
-/// sub-folders' names in sorted order, of this folder only: images to test on are read with [`image_folder_as`]. Images come class by class, sorted by name. Hidden files and files next to the sub-folders are
-/// passed over.
+/// sub-folders' names in sorted order, of this folder only: images to test on are read with [`image_folder_as`]. Images come class by
+/// class, sorted by name. Hidden files and files next to the sub-folders are passed over.
 ///
 /// Only headers are read now: no pixel is decoded before it is wanted.
 ///
 /// # Errors
 /// [`Error::Io`] where a folder or a file cannot be read; [`Error::Format`] where there is no sub-folder, one has no images or a folder
-/// in it, a file is no image (naming it), or images differ in size, channels or bits and the options leave that so (naming the first
+/// in it, a file is no image or one that is not read (naming it), or images differ in size, channels or bits and the options leave that so (naming the first
 /// that differs).
 pub fn image_folder(folder: impl AsRef<Path>, options: &ImageOptions) -> Result<ImageFolder> {
     let folders = sub_folders(folder.as_ref())?;

@@ -1,21 +1,21 @@
-use std::collections::BTreeMap;
-use std::io::Cursor;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use image::{DynamicImage, ImageFormat};
-
 use super::options::{Fit, ImageOptions};
-use super::raster::Raster;
+use super::raster::{Element, Raster};
 use super::{decode, refuse};
 use crate::error::Result;
 use crate::shape::{DType, TensorSpec};
 
 /// What the values of a mask's pixels mean.
 ///
-/// A value is what the file stores: a grey level (0 to 255, 0 to 65535; 0 and 1 in a mask of one bit), or the index into a palette,
-/// whatever colour stands there. [`binary`](Masks::binary), [`above`](Masks::above) and [`values`](Masks::values) give `f32`
-/// `[1, height, width]` of 0 and 1, as binary cross-entropy and Dice take them; [`classes`](Masks::classes) and
-/// [`indices`](Masks::indices) give class indices `u32` `[height, width]`, as categorical cross-entropy takes them.
+/// A value is what the file stores, as tifffile gives it: a grey level (0 to 255, 0 to 65535, 32 bits in TIFF files; 0 and 1 in a mask
+/// of one bit), or the index into a palette, whatever colour stands there. Where a TIFF says that 0 is white (WhiteIsZero), values are
+/// not inverted. Pixels of colour must be grey, and an alpha channel the same everywhere.
+///
+/// [`binary`](Masks::binary), [`above`](Masks::above) and [`values`](Masks::values) give `f32` `[1, height, width]` of 0 and 1, as binary
+/// cross-entropy and Dice take them; [`classes`](Masks::classes) and [`indices`](Masks::indices) give class indices `u32`
+/// `[height, width]`, as categorical cross-entropy takes them.
 #[derive(Clone, Debug)]
 pub struct Masks {
     meaning: Meaning,
@@ -25,32 +25,36 @@ pub struct Masks {
 
 #[derive(Clone, Debug)]
 enum Meaning {
-    /// Everything above this is foreground. JPEG files only where the user named the threshold.
-    Above {
-        threshold: u32,
-        named: bool,
-    },
+    /// 0 and one other value.
+    Binary,
+    /// Everything above this is foreground.
+    Above(u32),
     Foreground(Vec<u32>),
     Classes(BTreeMap<u32, u32>),
     Indices(u32),
 }
+
+/// How far red, green and blue of a grey pixel may be apart in a JPEG.
+const ROUNDING: u32 = 8;
 
 impl Masks {
     fn new(meaning: Meaning) -> Masks {
         Masks { meaning, image_ending: None, mask_ending: None }
     }
 
-    /// Foreground is what is not 0: masks of 0 and 1, of 0 and 255, or with a number for each object.
+    /// Foreground is what is not 0, in masks of two values: 0 and 1, or 0 and 255. Any third value in a mask is an error: it was blurred
+    /// (by JPEG, although it is a PNG now, or by resizing), or it has more classes than two.
     pub fn binary() -> Masks {
-        Masks::new(Meaning::Above { threshold: 0, named: false })
+        Masks::new(Meaning::Binary)
     }
 
-    /// Foreground is what has a value above this: for JPEG files, whose compression blurs values.
+    /// Foreground is what has a value above this: 127 for JPEG files, whose compression blurs values, and for what was made of them; 0
+    /// for masks with a number for each object.
     pub fn above(threshold: u32) -> Masks {
-        Masks::new(Meaning::Above { threshold, named: true })
+        Masks::new(Meaning::Above(threshold))
     }
 
-    /// Foreground is what has one of these values.
+    /// Foreground is what has one of these values, background is what has any other.
     pub fn values(foreground: impl IntoIterator<Item = u32>) -> Masks {
         Masks::new(Meaning::Foreground(foreground.into_iter().collect()))
     }
@@ -83,7 +87,7 @@ impl Masks {
     /// The type of the samples.
     pub(super) fn gives(&self) -> DType {
         match self.meaning {
-            Meaning::Above { .. } | Meaning::Foreground(_) => DType::F32,
+            Meaning::Binary | Meaning::Above(_) | Meaning::Foreground(_) => DType::F32,
             Meaning::Classes(_) | Meaning::Indices(_) => DType::U32,
         }
     }
@@ -98,10 +102,18 @@ impl Masks {
 
     /// The classes (or 0 and 1) in the bytes of a file, fitted.
     pub(super) fn decode(&self, bytes: &[u8], path: &Path, options: &ImageOptions) -> Result<Raster<u32>> {
-        let (values, format) = stored(bytes, path, options.most_bytes)?;
-        if format == ImageFormat::Jpeg && !matches!(self.meaning, Meaning::Above { named: true, .. }) {
-            let actual = "a JPEG file, whose compression changes values; Masks::above(127) takes its bright side";
-            return Err(refuse(path, "a mask with exact values (PNG, TIFF)", actual));
+        decode::guarded(path, || self.guarded(bytes, path, options))
+    }
+
+    fn guarded(&self, bytes: &[u8], path: &Path, options: &ImageOptions) -> Result<Raster<u32>> {
+        let (raster, lossy) = decode::stored(bytes, path, options)?;
+        if lossy && !matches!(self.meaning, Meaning::Above(_)) {
+            let actual = "JPEG data, whose compression changes values; Masks::above(127) takes its bright side";
+            return Err(refuse(path, "a mask with exact values (PNG, TIFF without JPEG)", actual));
+        }
+        let values = grey(raster, lossy, path)?;
+        if matches!(self.meaning, Meaning::Binary) {
+            two_values(&values.elements, path)?;
         }
         let (height, width) = (values.height, values.width);
         let class = |(i, value): (usize, u32)| {
@@ -121,7 +133,8 @@ impl Masks {
 
     fn class(&self, value: u32) -> Option<u32> {
         match &self.meaning {
-            Meaning::Above { threshold, .. } => Some(u32::from(value > *threshold)),
+            Meaning::Binary => Some(u32::from(value > 0)),
+            Meaning::Above(threshold) => Some(u32::from(value > *threshold)),
             Meaning::Foreground(values) => Some(u32::from(values.contains(&value))),
             Meaning::Classes(classes) => classes.get(&value).copied(),
             Meaning::Indices(classes) => (value < *classes).then_some(value),
@@ -141,79 +154,49 @@ impl Masks {
     }
 }
 
-/// The values that a mask's pixels have in its file, and the file's format.
-fn stored(bytes: &[u8], path: &Path, most_bytes: u64) -> Result<(Raster<u32>, ImageFormat)> {
-    let head = decode::head_of(Cursor::new(bytes), bytes.len() as u64, path, most_bytes)?;
-    if head.format == ImageFormat::Png {
-        decode::whole(bytes, head.format, path)?;
-        return Ok((png_values(bytes, path, most_bytes)?, head.format));
-    }
-    let (image, head) = decode::pixels(bytes, path, most_bytes)?;
-    let elements = match image {
-        DynamicImage::ImageLuma16(x) => x.into_raw().into_iter().map(u32::from).collect(),
-        DynamicImage::ImageLuma8(x) => x.into_raw().into_iter().map(u32::from).collect(),
-        // A JPEG of three channels is grey all the same, but for rounding.
-        other if head.format == ImageFormat::Jpeg => other.into_luma8().into_raw().into_iter().map(u32::from).collect(),
-        other if head.bits == 8 => {
-            let raw: Vec<u32> = other.into_rgba8().into_raw().into_iter().map(u32::from).collect();
-            grey(&raw, 4, head.width, path)?
+/// The one value of each pixel. Colour pixels have the same in all of red, green and blue, or nearly so after a lossy compression, which
+/// gives their luma; alpha is the same everywhere and tells nothing.
+fn grey(raster: Raster<u32>, lossy: bool, path: &Path) -> Result<Raster<u32>> {
+    let Raster { elements, height, width, channels } = raster;
+    let place = |i: usize| format!("at row {}, column {}", i / width.max(1), i % width.max(1));
+    let alpha = |pixel: &[u32]| if matches!(channels, 2 | 4) { pixel.last().copied() } else { None };
+    let opaque = elements.chunks_exact(channels).next().and_then(alpha);
+    let one = |(i, pixel): (usize, &[u32])| {
+        if alpha(pixel) != opaque {
+            let actual = format!("an alpha channel with the values {opaque:?} and {:?} {}", alpha(pixel), place(i));
+            return Err(refuse(path, "a mask with one value per pixel, and the same alpha everywhere", actual));
         }
-        other => {
-            let raw: Vec<u32> = other.into_rgba16().into_raw().into_iter().map(u32::from).collect();
-            grey(&raw, 4, head.width, path)?
-        }
-    };
-    Ok((Raster { elements, height: head.height, width: head.width, channels: 1 }, head.format))
-}
-
-/// The one value of each pixel, where colour pixels have the same in all of red, green and blue.
-fn grey(elements: &[u32], channels: usize, width: usize, path: &Path) -> Result<Vec<u32>> {
-    let one = |(i, pixel): (usize, &[u32])| match pixel {
-        [value] | [value, _] => Ok(*value),
-        [r, g, b, ..] if r == g && g == b => Ok(*r),
-        other => {
-            let colour = other.get(..3).unwrap_or(other);
-            let actual = format!("the colour {colour:?} at row {}, column {}", i / width.max(1), i % width.max(1));
-            Err(refuse(path, "a mask with one value per pixel (grey, or a palette)", actual))
-        }
-    };
-    elements.chunks_exact(channels).enumerate().map(one).collect()
-}
-
-/// The values of a PNG as they are stored: palette indices, and grey of fewer than 8 bits, neither looked up nor scaled.
-fn png_values(bytes: &[u8], path: &Path, most_bytes: u64) -> Result<Raster<u32>> {
-    let wrong = |e: png::DecodingError| match e {
-        png::DecodingError::LimitsExceeded => {
-            refuse(path, format!("at most {most_bytes} bytes of pixels (ImageOptions::most_bytes)"), "more")
-        }
-        other => refuse(path, "an undamaged PNG", other.to_string()),
-    };
-    let limits = png::Limits { bytes: usize::try_from(most_bytes).unwrap_or(usize::MAX) };
-    let mut decoder = png::Decoder::new_with_limits(Cursor::new(bytes), limits);
-    decoder.set_transformations(png::Transformations::IDENTITY);
-    let mut reader = decoder.read_info().map_err(wrong)?;
-    let size = reader.output_buffer_size().filter(|size| *size as u64 <= most_bytes);
-    let mut buffer = vec![0; size.ok_or(png::DecodingError::LimitsExceeded).map_err(wrong)?];
-    let info = reader.next_frame(&mut buffer).map_err(wrong)?;
-    let (height, width, channels) = (info.height as usize, info.width as usize, info.color_type.samples());
-    let mut elements = Vec::new();
-    // Lines begin at whole bytes.
-    for line in buffer.chunks_exact(info.line_size.max(1)).take(height) {
-        match info.bit_depth {
-            png::BitDepth::Sixteen => {
-                elements.extend(line.as_chunks::<2>().0.iter().map(|b| u32::from(u16::from_be_bytes(*b))));
+        match *pixel {
+            [value] | [value, _] => Ok(value),
+            [r, g, b, ..] if r == g && g == b => Ok(r),
+            [r, g, b, ..] if lossy && r.max(g).max(b) - r.min(g).min(b) <= ROUNDING => {
+                Ok(u8::luma(r as u8, g as u8, b as u8).into())
             }
-            png::BitDepth::Eight => elements.extend(line.iter().map(|b| u32::from(*b))),
-            depth => {
-                let bits = depth as usize;
-                let value = |i: usize| (line[i * bits / 8] as usize >> (8 - bits - i * bits % 8)) & ((1 << bits) - 1);
-                elements.extend((0..width).map(|i| value(i) as u32));
+            _ => {
+                let actual = format!("the colour {:?} {}", pixel.get(..3).unwrap_or(pixel), place(i));
+                Err(refuse(path, "a mask with one value per pixel (grey, or a palette)", actual))
             }
         }
-    }
-    let elements = if channels == 1 { elements } else { grey(&elements, channels, width, path)? };
-    if elements.len() != height * width {
-        return Err(refuse(path, format!("{height}x{width} pixels"), format!("{} of them", elements.len())));
-    }
+    };
+    let elements = elements.chunks_exact(channels).enumerate().map(one).collect::<Result<_>>()?;
     Ok(Raster { elements, height, width, channels: 1 })
+}
+
+/// Refuses masks of more than two values: 0 and one other.
+fn two_values(values: &[u32], path: &Path) -> Result<()> {
+    let most = values.iter().copied().max().unwrap_or(0);
+    if values.iter().all(|value| *value == 0 || *value == most) {
+        return Ok(());
+    }
+    let all: BTreeSet<u32> = values.iter().copied().collect();
+    let some: Vec<String> = all.iter().take(5).map(u32::to_string).collect();
+    let more = if all.len() > 5 { format!(", ... {most}") } else { String::new() };
+    let actual = format!(
+        "{} values ({}{more}); if compression or resizing blurred the mask, Masks::above({}) takes its bright side; if objects are \
+         numbered, Masks::above(0) takes all of them",
+        all.len(),
+        some.join(", "),
+        most / 2
+    );
+    Err(refuse(path, "a binary mask: 0 and one other value", actual))
 }

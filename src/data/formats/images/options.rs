@@ -3,6 +3,7 @@
 pub struct ImageOptions {
     pub(super) channels: Channels,
     pub(super) fit: Fit,
+    pub(super) turn: Turn,
     pub(super) floats: bool,
     pub(super) most_bytes: u64,
 }
@@ -30,9 +31,23 @@ pub(super) enum Fit {
     },
 }
 
+/// What is done with an image whose file says that it is to be turned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    Refuse,
+    Upright,
+    AsStored,
+}
+
 impl Default for ImageOptions {
     fn default() -> Self {
-        ImageOptions { channels: Channels::Stored, fit: Fit::Same, floats: false, most_bytes: 512 << 20 }
+        ImageOptions {
+            channels: Channels::Stored,
+            fit: Fit::Same,
+            turn: Turn::Refuse,
+            floats: false,
+            most_bytes: 512 << 20,
+        }
     }
 }
 
@@ -69,6 +84,22 @@ impl ImageOptions {
     #[must_use]
     pub fn crop_pad(mut self, height: usize, width: usize) -> Self {
         self.fit = Fit::CropPad { height, width };
+        self
+    }
+
+    /// Turns and mirrors pixels as their file says (EXIF orientation, TIFF's Orientation), before anything else is done: as an image
+    /// viewer shows them, and as `PIL.ImageOps.exif_transpose` gives them. Without this or [`as_stored`](Self::as_stored) an image that
+    /// is to be turned is refused.
+    #[must_use]
+    pub fn upright(mut self) -> Self {
+        self.turn = Turn::Upright;
+        self
+    }
+
+    /// Leaves pixels as they are stored, whatever their file says of how to turn them, as `PIL.Image.open` and Keras do for JPEG files.
+    #[must_use]
+    pub fn as_stored(mut self) -> Self {
+        self.turn = Turn::AsStored;
         self
     }
 

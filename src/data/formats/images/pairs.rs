@@ -90,7 +90,7 @@ fn named(folder: &Path, ending: Option<&str>, except: Option<&str>) -> Result<BT
 /// Refuses masks of another size than their images, which have these headers.
 fn check_sizes(masks: &[PathBuf], names: &[String], images: &[Head], options: &ImageOptions) -> Result<()> {
     let size = |head: &Head| (head.height, head.width);
-    let mask_heads = rows::heads(masks, options.most_bytes)?;
+    let mask_heads = rows::heads(masks, options)?;
     for ((head, mask_head), (mask, name)) in images.iter().zip(&mask_heads).zip(masks.iter().zip(names)) {
         let ((height, width), (mask_height, mask_width)) = (size(head), size(mask_head));
         if (height, width) != (mask_height, mask_width) {

@@ -88,6 +88,24 @@ impl<T: Element> Raster<T> {
 }
 
 impl<T: Copy> Raster<T> {
+    /// As EXIF's number says how stored pixels become upright; 1 is not at all.
+    pub(super) fn turned(self, orientation: u8) -> Raster<T> {
+        if !(2..=8).contains(&orientation) {
+            return self;
+        }
+        let Raster { elements, height: h, width: w, channels } = self;
+        let across = orientation >= 5;
+        let (height, width) = if across { (w, h) } else { (h, w) };
+        let mut out = Vec::with_capacity(elements.len());
+        for (y, x) in (0..height).flat_map(|y| (0..width).map(move |x| (y, x))) {
+            let (row, column) = if across { (x, y) } else { (y, x) };
+            let row = if matches!(orientation, 3 | 4 | 6 | 7) { h - 1 - row } else { row };
+            let column = if matches!(orientation, 2 | 3 | 7 | 8) { w - 1 - column } else { column };
+            out.extend_from_slice(&elements[(row * w + column) * channels..][..channels]);
+        }
+        Raster { elements: out, height, width, channels }
+    }
+
     /// `[channels, height, width]`.
     pub(super) fn shape(&self) -> [usize; 3] {
         [self.channels, self.height, self.width]

@@ -3,9 +3,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 
-use image::DynamicImage;
-
-use super::decode::{self, Head};
+use super::decode::{self, Elements, Head, Image};
 use super::mask::Masks;
 use super::options::{Channels, Fit, ImageOptions};
 use super::raster::{Element, Raster};
@@ -36,12 +34,13 @@ impl ImageRows {
     /// The images in these files, whose headers are read and compared.
     pub(super) fn new(files: Vec<PathBuf>, options: &ImageOptions) -> Result<(ImageRows, Vec<Head>)> {
         check(options)?;
-        let heads = heads(&files, options.most_bytes)?;
+        let heads = heads(&files, options)?;
         let Some((first, file)) = heads.first().zip(files.first()) else {
             return Err(Error::data("images", "at least one", "none"));
         };
         let sample = sample(first, options);
         for (head, path) in heads.iter().zip(&files) {
+            decode::is_image(head, path)?;
             let one = self::sample(head, options);
             if one != sample {
                 let expected = format!("{}, as {} has it", in_words(&sample), super::files::name(file));
@@ -76,9 +75,9 @@ fn check(options: &ImageOptions) -> Result<()> {
 }
 
 /// The headers of these files, read by several threads; the first error in the order of the files.
-pub(super) fn heads(files: &[PathBuf], most_bytes: u64) -> Result<Vec<Head>> {
+pub(super) fn heads(files: &[PathBuf], options: &ImageOptions) -> Result<Vec<Head>> {
     let cores = thread::available_parallelism().map_or(1, |n| n.get());
-    let some = |files: &[PathBuf]| files.iter().map(|path| decode::head(path, most_bytes)).collect::<Result<Vec<_>>>();
+    let some = |files: &[PathBuf]| files.iter().map(|path| decode::head(path, options)).collect::<Result<Vec<_>>>();
     let parts = thread::scope(|scope| {
         let parts = files.chunks(files.len().div_ceil(cores).max(1));
         let threads: Vec<_> = parts.map(|part| scope.spawn(move || some(part))).collect();
@@ -98,12 +97,12 @@ fn sample(head: &Head, options: &ImageOptions) -> TensorSpec {
         Channels::Rgb => 3,
     };
     let (height, width) = options.size((head.height, head.width));
-    let dtype = if options.floats || head.bits == 16 { DType::F32 } else { DType::U8 };
+    let dtype = if options.floats || head.bits > 8 { DType::F32 } else { DType::U8 };
     TensorSpec::new([channels, height, width], dtype)
 }
 
 fn in_words(sample: &TensorSpec) -> String {
-    let bits = if sample.dtype == DType::U8 { "bytes" } else { "16 bits or floats" };
+    let bits = if sample.dtype == DType::U8 { "bytes" } else { "9 to 16 bits or floats" };
     match *sample.shape {
         [channels, height, width] => format!("{height}x{width} pixels, {channels} channels, {bits}"),
         _ => sample.to_string(),
@@ -173,30 +172,18 @@ enum Pixels {
 
 impl Pixels {
     fn decode(bytes: &[u8], path: &Path, options: &ImageOptions) -> Result<Pixels> {
-        let (image, head) = decode::pixels(bytes, path, options.most_bytes)?;
-        let (height, width, channels) = (head.height, head.width, head.channels);
-        let eight = |elements: Vec<u8>| {
-            if options.floats {
-                let elements = elements.iter().map(|v| f32::from(*v) / 255.0).collect();
-                return Pixels::Floats(finished(Raster { elements, height, width, channels }, options));
-            }
-            Pixels::Bytes(finished(Raster { elements, height, width, channels }, options))
-        };
-        let sixteen = |elements: Vec<u16>| {
-            let elements = elements.iter().map(|v| f32::from(*v) / 65535.0).collect();
-            Pixels::Floats(finished(Raster { elements, height, width, channels }, options))
-        };
-        Ok(match image {
-            DynamicImage::ImageLuma8(x) => eight(x.into_raw()),
-            DynamicImage::ImageLumaA8(x) => eight(x.into_raw()),
-            DynamicImage::ImageRgb8(x) => eight(x.into_raw()),
-            DynamicImage::ImageRgba8(x) => eight(x.into_raw()),
-            DynamicImage::ImageLuma16(x) => sixteen(x.into_raw()),
-            DynamicImage::ImageLumaA16(x) => sixteen(x.into_raw()),
-            DynamicImage::ImageRgb16(x) => sixteen(x.into_raw()),
-            DynamicImage::ImageRgba16(x) => sixteen(x.into_raw()),
-            other => return Err(refuse(path, "8 or 16 bits per channel", format!("{:?}", other.color()))),
-        })
+        decode::guarded(path, || Ok(Pixels::of(decode::pixels(bytes, path, options)?, options)))
+    }
+
+    fn of(image: Image, options: &ImageOptions) -> Pixels {
+        let Head { height, width, channels, bits, .. } = image.head;
+        let most = ((1_u32 << bits) - 1) as f32;
+        let floats = |elements| Pixels::Floats(finished(Raster { elements, height, width, channels }, options));
+        match image.elements {
+            Elements::Bytes(x) if options.floats => floats(x.iter().map(|v| f32::from(*v) / most).collect()),
+            Elements::Bytes(elements) => Pixels::Bytes(finished(Raster { elements, height, width, channels }, options)),
+            Elements::Words(x) => floats(x.iter().map(|v| f32::from(*v) / most).collect()),
+        }
     }
 }
 
