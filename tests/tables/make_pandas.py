@@ -240,8 +240,9 @@ def invented(rng):
     end = rng.choice(["\n", "\n", "\r\n", "\r"])
     lines = [sep.join(row) for row in [names, *rows]]
     if "comment" in how:
-        # Not after an empty cell alone: for pandas this is a row, for Galen a line without one. Nor after a space, which pandas keeps.
-        lines = [line + rng.choice(["", "", "# a note"]) if line.strip() else line for line in lines]
+        # Not after an empty cell alone, which pandas takes for a row and Galen for none, nor after a space, which pandas keeps, nor after a
+        # cell in quotes, to which pandas adds it.
+        lines = [line + rng.choice(["", "", "# a note"]) if line.strip() and line[-1] != '"' else line for line in lines]
     if rng.random() < 0.2:
         lines.insert(rng.randrange(len(lines) + 1), "")
     text = rng.choice(["", "", "", "\ufeff"]) + end.join(lines) + rng.choice(["", end])

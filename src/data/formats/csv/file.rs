@@ -211,8 +211,8 @@ impl File<'_> {
     }
 
     /// Goes over all rows; every one has as many values as the first.
-    fn rows<'s>(
-        &'s self,
+    fn rows(
+        &self,
         layout: &Layout,
         mut row: impl FnMut(&ByteRecord, &mut dyn Iterator<Item = &str>) -> Result<()>,
     ) -> Result<()> {
