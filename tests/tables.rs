@@ -10,6 +10,8 @@ mod balance;
 mod columns;
 #[path = "tables/csv.rs"]
 mod csv;
+#[path = "tables/pandas.rs"]
+mod pandas;
 #[path = "tables/prepare.rs"]
 mod prepare;
 #[path = "tables/recipe.rs"]

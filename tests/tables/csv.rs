@@ -1,5 +1,5 @@
 use galen::data::Values;
-use galen::data::formats::csv::Csv;
+use galen::data::formats::csv::{Csv, Extra};
 use galen::{Error, Result};
 
 use super::*;
@@ -10,7 +10,7 @@ fn parse(text: &str) -> Result<Table> {
 
 #[test]
 fn numbers_and_texts_are_told_apart() {
-    let table = parse("id,age,sex,note\n1,61.5,f,\n2,?,m,NA\n3,NaN,,\n-4e1,+7,f,\n").expect("a table");
+    let table = parse("id,age,sex,note\n1,61.5,f,\n2,null,m,NA\n3,NaN,,\n-4e1,+7,f,\n").expect("a table");
     assert_eq!((table.rows(), table.names().join(" ")), (4, "id age sex note".to_owned()));
     assert_eq!(table.numeric("id").expect("numbers"), [1.0, 2.0, 3.0, -40.0]);
     assert_eq!(texts(&table, "age"), ["61.5", "", "", "7"]);
@@ -21,19 +21,138 @@ fn numbers_and_texts_are_told_apart() {
     assert!(matches!(table.column("note"), Ok(Values::Numeric(_))));
 }
 
+/// What is not a number and stands among numbers: what others call missing, what lies outside a test's range, slips of the pen.
+const SLIPS: [&str; 14] =
+    ["inf", "-Infinity", "1e999", "-", "?", ".", "<5", ">100", "6O", "none", "0x10", "1_000", "12,5", "5 mg"];
+
 #[test]
-fn one_text_among_numbers_makes_texts_unless_they_are_declared() {
-    let text = "id,age\n1,61\n2,6O\n";
-    assert_eq!(texts(&parse(text).expect("a table"), "age"), ["61", "6O"]);
-    let declared = Csv::new().numbers(["age"]).parse(text.as_bytes(), "file.csv");
-    says(declared, &["file.csv", "a number in line 3, column \"age\"", "\"6O\""]);
-    let ids = Csv::new().texts(["id"]).parse(text.as_bytes(), "file.csv").expect("a table");
-    assert_eq!(ids.categorical("id").expect("texts").levels(), ["1", "2"]);
-    // What Rust calls a number but no instrument does.
-    for odd in ["inf", "-Infinity", "nan", "1e999", "0x10", "1_000"] {
-        let table = parse(&format!("a\n1\n{odd}\n")).expect("a table");
-        assert_eq!(texts(&table, "a"), ["1", odd]);
+fn a_column_of_numbers_never_becomes_levels() {
+    for slip in SLIPS {
+        let text = format!("id,age\n1,61\n2,\"{slip}\"\n");
+        for how in [Csv::new(), Csv::new().numbers(["age"])] {
+            let (line, shown) = ("a number in line 3, column \"age\"", format!("got \"{slip}\""));
+            says(
+                how.parse(text.as_bytes(), "file.csv"),
+                &["file.csv", line, &shown, "Csv::also_missing", "Csv::texts"],
+            );
+            let table = how.also_missing([slip]).parse(text.as_bytes(), "file.csv").expect("a table");
+            assert_eq!(texts(&table, "age"), ["61", ""], "{slip}");
+        }
+        let levels = Csv::new().texts(["age"]).parse(text.as_bytes(), "file.csv").expect("a table");
+        assert_eq!(texts(&levels, "age"), ["61", slip]);
     }
+    // Where most values are texts, so is the column, numbers and infinities included.
+    let mostly = parse("note\nhigh\nlow\n5\nhigh\ninf\n").expect("a table");
+    assert_eq!(mostly.categorical("note").expect("texts").levels(), ["5", "high", "inf", "low"]);
+    // A marker that fills most of a column of numbers is found by the different values.
+    let titers = parse("titer\n<5\n<5\n<5\n<5\n10\n20\n");
+    says(titers, &["line 2, column \"titer\", where 2 of 3 different values are numbers", "\"<5\", \"<5\" in line 3"]);
+    says(parse("a;b\n12,5;1\n"), &["1 values in line 2", "got 2"]);
+    let german = Csv::new().delimiter(b';').parse(b"a;b\n12,5;x\n7,25;y\n", "f.csv");
+    says(german, &["line 2, column \"a\", where 2 of 2 values are or look like numbers", "Csv::decimal_comma"]);
+}
+
+#[test]
+fn the_first_values_that_are_no_numbers_are_listed() {
+    let slips = ["<5", "-", "a\u{1b}[2Jb", "x", "y", "z", "z"];
+    let mut text = String::from("id,age\n");
+    (0..20).for_each(|i| text += &format!("{i},{}\n", slips.get(i).copied().unwrap_or("40")));
+    let listed =
+        "got \"<5\", \"-\" in line 3, \"a\\u{1b}[2Jb\" in line 4, \"x\" in line 5, \"y\" in line 6 and 2 more (";
+    says(parse(&text), &["a number in line 2, column \"age\", where 13 of 20 values are numbers", listed]);
+    let long = format!("age\n1\n2\n{}\n", "9x".repeat(500));
+    let error = parse(&long).expect_err("no number").to_string();
+    assert!(error.contains(&format!("\"{}\"...", "9x".repeat(20))) && error.len() < 400, "{error}");
+    // So it is where a table is prepared, classes are given numbers, or a column's name is at fault.
+    let level = format!("bell \u{7}{}", "long ".repeat(50));
+    let table = Table::new().with_texts("a\u{1b}", &[Some("1"), Some(&level)]).expect("a table");
+    let classes = galen::data::Classes::fit(&table, "a\u{1b}", &[0]).expect("classes");
+    let encoding = galen::data::prepare::OneHot::fit(&table, "a\u{1b}", &[0], &Default::default()).expect("levels");
+    for error in [
+        table.numeric("a\u{1b}").map(drop).expect_err("texts"),
+        table.clone().to_numeric(&["a\u{1b}"]).map(drop).expect_err("texts"),
+        classes.apply(&table).map(drop).expect_err("an unknown class"),
+        encoding.apply(&table).map(drop).expect_err("an unseen level"),
+        table.column(&level).map(drop).expect_err("no such column"),
+        table.with_texts("a\u{1b}", &[Some("1"), None]).map(drop).expect_err("a name twice"),
+    ] {
+        let error = error.to_string();
+        assert!(!error.contains(char::is_control) && error.len() < 300, "{error:?}");
+    }
+}
+
+#[test]
+fn the_markers_of_pandas_are_missing_values() {
+    let markers = [
+        "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA",
+        "NULL", "NaN", "None", "n/a", "nan", "null",
+    ];
+    for marker in markers {
+        for cell in [marker.to_owned(), format!("\"{marker}\""), format!(" \"{marker}\" "), format!("\" {marker}\"")] {
+            let table = parse(&format!("age,sex\n61,f\n{cell},{cell}\n40,m\n")).expect(&cell);
+            assert_eq!(
+                (texts(&table, "age").join(" "), texts(&table, "sex").join(" ")),
+                ("61  40".into(), "f  m".into())
+            );
+            assert!(matches!(table.column("age"), Ok(Values::Numeric(_))), "{cell}");
+        }
+    }
+}
+
+#[test]
+fn a_header_with_a_name_too_many_or_too_few_is_read_as_the_caller_says() {
+    let named = b"a,b\nr1,1,2\nr2,3,4\n";
+    says(
+        Csv::new().parse(named, "f.csv"),
+        &["2 values in line 2, one for each column", "got 3", "Csv::extra reads it as an index"],
+    );
+    let index = Csv::new().extra(Extra::Index).parse(named, "f.csv").expect("a table");
+    assert_eq!((index.names().join(" "), texts(&index, "index").join(" ")), ("index a b".into(), "r1 r2".into()));
+    assert_eq!(index.numeric("b").expect("numbers"), [2.0, 4.0]);
+    let less = Csv::new().extra(Extra::DropFirst).parse(named, "f.csv").expect("a table");
+    assert_eq!((less.names().join(" "), texts(&less, "a").join(" ")), ("a b".into(), "1 3".into()));
+    // The last values are not thrown away.
+    says(
+        Csv::new().extra(Extra::DropLast).parse(named, "f.csv"),
+        &["nothing after the last column in line 2", "\"2\""],
+    );
+    let ends = Csv::new().extra(Extra::DropLast).parse(b"a,b\n1,2,\n3,4,\n", "f.csv").expect("a table");
+    assert_eq!((ends.names().join(" "), texts(&ends, "b").join(" ")), ("a b".into(), "2 4".into()));
+    let given =
+        Csv::new().header(false).names(["a"]).extra(Extra::DropLast).parse(b"1,\n3,\n", "f.csv").expect("a table");
+    assert_eq!(texts(&given, "a"), ["1", "3"]);
+
+    let few = b"a,b,c\n1,2\n3,4\n";
+    says(Csv::new().parse(few, "f.csv"), &["3 values in line 2", "got 2", "leaves the first or the last name out"]);
+    says(Csv::new().extra(Extra::Index).parse(few, "f.csv"), &["3 values in line 2", "got 2"]);
+    let first = Csv::new().extra(Extra::DropFirst).parse(few, "f.csv").expect("a table");
+    let last = Csv::new().extra(Extra::DropLast).parse(few, "f.csv").expect("a table");
+    assert_eq!((first.names().join(" "), last.names().join(" ")), ("b c".into(), "a b".into()));
+    // One ragged row is not a header's fault, and no policy hides it.
+    for extra in [Extra::Refuse, Extra::Index, Extra::DropFirst, Extra::DropLast] {
+        let how = Csv::new().extra(extra);
+        says(how.parse(b"a,b\n1,2\n3,4,5\n", "f.csv"), &["2 values in line 3, one for each column, got 3"]);
+        says(how.parse(b"a,b\n1,2,3,4\n", "f.csv"), &["line 2", "got 4"]);
+        assert_eq!(how.parse(b"a,b\n1,2\n", "f.csv").expect("a table"), parse("a,b\n1,2\n").expect("a table"));
+    }
+    says(Csv::new().extra(Extra::Index).parse(b"index,b\n1,2,3\n", "f.csv"), &["\"index\" in columns 1 and 2"]);
+}
+
+#[test]
+fn separators_of_thousands_part_groups_of_three() {
+    let csv = Csv::new().thousands(b',');
+    let table = csv.parse(b"a\n\"1,234\"\n\"-12,345,678.5\"\n7\n\"1,234e2\"\n", "f.csv").expect("a table");
+    assert_eq!(table.numeric("a").expect("numbers"), [1234.0, -12_345_678.5, 7.0, 123_400.0]);
+    for slip in ["1,2", "1,2345", ",123", "1,234,", "1.5,000", "12,34,567", "1234,567"] {
+        says(csv.parse(format!("a\n1\n\"{slip}\"\n").as_bytes(), "f.csv"), &["line 3", &format!("\"{slip}\"")]);
+    }
+    let german = Csv::new().delimiter(b';').decimal_comma().thousands(b'.');
+    assert_eq!(german.parse(b"a\n1.234,5\n7\n", "f").expect("a table").numeric("a").expect("numbers"), [1234.5, 7.0]);
+    says(german.parse(b"a\n1\n2.5\n", "f"), &["line 3", "\"2.5\""]);
+    for bad in [b'.', b'1', b'-', b'e', b'\n', 0xa7] {
+        says(Csv::new().thousands(bad).parse(b"a\n1\n", "f"), &["csv", "thousands"]);
+    }
+    says(Csv::new().decimal_comma().thousands(b',').parse(b"a\n1\n", "f"), &["thousands"]);
 }
 
 #[test]
@@ -106,7 +225,7 @@ fn a_ragged_row_is_named_by_its_line() {
         let counts = format!("expected 3 values in line {line}, one for each column, got {count}");
         says(parse(text), &["file.csv", &counts]);
     }
-    let commented = Csv::new().comment(b'%').parse(b"% x\na,b\n% y, z\n% u\n1\n", "f.csv");
+    let commented = Csv::new().comment(b'%').parse(b"% x\na,b % \"\n% y, z\n% u\n1 % 2\n", "f.csv");
     says(commented, &["expected 2 values in line 5", "got 1"]);
     assert!(matches!(parse("a,b\n1\n"), Err(Error::Format { .. })));
 }

@@ -1,5 +1,7 @@
 use galen::Error;
-use galen::data::prepare::{Imputation, Levels, MissingLevel, Numbers, Recipe, Scaling, TablePreparation, Unseen};
+use galen::data::prepare::{
+    Empty, Imputation, Levels, MissingLevel, Numbers, Recipe, Scaling, TablePreparation, Unseen,
+};
 
 use super::*;
 
@@ -86,6 +88,62 @@ fn a_constant_column_is_said() {
     let prepared = Recipe::all_but([""; 0]).fit(&table.expect("a table"), &TRAIN).expect("a preparation");
     assert_eq!(prepared.constant(), ["site"]);
     assert!(prepared.to_string().contains("site: (x - 3) / 1 (nothing to divide by)"));
+}
+
+#[test]
+fn a_column_without_values_to_train_on_is_refused_left_out_or_constant() {
+    // Nobody of the first fold has a PSA or a stage.
+    let table = patients()
+        .with_numeric("psa", vec![f64::NAN, f64::NAN, f64::NAN, f64::NAN, 4.1, 5.2])
+        .and_then(|t| t.with_texts("stage", &[None, None, None, None, Some("II"), Some("I")]))
+        .expect("a table");
+    let recipe = Recipe::columns(["psa", "sex", "stage", "pain"])
+        .numbers(Numbers::new().impute(Imputation::Median).indicator(true))
+        .levels(Levels::new().missing(MissingLevel::MostFrequent));
+    for (name, recipe) in [
+        ("psa", recipe.clone()),
+        ("stage", Recipe::columns(["stage"])),
+        ("stage", Recipe::columns(["stage"]).levels(Levels::new().missing(MissingLevel::OwnColumn))),
+        ("psa", Recipe::columns(["psa"]).numbers(Numbers::new().impute(Imputation::Constant(1.0)))),
+        ("psa", Recipe::columns(["psa"]).column("psa", Levels::new())),
+    ] {
+        let column = format!("column \"{name}\"");
+        says(
+            recipe.fit(&table, &TRAIN),
+            &[&column, "at least one value to train on", "only missing ones", "Recipe::empty"],
+        );
+    }
+
+    let dropped = recipe.clone().empty(Empty::Drop).fit(&table, &TRAIN).expect("a preparation");
+    assert_eq!((dropped.names().join(" "), dropped.width()), ("sex=f sex=m pain".into(), 3));
+    let constant = recipe.clone().empty(Empty::Constant(0.5)).fit(&table, &TRAIN).expect("a preparation");
+    assert_eq!((constant.names().join(" "), constant.width()), ("psa sex=f sex=m stage pain".into(), 5));
+    for prepared in [&dropped, &constant] {
+        assert_eq!(prepared.empty(), ["psa", "stage"]);
+        let stored: TablePreparation =
+            serde_json::from_str(&serde_json::to_string(prepared).expect("JSON")).expect("a preparation");
+        assert_eq!(&stored, prepared);
+        // Tables with values there, with none, and without the columns.
+        let x = stored.apply(&table).expect("features");
+        assert_eq!(x.ncols(), prepared.width());
+        assert_eq!(stored.apply(&table.without(&["psa", "stage"]).expect("columns")).expect("features"), x);
+    }
+    let x = constant.apply(&table).expect("features");
+    assert!(x.column(0).iter().chain(x.column(3)).all(|v| *v == 0.5));
+    let y = dropped.apply(&table).expect("features");
+    assert_eq!((x.column(1), x.column(2), x.column(4)), (y.column(0), y.column(1), y.column(2)));
+    assert!(dropped.to_string().contains("psa: left out (no value in the rows it was fitted on)"));
+    assert!(constant.to_string().contains("stage: always 0.5 (no value in the rows it was fitted on)"));
+
+    // The other fold has values, and no policy is asked.
+    let refused = recipe.fit(&table, &[4, 5]).expect("a preparation");
+    assert_eq!(recipe.clone().empty(Empty::Drop).fit(&table, &[4, 5]).expect("a preparation"), refused);
+    assert!(refused.empty().is_empty() && refused.names().contains(&"stage=II".to_owned()));
+    let nothing = Recipe::columns(["psa", "stage"]).empty(Empty::Drop).fit(&table, &TRAIN);
+    says(nothing, &["a recipe", "at least one column with a value"]);
+    for bad in [f64::NAN, f64::INFINITY, 1e300] {
+        says(recipe.clone().empty(Empty::Constant(bad)).fit(&table, &TRAIN), &["constant of empty columns"]);
+    }
 }
 
 #[test]

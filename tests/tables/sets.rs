@@ -30,7 +30,7 @@ fn public_sets_hold_what_others_read_in_them() {
             let how = if file.contains("colas") { Csv::new().numbers(["id", "gl"]) } else { Csv::new() };
             how.texts(["time"]).read(&path)
         } else {
-            Csv::new().header(false).read(&path)
+            Csv::new().header(false).also_missing(["?"]).read(&path)
         };
         holds(file, &table.expect(file), wanted);
     }
@@ -91,7 +91,7 @@ fn zeros_of_the_pima_set_are_missing_values() {
 
 #[test]
 fn a_classifier_s_features_come_out_of_a_set_with_holes() {
-    use galen::data::prepare::{Imputation, Levels, MissingLevel, Numbers, Recipe};
+    use galen::data::prepare::{Empty, Imputation, Levels, MissingLevel, Numbers, Recipe};
     let Some(root) = folder("a_classifier_s_features_come_out_of_a_set_with_holes") else { return };
     let table = arff::read(root.join("tabular/hypothyroid.arff")).expect("a table");
     let recipe = |out: &[&str]| {
@@ -101,8 +101,10 @@ fn a_classifier_s_features_come_out_of_a_set_with_holes() {
     };
     let rows: Vec<usize> = (0..3000).collect();
     // A column without a single number.
-    says(recipe(&["Class"]).fit(&table, &rows), &["column \"TBG\"", "at least one number", "only missing ones"]);
-    let prepared = recipe(&["Class", "TBG"]).fit(&table, &rows).expect("a preparation");
+    says(recipe(&["Class"]).fit(&table, &rows), &["column \"TBG\"", "at least one value", "Recipe::empty"]);
+    let prepared = recipe(&["Class"]).empty(Empty::Drop).fit(&table, &rows).expect("a preparation");
+    assert_eq!(prepared.empty(), ["TBG"]);
+    assert_eq!(prepared.names(), recipe(&["Class", "TBG"]).fit(&table, &rows).expect("a preparation").names());
     let x = prepared.apply(&table).expect("features");
     assert_eq!(x.shape(), [3772, prepared.width()]);
     assert!(x.iter().all(|v| v.is_finite()));

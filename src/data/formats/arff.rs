@@ -12,7 +12,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
 use super::text::{MOST_UNPACKED, decode, format, read as read_file, shown, unpack};
-use crate::data::table::{Categorical, Table, Values, number};
+use crate::data::table::{self, Categorical, Table, Values, Written, listed_levels, number};
 use crate::error::{Error, Result};
 
 /// Values that a table with sparse rows may have in all, 2 GiB of them: a small file can ask for far more than memory holds.
@@ -44,7 +44,7 @@ fn parse_within(bytes: &[u8], name: &Path, most: usize) -> Result<Table> {
     while let Some(mut line) = lines.next() {
         row(&mut line, &mut attributes, most)?;
     }
-    attributes.into_iter().try_fold(Table::new(), |table, a| table.with(a.name, a.column.finish()))
+    attributes.into_iter().try_fold(Table::new(), |table, a| table.with_column(a.name, a.column.finish()))
 }
 
 /// The lines that hold more than white space and comments.
@@ -179,7 +179,7 @@ struct Attribute {
 
 /// A column that grows row by row.
 enum Column {
-    Numbers(Vec<f64>),
+    Numbers(Written),
     /// A declared list, with the place of each of its values.
     Listed {
         levels: Vec<String>,
@@ -225,7 +225,7 @@ fn attribute(line: &mut Line<'_>) -> Result<Attribute> {
     }
     let kind = line.word("the attribute's type")?.text;
     let column = match kind.to_ascii_lowercase().as_str() {
-        "numeric" | "real" | "integer" => Column::Numbers(Vec::new()),
+        "numeric" | "real" | "integer" => Column::Numbers(Written::default()),
         "string" | "date" => Column::Texts(Vec::new()),
         _ => {
             let expected =
@@ -332,16 +332,15 @@ impl Attribute {
         let refuse = |expected: String| Err(line.refuse(expected, shown(&word.text)));
         match &mut self.column {
             Column::Numbers(x) => match number(&word.text) {
-                _ if missing => x.push(f64::NAN),
-                Some(v) => x.push(v),
+                _ if missing => x.push("", f64::NAN),
+                Some(v) => x.push(&word.text, v),
                 None => return refuse(format!("a number for attribute {}", shown(&self.name))),
             },
             Column::Listed { places, codes, levels } => match places.get(&word.text) {
                 _ if missing => codes.push(None),
                 Some(place) => codes.push(Some(*place)),
                 None => {
-                    let known: Vec<String> = levels.iter().take(20).cloned().collect();
-                    return refuse(format!("one of {{{}}} for attribute {}", known.join(", "), shown(&self.name)));
+                    return refuse(format!("one of {{{}}} for attribute {}", listed_levels(levels), shown(&self.name)));
                 }
             },
             Column::Texts(x) => x.push((!missing).then_some(word.text)),
@@ -352,7 +351,7 @@ impl Attribute {
     /// What a sparse row leaves out.
     fn push_default(&mut self, line: &Line<'_>) -> Result<()> {
         match &mut self.column {
-            Column::Numbers(x) => x.push(0.0),
+            Column::Numbers(x) => x.push("0", 0.0),
             Column::Listed { codes, levels, .. } if !levels.is_empty() => codes.push(Some(0)),
             _ => return Err(line.refuse(format!("a value for attribute {}", shown(&self.name)), "none")),
         }
@@ -361,11 +360,11 @@ impl Attribute {
 }
 
 impl Column {
-    fn finish(self) -> Values {
+    fn finish(self) -> table::Column {
         match self {
-            Column::Numbers(x) => Values::Numeric(x),
-            Column::Listed { levels, codes, .. } => Values::Categorical(Categorical::known(levels, codes)),
-            Column::Texts(x) => Values::Categorical(Categorical::from_texts(&x)),
+            Column::Numbers(x) => x.finish(),
+            Column::Listed { levels, codes, .. } => Values::Categorical(Categorical::known(levels, codes)).into(),
+            Column::Texts(x) => Values::Categorical(Categorical::from_texts(&x)).into(),
         }
     }
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use flate2::bufread::MultiGzDecoder;
 
+pub(super) use crate::data::table::shown;
 use crate::error::{Error, Result};
 
 /// The content of a file.
@@ -73,13 +74,4 @@ pub(super) fn line_at(bytes: &[u8], at: usize) -> usize {
 /// An [`Error::Format`].
 pub(super) fn format(name: &Path, expected: impl Into<String>, actual: impl Into<String>) -> Error {
     Error::Format { path: name.to_owned(), expected: expected.into(), actual: actual.into() }
-}
-
-/// A text of a file as an error shows it: not more than a few words of it.
-pub(super) fn shown(text: &str) -> String {
-    const MOST: usize = 40;
-    match text.char_indices().nth(MOST) {
-        Some((end, _)) => format!("{:?}...", &text[..end]),
-        None => format!("{text:?}"),
-    }
 }

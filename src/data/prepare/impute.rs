@@ -24,7 +24,8 @@ impl Imputation {
     /// What stands in, from the numbers that are there; `None` where nothing does. A column without numbers has only constants.
     pub(super) fn fit(self, what: &str, values: Vec<f64>) -> Result<Option<f64>> {
         if values.is_empty() && !matches!(self, Imputation::Constant(_)) {
-            return Err(Error::data(what, "at least one number to train on", "only missing ones"));
+            let actual = "only missing ones (Imputation::Constant needs none)";
+            return Err(Error::data(what, "at least one number to train on", actual));
         }
         Ok(match self {
             Imputation::Refuse => None,

@@ -2,7 +2,7 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::table::{Categorical, Table, Values, column_named, levels_of, number};
+use crate::data::table::{Table, Values, column_named, listed_levels, number, same_level, shown};
 use crate::error::{Error, Result};
 
 /// What becomes of a level that was not there when the encoding was fitted.
@@ -102,7 +102,7 @@ impl OneHot {
                 "the first level is dropped, so that zeros for an unseen one would mean the first",
             ));
         }
-        let values = as_levels(table, column)?;
+        let values = table.ids(column)?;
         let mut counts = vec![0; values.levels().len()];
         for row in rows {
             match values.codes()[*row] {
@@ -116,7 +116,7 @@ impl OneHot {
         // Of equals the last is found first, so they are gone through from the end.
         let most = (0..seen.len()).rev().max_by_key(|i| seen[*i].1);
         let Some(most) = most else {
-            return Err(Error::data(name, "at least one level to train on", "only missing ones"));
+            return Err(super::empty(&name, "level"));
         };
         let levels: Vec<String> = seen.into_iter().map(|(level, _)| level).collect();
         let fill = match &how.missing {
@@ -125,8 +125,8 @@ impl OneHot {
             MissingLevel::Level(wanted) if levels.contains(wanted) => Some(wanted.clone()),
             MissingLevel::Level(wanted) => {
                 let expected =
-                    format!("\"{wanted}\", which is to stand in for missing levels, among those to train on");
-                return Err(Error::data(name, expected, levels.join(", ")));
+                    format!("{}, which is to stand in for missing levels, among those to train on", shown(wanted));
+                return Err(Error::data(name, expected, listed_levels(&levels)));
             }
         };
         let numeric = matches!(table.column(column)?, Values::Numeric(_));
@@ -135,14 +135,14 @@ impl OneHot {
 
     /// For every row the column that is 1; `None` where all are 0.
     ///
-    /// Where the column held numbers when this was fitted, or holds them now, levels are compared as numbers: `"1.0"` is 1. One slip of
-    /// the pen turns a column of numbers into texts when it is read from CSV.
+    /// Where the column held numbers when this was fitted, or holds them now, levels are compared as numbers: `"1.0"` is 1. Two levels in
+    /// digits stay two: `"007"` is not 7.
     ///
     /// # Errors
     /// [`Error::Data`] where there is no such column, a row's level is missing or unseen and nothing else was chosen for that, or a
     /// number may be several of the levels (`"1"` and `"1.0"`).
     pub fn apply(&self, table: &Table) -> Result<Vec<Option<usize>>> {
-        let (values, name) = (as_levels(table, &self.column)?, column_named(&self.column));
+        let (values, name) = (table.ids(&self.column)?, column_named(&self.column));
         let known: HashMap<&String, usize> = self.levels.iter().zip(0..).collect();
         let numeric = self.numeric || matches!(table.column(&self.column)?, Values::Numeric(_));
         let place = |level: &String| match known.get(level) {
@@ -163,8 +163,10 @@ impl OneHot {
                 (Some(place), _) => Ok(self.shift(place)),
                 (None, Unseen::Zeros) => Ok(None),
                 (None, Unseen::Refuse) => {
-                    let expected = format!("a level that was there when it was fitted ({})", self.levels.join(", "));
-                    Err(Error::data(&name, expected, format!("\"{}\" in row {row}", values.levels()[*code as usize])))
+                    let expected =
+                        format!("a level that was there when it was fitted ({})", listed_levels(&self.levels));
+                    let actual = format!("{} in row {row}", shown(&values.levels()[*code as usize]));
+                    Err(Error::data(&name, expected, actual))
                 }
             }
         };
@@ -203,10 +205,11 @@ impl OneHot {
         let mut same = self.levels.iter().enumerate().filter(|(_, known)| number(known) == Some(wanted));
         match (same.next(), same.next()) {
             (Some((_, one)), Some((_, other))) => {
-                let expected = format!("levels that are different numbers where numbers are compared with \"{level}\"");
-                Err(Error::data(column_named(&self.column), expected, format!("\"{one}\" and \"{other}\"")))
+                let expected =
+                    format!("levels that are different numbers where numbers are compared with {}", shown(level));
+                Err(Error::data(column_named(&self.column), expected, format!("{} and {}", shown(one), shown(other))))
             }
-            (found, _) => Ok(found.map(|(place, _)| place)),
+            (found, _) => Ok(found.filter(|(_, known)| same_level(known, level)).map(|(place, _)| place)),
         }
     }
 
@@ -217,11 +220,4 @@ impl OneHot {
 
 fn no_level(name: &str, row: usize) -> Error {
     Error::data(name, "a level (nothing may stand in for a missing one)", format!("none in row {row}"))
-}
-
-fn as_levels(table: &Table, column: &str) -> Result<Categorical> {
-    Ok(match table.column(column)? {
-        Values::Categorical(x) => x.clone(),
-        Values::Numeric(x) => levels_of(x),
-    })
 }

@@ -13,7 +13,7 @@ mod table;
 pub use channels::ChannelStandardize;
 pub use impute::{Imputation, Imputer};
 pub use levels::{Levels, MissingLevel, OneHot, Unseen};
-pub use recipe::{Numbers, Recipe, Treatment};
+pub use recipe::{Empty, Numbers, Recipe, Treatment};
 pub use scale::{Scaler, Scaling};
 pub use table::TablePreparation;
 
@@ -41,6 +41,12 @@ fn check_width<T>(what: &str, fitted: usize, rows: &ArrayView2<'_, T>) -> Result
         n if n == fitted => Ok(()),
         n => Err(Error::data(what, format!("{fitted} columns, as when it was fitted"), n.to_string())),
     }
+}
+
+/// The error for a column of nothing but missing values.
+fn empty(what: &str, of: &str) -> Error {
+    let actual = "only missing ones (leave the column out, or say in Recipe::empty what becomes of such columns)";
+    Error::data(what, format!("at least one {of} to train on"), actual)
 }
 
 /// The numbers of a column that are there.

@@ -40,6 +40,18 @@ impl Numbers {
     }
 }
 
+/// What becomes of a column that has no value in any of the rows to train on, such as a test that the patients of one fold never had.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Empty {
+    /// It is an error.
+    #[default]
+    Refuse,
+    /// It is left out: folds may then have different numbers of features.
+    Drop,
+    /// It is one feature that is this number in every row, also where another table has a value: nothing was learned of such values.
+    Constant(f64),
+}
+
 /// How a column is prepared.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Treatment {
@@ -83,6 +95,7 @@ pub struct Recipe {
     pub(super) numbers: Numbers,
     pub(super) levels: Levels,
     pub(super) of: BTreeMap<String, Treatment>,
+    pub(super) empty: Empty,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -93,7 +106,7 @@ pub(super) enum Features {
 
 impl Recipe {
     fn new(features: Features) -> Recipe {
-        Recipe { features, numbers: Numbers::new(), levels: Levels::new(), of: BTreeMap::new() }
+        Recipe { features, numbers: Numbers::new(), levels: Levels::new(), of: BTreeMap::new(), empty: Empty::Refuse }
     }
 
     /// These columns are features, in this order.
@@ -125,11 +138,29 @@ impl Recipe {
         self
     }
 
+    /// What becomes of columns that have no value in any of the rows to train on; [`TablePreparation::empty`] then names them.
+    ///
+    /// ```
+    /// use galen::data::Table;
+    /// use galen::data::prepare::{Empty, Imputation, Numbers, Recipe};
+    ///
+    /// let table = Table::new().with_numeric("age", vec![40.0, 60.0, 50.0])?.with_numeric("psa", vec![f64::NAN, f64::NAN, 4.1])?;
+    /// let recipe = Recipe::columns(["age", "psa"]).numbers(Numbers::new().impute(Imputation::Median));
+    /// assert!(recipe.fit(&table, &[0, 1]).is_err());
+    /// let prepared = recipe.empty(Empty::Drop).fit(&table, &[0, 1])?;
+    /// assert_eq!((prepared.names(), prepared.empty()), (vec!["age".to_owned()], vec!["psa"]));
+    /// # Ok::<(), galen::Error>(())
+    /// ```
+    #[must_use]
+    pub fn empty(self, empty: Empty) -> Recipe {
+        Recipe { empty, ..self }
+    }
+
     /// Fits it on these rows of a table: those to train on, and no others.
     ///
     /// # Errors
     /// [`Error::Data`](crate::Error::Data) where there are no rows or no features, a column or row does not exist, a column that is
-    /// treated on its own is no feature, all values of one are missing, one is missing that nothing may stand in for, or a text should be a
+    /// treated on its own is no feature, all values of one are missing ([`Recipe::empty`]), one is missing that nothing may stand in for, or a text should be a
     /// number and is none; [`Error::Usage`](crate::Error::Usage) and [`Error::Parameter`](crate::Error::Parameter) where a treatment
     /// makes no sense.
     pub fn fit(&self, table: &Table, rows: &[usize]) -> Result<TablePreparation> {

@@ -96,7 +96,7 @@ impl Scaler {
                 return Err(Error::data(
                     "a scaler's rows",
                     "at least one number in each column",
-                    format!("none in column {i}"),
+                    format!("none in column {i} (leave it out, or put a constant in it: Imputation::Constant)"),
                 ));
             }
             Ok(Affine::fit(scaling, values))

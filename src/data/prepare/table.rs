@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::levels::OneHot;
 use super::present;
-use super::recipe::{Features, Numbers, Recipe, Treatment};
+use super::recipe::{Empty, Features, Numbers, Recipe, Treatment};
 use super::scale::Affine;
-use crate::data::table::{Table, Values, column_named, not_numbers};
+use crate::data::table::{Table, Values, column_named, listed, not_numbers, shown};
 use crate::error::{Error, Result};
 
 /// Makes a network's features of a table, as [`Recipe::fit`] fitted it. Stored with a model, it does the same to tables of other patients.
@@ -34,6 +34,10 @@ enum Fitted {
         affine: Affine,
     },
     Levels(OneHot),
+    /// No row to train on had a value, and the column is no feature.
+    Dropped,
+    /// No row to train on had a value, and every row gets this number.
+    Constant(f32),
 }
 
 impl TablePreparation {
@@ -42,12 +46,20 @@ impl TablePreparation {
             return Err(Error::data("rows to fit a preparation on", "at least one", "none"));
         }
         table.check_rows(rows)?;
+        if let Empty::Constant(v) = recipe.empty
+            && !(v as f32).is_finite()
+        {
+            return Err(Error::parameter("recipe", "constant of empty columns", "a number that is finite in f32", v));
+        }
         let features = features(recipe, table)?;
         if let Some(other) = recipe.of.keys().find(|name| !features.contains(name)) {
             let expected = format!("features that are treated on their own among {}", listed(&features));
-            return Err(Error::data("a recipe", expected, format!("\"{other}\"")));
+            return Err(Error::data("a recipe", expected, shown(other)));
         }
         let column = |name: &String| {
+            if is_empty(table.column(name)?, rows) {
+                return Ok(Column { name: name.clone(), fitted: when_empty(recipe.empty, name)? });
+            }
             let treatment = match (recipe.of.get(name), table.column(name)?) {
                 (Some(treatment), _) => treatment.clone(),
                 (None, Values::Numeric(_)) => recipe.numbers.clone().into(),
@@ -59,18 +71,22 @@ impl TablePreparation {
             };
             Ok(Column { name: name.clone(), fitted })
         };
-        Ok(TablePreparation { columns: features.iter().map(column).collect::<Result<_>>()? })
+        let prepared = TablePreparation { columns: features.iter().map(column).collect::<Result<_>>()? };
+        if prepared.width() == 0 {
+            return Err(Error::data("a recipe", "at least one column with a value in the rows to train on", "none"));
+        }
+        Ok(prepared)
     }
 
     /// The features of every row, `[rows, features]`, in the order of [`TablePreparation::names`]. Other columns of the table do not matter,
-    /// nor does the order of its columns.
+    /// nor those that were [empty](TablePreparation::empty), nor does the order of its columns.
     ///
     /// # Errors
     /// [`Error::Data`] where columns are missing (all of them are named), there are no rows, a value is missing that nothing may stand in for, a
     /// level was not there when it was fitted and is not to be zeros, a text should be a number and is none, or a number is not finite in `f32`.
     pub fn apply(&self, table: &Table) -> Result<Array2<f32>> {
-        let lacking: Vec<String> =
-            self.columns.iter().filter(|c| table.column(&c.name).is_err()).map(|c| c.name.clone()).collect();
+        let lacks = |c: &&Column| !c.was_empty() && table.column(&c.name).is_err();
+        let lacking: Vec<String> = self.columns.iter().filter(lacks).map(|c| c.name.clone()).collect();
         if !lacking.is_empty() {
             let there = listed(table.names());
             return Err(Error::data("a table to prepare", format!("the columns {}", listed(&lacking)), there));
@@ -87,6 +103,8 @@ impl TablePreparation {
                         }
                     }
                 }
+                Fitted::Dropped => {}
+                Fitted::Constant(v) => out.column_mut(at).fill(*v),
                 Fitted::Levels(encoding) => {
                     for (row, one) in encoding.apply(table)?.into_iter().enumerate() {
                         if let Some(one) = one {
@@ -106,6 +124,8 @@ impl TablePreparation {
             Fitted::Numbers { indicator: false, .. } => vec![column.name.clone()],
             Fitted::Numbers { indicator: true, .. } => vec![column.name.clone(), format!("{} missing", column.name)],
             Fitted::Levels(encoding) => encoding.names(),
+            Fitted::Dropped => Vec::new(),
+            Fitted::Constant(_) => vec![column.name.clone()],
         };
         self.columns.iter().flat_map(names).collect()
     }
@@ -113,6 +133,11 @@ impl TablePreparation {
     /// How many features there are.
     pub fn width(&self) -> usize {
         self.columns.iter().map(Column::width).sum()
+    }
+
+    /// The columns that had no value in any of the rows to train on, and are left out or constant; see [`Recipe::empty`].
+    pub fn empty(&self) -> Vec<&str> {
+        self.columns.iter().filter(|c| c.was_empty()).map(|c| c.name.as_str()).collect()
     }
 
     /// The columns of equal numbers, which were divided by 1 because there was nothing else to divide by.
@@ -127,7 +152,30 @@ impl Column {
         match &self.fitted {
             Fitted::Numbers { indicator, .. } => 1 + usize::from(*indicator),
             Fitted::Levels(encoding) => encoding.width(),
+            Fitted::Dropped => 0,
+            Fitted::Constant(_) => 1,
         }
+    }
+
+    fn was_empty(&self) -> bool {
+        matches!(self.fitted, Fitted::Dropped | Fitted::Constant(_))
+    }
+}
+
+/// Whether none of these rows has a value.
+fn is_empty(values: &Values, rows: &[usize]) -> bool {
+    match values {
+        Values::Numeric(x) => rows.iter().all(|row| x[*row].is_nan()),
+        Values::Categorical(x) => rows.iter().all(|row| x.codes()[*row].is_none()),
+    }
+}
+
+/// What becomes of a column without values.
+fn when_empty(how: Empty, name: &str) -> Result<Fitted> {
+    match how {
+        Empty::Refuse => Err(super::empty(&column_named(name), "value")),
+        Empty::Drop => Ok(Fitted::Dropped),
+        Empty::Constant(v) => Ok(Fitted::Constant(v as f32)),
     }
 }
 
@@ -143,7 +191,7 @@ fn features(recipe: &Recipe, table: &Table) -> Result<Vec<String>> {
     named.iter().try_for_each(|name| table.column(name).map(drop))?;
     let mut seen = BTreeSet::new();
     if let Some(twice) = features.iter().find(|name| !seen.insert(*name)) {
-        return Err(Error::data("a recipe", "each column once", format!("\"{twice}\" twice")));
+        return Err(Error::data("a recipe", "each column once", format!("{} twice", shown(twice))));
     }
     if features.is_empty() {
         return Err(Error::data("a recipe", "at least one column", "none"));
@@ -155,9 +203,6 @@ fn fit_numbers(how: &Numbers, table: &Table, name: &str, rows: &[usize]) -> Resu
     let all = numbers(table, name)?;
     let train: Vec<f64> = rows.iter().map(|row| all[*row]).collect();
     let missing = train.iter().filter(|v| v.is_nan()).count();
-    if missing == train.len() {
-        return Err(Error::data(column_named(name), "at least one number to train on", "only missing ones"));
-    }
     let fill = how.imputation.fit(&column_named(name), present(train.iter().copied()))?;
     // What stands in counts in the mean and the spread, as in a pipeline of scikit-learn.
     let filled = rows.iter().zip(&train).map(|(row, v)| match fill {
@@ -190,15 +235,6 @@ fn no_number(name: &str, row: usize) -> Error {
     Error::data(column_named(name), "a number (nothing may stand in for a missing one)", format!("none in row {row}"))
 }
 
-fn listed(names: &[String]) -> String {
-    const SHOWN: usize = 40;
-    let mut shown: Vec<String> = names.iter().take(SHOWN).map(|name| format!("\"{name}\"")).collect();
-    if names.len() > SHOWN {
-        shown.push(format!("and {} more", names.len() - SHOWN));
-    }
-    if shown.is_empty() { "none".to_owned() } else { shown.join(", ") }
-}
-
 /// A line for each column: what stands in for missing values, and what is done to the others.
 impl fmt::Display for TablePreparation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -217,6 +253,8 @@ impl fmt::Display for TablePreparation {
                         write!(f, ", with an indicator")?;
                     }
                 }
+                Fitted::Dropped => write!(f, "left out (no value in the rows it was fitted on)")?,
+                Fitted::Constant(v) => write!(f, "always {v} (no value in the rows it was fitted on)")?,
                 Fitted::Levels(encoding) => {
                     write!(f, "one of {}", encoding.levels().join(", "))?;
                     if let Some(fill) = encoding.fill() {

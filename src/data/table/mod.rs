@@ -3,13 +3,21 @@
 //! Rows are counted from 0, as everywhere in Galen; only the readers of files speak of lines, which are counted from 1.
 
 mod describe;
+mod ids;
+mod shown;
 mod targets;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::error::{Error, Result};
+#[cfg(not(feature = "tables"))]
+use ids::Column;
 
 pub use describe::{ColumnSummary, Content, Description};
+#[cfg(feature = "tables")]
+pub(crate) use ids::Column;
+pub(crate) use ids::{Written, same_level};
+pub(crate) use shown::{listed, listed_levels, shown};
 pub use targets::Classes;
 
 /// What stands in one column.
@@ -36,7 +44,7 @@ impl Categorical {
     pub fn new(levels: Vec<String>, codes: Vec<Option<u32>>) -> Result<Categorical> {
         let mut seen = BTreeSet::new();
         if let Some(twice) = levels.iter().find(|level| !seen.insert(level.as_str())) {
-            return Err(Error::data("levels", "each of them once", format!("\"{twice}\" twice")));
+            return Err(Error::data("levels", "each of them once", format!("{} twice", shown(twice))));
         }
         let beyond = |code: &Option<u32>| code.is_some_and(|code| code as usize >= levels.len());
         if let Some(row) = codes.iter().position(beyond) {
@@ -68,6 +76,11 @@ impl Categorical {
     /// For each row the place of its text in the levels; `None` where it is missing.
     pub fn codes(&self) -> &[Option<u32>] {
         &self.codes
+    }
+
+    /// The rows of these numbers, all of which exist.
+    fn select(&self, rows: &[usize]) -> Categorical {
+        Categorical { levels: self.levels.clone(), codes: rows.iter().map(|row| self.codes[*row]).collect() }
     }
 
     /// The numbers that the texts stand for, NaN where one is missing; `None` where a text is no finite number.
@@ -105,7 +118,8 @@ impl Values {
         }
     }
 
-    /// What a row holds, as text; a number as short as it can be written. `None` where it is missing or there is no such row.
+    /// What a row holds, as text; a number as short as it can be written ([`Table::to_categorical`] gives ids as their file writes
+    /// them). `None` where it is missing or there is no such row.
     pub fn text(&self, row: usize) -> Option<String> {
         match self {
             Values::Numeric(x) => x.get(row).filter(|v| !v.is_nan()).map(f64::to_string),
@@ -124,15 +138,17 @@ impl Values {
     fn select(&self, rows: &[usize]) -> Values {
         match self {
             Values::Numeric(x) => Values::Numeric(rows.iter().map(|row| x[*row]).collect()),
-            Values::Categorical(x) => Values::Categorical(Categorical {
-                levels: x.levels.clone(),
-                codes: rows.iter().map(|row| x.codes[*row]).collect(),
-            }),
+            Values::Categorical(x) => Values::Categorical(x.select(rows)),
         }
     }
 }
 
 /// Named columns of the same number of rows.
+///
+/// Numbers are `f64`. Where they serve as ids, classes or levels ([`Table::groups`], [`Table::classes`], [`Table::to_categorical`], levels
+/// of a [`prepare::Recipe`](crate::data::prepare::Recipe)), what a file writes in digits tells them apart: `007` is not `7`, and
+/// `9007199254740993` is not `9007199254740992`, though both are the same `f64`. A number of 2⁵³ or more whose digits nobody kept is
+/// then refused.
 ///
 /// ```
 /// use galen::data::Table;
@@ -147,7 +163,7 @@ impl Values {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Table {
     names: Vec<String>,
-    columns: Vec<Values>,
+    columns: Vec<Column>,
     /// Where each name stands: gene tables have tens of thousands.
     places: HashMap<String, usize>,
 }
@@ -162,10 +178,14 @@ impl Table {
     ///
     /// # Errors
     /// [`Error::Data`] where there is one of this name, it has not as many rows as the others, or a number is infinite.
-    pub fn with(mut self, name: impl Into<String>, values: Values) -> Result<Table> {
-        let name = name.into();
+    pub fn with(self, name: impl Into<String>, values: Values) -> Result<Table> {
+        self.with_column(name.into(), values.into())
+    }
+
+    pub(crate) fn with_column(mut self, name: String, column: Column) -> Result<Table> {
+        let values = &column.values;
         if self.places.contains_key(&name) {
-            return Err(Error::data("a table's columns", "each name once", format!("\"{name}\" twice")));
+            return Err(Error::data("a table's columns", "each name once", format!("{} twice", shown(&name))));
         }
         if !self.columns.is_empty() && values.len() != self.rows() {
             return Err(Error::data(
@@ -174,10 +194,10 @@ impl Table {
                 values.len().to_string(),
             ));
         }
-        check_finite(&name, &values)?;
+        check_finite(&name, values)?;
         self.places.insert(name.clone(), self.names.len());
         self.names.push(name);
-        self.columns.push(values);
+        self.columns.push(column);
         Ok(self)
     }
 
@@ -199,7 +219,7 @@ impl Table {
 
     /// How many rows there are.
     pub fn rows(&self) -> usize {
-        self.columns.first().map_or(0, Values::len)
+        self.columns.first().map_or(0, |column| column.values.len())
     }
 
     /// The names of the columns, in order.
@@ -209,7 +229,7 @@ impl Table {
 
     /// Names and columns, in order.
     pub fn columns(&self) -> impl ExactSizeIterator<Item = (&str, &Values)> {
-        self.names.iter().map(String::as_str).zip(&self.columns)
+        self.names.iter().map(String::as_str).zip(self.columns.iter().map(|column| &column.values))
     }
 
     /// The column of this name.
@@ -217,7 +237,7 @@ impl Table {
     /// # Errors
     /// [`Error::Data`] where there is none, naming those that there are.
     pub fn column(&self, name: &str) -> Result<&Values> {
-        self.place(name).map(|i| &self.columns[i])
+        self.place(name).map(|i| &self.columns[i].values)
     }
 
     /// The numbers of a column, NaN where one is missing.
@@ -247,9 +267,9 @@ impl Table {
     /// # Errors
     /// [`Error::Data`] where one does not exist or is named twice.
     pub fn select<S: AsRef<str>>(&self, names: &[S]) -> Result<Table> {
-        names
-            .iter()
-            .try_fold(Table::new(), |table, name| table.with(name.as_ref(), self.column(name.as_ref())?.clone()))
+        names.iter().map(AsRef::as_ref).try_fold(Table::new(), |table, name| {
+            table.with_column(name.to_owned(), self.columns[self.place(name)?].clone())
+        })
     }
 
     /// All columns but these.
@@ -258,8 +278,8 @@ impl Table {
     /// [`Error::Data`] where one does not exist.
     pub fn without<S: AsRef<str>>(&self, names: &[S]) -> Result<Table> {
         let out: BTreeSet<usize> = names.iter().map(|name| self.place(name.as_ref())).collect::<Result<_>>()?;
-        let kept = self.columns().enumerate().filter(|(i, _)| !out.contains(i));
-        kept.map(|(_, column)| column).try_fold(Table::new(), |table, (name, values)| table.with(name, values.clone()))
+        let mut kept = self.names.iter().zip(&self.columns).enumerate().filter(|(i, _)| !out.contains(i));
+        kept.try_fold(Table::new(), |table, (_, (name, column))| table.with_column(name.clone(), column.clone()))
     }
 
     /// The rows of these numbers, in this order; one may be named more than once. Levels stay, also those that no longer occur.
@@ -268,7 +288,7 @@ impl Table {
     /// [`Error::Data`] where a row does not exist.
     pub fn select_rows(&self, rows: &[usize]) -> Result<Table> {
         self.check_rows(rows)?;
-        let columns = self.columns.iter().map(|values| values.select(rows)).collect();
+        let columns = self.columns.iter().map(|column| column.select(rows)).collect();
         Ok(Table { names: self.names.clone(), columns, places: self.places.clone() })
     }
 
@@ -278,23 +298,25 @@ impl Table {
     /// See [`Table::numeric`].
     pub fn missing_where(mut self, name: &str, is_missing: impl Fn(f64) -> bool) -> Result<Table> {
         self.numeric(name)?;
-        let place = self.place(name)?;
-        if let Values::Numeric(x) = &mut self.columns[place] {
+        let Column { values, written } = &mut self.columns[self.places[name]];
+        if let Values::Numeric(x) = values {
             x.iter_mut().filter(|v| is_missing(**v)).for_each(|v| *v = f64::NAN);
+            let codes = written.iter_mut().flat_map(|written| &mut written.codes);
+            codes.zip(x).filter(|(_, v)| v.is_nan()).for_each(|(code, _)| *code = None);
         }
         Ok(self)
     }
 
-    /// The same table where these columns hold texts: each number as short as it can be written, levels in the order of the numbers.
+    /// The same table where these columns hold texts: each number as short as it can be written, ids as their file writes them (`007`),
+    /// levels in the order of the numbers.
     ///
     /// # Errors
-    /// [`Error::Data`] where one does not exist.
+    /// [`Error::Data`] where one does not exist, or holds a number of 2⁵³ or more whose digits nobody kept.
     pub fn to_categorical<S: AsRef<str>>(mut self, names: &[S]) -> Result<Table> {
         for name in names {
             let place = self.place(name.as_ref())?;
-            if let Values::Numeric(x) = &self.columns[place] {
-                self.columns[place] = Values::Categorical(levels_of(x));
-            }
+            let ids = self.columns[place].ids(name.as_ref())?.into_owned();
+            self.columns[place] = Values::Categorical(ids).into();
         }
         Ok(self)
     }
@@ -306,9 +328,11 @@ impl Table {
     pub fn to_numeric<S: AsRef<str>>(mut self, names: &[S]) -> Result<Table> {
         for name in names.iter().map(AsRef::as_ref) {
             let place = self.place(name)?;
-            if let Values::Categorical(x) = &self.columns[place] {
-                let values = x.numbers().ok_or_else(|| not_numbers(name, x))?;
-                self.columns[place] = Values::Numeric(values);
+            if let Values::Categorical(x) = &self.columns[place].values {
+                let numbers = x.numbers().ok_or_else(|| not_numbers(name, x))?;
+                let mut column = Written::default();
+                numbers.into_iter().enumerate().for_each(|(row, v)| column.push(x.get(row).unwrap_or_default(), v));
+                self.columns[place] = column.finish();
             }
         }
         Ok(self)
@@ -331,15 +355,8 @@ impl Table {
     }
 
     fn place(&self, name: &str) -> Result<usize> {
-        self.places.get(name).copied().ok_or_else(|| {
-            const SHOWN: usize = 40;
-            let mut known: Vec<String> = self.names.iter().take(SHOWN).map(|n| format!("\"{n}\"")).collect();
-            if self.names.len() > SHOWN {
-                known.push(format!("and {} more", self.names.len() - SHOWN));
-            }
-            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-            Error::data("a table's columns", format!("one named \"{name}\""), known)
-        })
+        let missing = || Error::data("a table's columns", format!("one named {}", shown(name)), listed(&self.names));
+        self.places.get(name).copied().ok_or_else(missing)
     }
 }
 
@@ -350,14 +367,14 @@ pub(crate) fn number(text: &str) -> Option<f64> {
 
 /// How errors call a column.
 pub(crate) fn column_named(name: &str) -> String {
-    format!("column \"{name}\"")
+    format!("column {}", shown(name))
 }
 
 /// The error for a column of texts where numbers are wanted, naming the first text that is none.
 pub(crate) fn not_numbers(name: &str, x: &Categorical) -> Error {
     let first = (0..x.codes.len()).find_map(|row| {
         let text = x.get(row).filter(|text| number(text).is_none())?;
-        Some(format!("\"{text}\" in row {row}"))
+        Some(format!("{} in row {row}", shown(text)))
     });
     let actual = first.unwrap_or_else(|| "texts (Table::to_numeric reads them as numbers)".to_owned());
     Error::data(column_named(name), "numbers", actual)
@@ -368,19 +385,5 @@ fn check_finite(name: &str, values: &Values) -> Result<()> {
     match x.iter().position(|v| v.is_infinite()) {
         Some(row) => Err(Error::data(column_named(name), "finite numbers", format!("{} in row {row}", x[row]))),
         None => Ok(()),
-    }
-}
-
-/// Numbers as levels, in the order of the numbers.
-pub(crate) fn levels_of(numbers: &[f64]) -> Categorical {
-    let mut distinct: Vec<f64> = numbers.iter().copied().filter(|v| !v.is_nan()).collect();
-    distinct.sort_by(f64::total_cmp);
-    // Minus zero is zero.
-    distinct.dedup_by(|a, b| a == b);
-    let code = |v: f64| distinct.binary_search_by(|d| d.partial_cmp(&v).unwrap_or(std::cmp::Ordering::Less)).ok();
-    Categorical {
-        codes: numbers.iter().map(|v| if v.is_nan() { None } else { code(*v).map(|i| i as u32) }).collect(),
-        // Adding zero makes minus zero zero.
-        levels: distinct.iter().map(|v| (v + 0.0).to_string()).collect(),
     }
 }
