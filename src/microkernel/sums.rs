@@ -23,23 +23,37 @@ const APART: usize = 1 << 16;
 pub fn pairwise<T: Real, const N: usize>(
     range: Range<usize>,
     piece: usize,
-    sums: &(impl Fn(Range<usize>) -> [T; N] + Sync),
+    sums: &impl Fn(Range<usize>) -> [T; N],
 ) -> [T; N] {
-    let n = range.len();
-    if n <= piece {
+    if range.len() <= piece {
         return sums(range);
     }
-    let middle = range.start + (n / 2).next_multiple_of(piece);
-    let left = || pairwise(range.start..middle, piece, sums);
-    let right = || pairwise(middle..range.end, piece, sums);
-    let (mut left, right) = if n * N > APART { rayon::join(left, right) } else { (left(), right()) };
+    let middle = range.start + (range.len() / 2).next_multiple_of(piece);
+    added(pairwise(range.start..middle, piece, sums), pairwise(middle..range.end, piece, sums))
+}
+
+/// The same sums, to the bit, made on all cores where `range` is long.
+pub fn shared<T: Real, const N: usize>(
+    range: Range<usize>,
+    piece: usize,
+    sums: &(dyn Fn(Range<usize>) -> [T; N] + Sync),
+) -> [T; N] {
+    if range.len() * N <= APART || range.len() <= piece {
+        return pairwise(range, piece, &sums);
+    }
+    let middle = range.start + (range.len() / 2).next_multiple_of(piece);
+    let halves = rayon::join(|| shared(range.start..middle, piece, sums), || shared(middle..range.end, piece, sums));
+    added(halves.0, halves.1)
+}
+
+fn added<T: Real, const N: usize>(mut left: [T; N], right: [T; N]) -> [T; N] {
     left.iter_mut().zip(right).for_each(|(left, right)| *left += right);
     left
 }
 
 /// The sums over `n` elements, whose blocks `sums` gives.
 #[inline]
-pub fn blocks<T: Real, const N: usize>(n: usize, sums: impl Fn(Range<usize>) -> [T; N] + Sync) -> [T; N] {
+pub fn blocks<T: Real, const N: usize>(n: usize, sums: impl Fn(Range<usize>) -> [T; N]) -> [T; N] {
     pairwise(0..n, BLOCK, &sums)
 }
 
@@ -47,6 +61,12 @@ pub fn blocks<T: Real, const N: usize>(n: usize, sums: impl Fn(Range<usize>) -> 
 #[inline]
 pub fn sum<T: Real>(x: &[T]) -> T {
     let [sum] = blocks(x.len(), |block| [sum_block(&x[block])]);
+    sum
+}
+
+/// [`sum`] on all cores where `x` is long.
+pub fn shared_sum<T: Real>(x: &[T]) -> T {
+    let [sum] = shared(0..x.len(), BLOCK, &|block| [sum_block(&x[block])]);
     sum
 }
 
@@ -59,7 +79,7 @@ pub fn dot<T: Real>(x: &[T], y: &[T]) -> T {
 
 /// `Σ f(i)` for `i` below `n`.
 #[inline]
-pub fn sum_of<T: Real>(n: usize, f: impl Fn(usize) -> T + Sync) -> T {
+pub fn sum_of<T: Real>(n: usize, f: impl Fn(usize) -> T) -> T {
     let [sum] = pairwise(0..n, RUN, &|piece: Range<usize>| [piece.map(&f).sum::<T>()]);
     sum
 }
@@ -166,8 +186,9 @@ mod tests {
         let x: Vec<f32> = (0..1_000_003).map(|i| ((i * 7919) % 1009) as f32 * 0.013 - 5.0).collect();
         let of = |threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
-            pool.install(|| sum(&x)).to_bits()
+            pool.install(|| shared_sum(&x)).to_bits()
         };
+        assert_eq!(of(1), sum(&x).to_bits());
         assert_eq!(of(1), of(2));
         assert_eq!(of(1), of(5));
     }

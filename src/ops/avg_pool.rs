@@ -56,7 +56,7 @@ pub(super) fn sum_of_window<'a, T: Real>(
     slices: Range<usize>,
     rows: Range<usize>,
     columns: usize,
-    line: impl Fn(usize, usize) -> &'a [T] + Sync,
+    line: impl Fn(usize, usize) -> &'a [T],
 ) -> T {
     let lines = slices.len() * rows.len();
     if lines * columns <= RUN {

@@ -11,7 +11,7 @@ use super::{arity, expect_dtype, indices};
 use crate::contract::{CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, Slot, grid, parallel_outputs, parallel_rows, stem};
 use crate::error::{Error, Result};
 use crate::graph::{Grad, GradientCtx, Var};
-use crate::microkernel::sums::{RUN, pairwise, sum, sum_of};
+use crate::microkernel::sums::{RUN, shared, shared_sum, sum, sum_of};
 use crate::microkernel::wide_fn;
 use crate::shape::{DType, Shape, TensorSpec, resolve_axis};
 
@@ -274,14 +274,15 @@ impl Walk<'_> {
     fn sum<T: Real>(&self, x: &[T]) -> T {
         let len = self.last()[0];
         let runs = self.dims[..self.dims.len() - 1].iter().product();
-        sum_of(runs, |run| sum(&x[self.first(run)..][..len]))
+        if runs == 1 { shared_sum(&x[..len]) } else { sum_of(runs, |run| sum(&x[self.first(run)..][..len])) }
     }
 
     /// The sums of as many neighbouring results as `y` has, at most `N`.
     fn sums<T: Real, const N: usize>(&self, x: &[T], y: &mut [T]) {
-        let sums = pairwise(0..self.dims.iter().product(), RUN, &|piece: Range<usize>| {
+        let width = y.len();
+        let sums = shared(0..self.dims.iter().product(), RUN, &|piece| {
             let mut sums = [T::zero(); N];
-            self.runs(piece, |start, n, step| add_rows(&x[start..], step, n, &mut sums[..y.len()]));
+            self.runs(piece, |start, n, step| add_rows(&x[start..], step, n, &mut sums[..width]));
             sums
         });
         y.copy_from_slice(&sums[..y.len()]);

@@ -128,7 +128,7 @@ impl Columns {
     }
 
     /// The sums along a run of at most [`BLOCK`] columns: `add(j, sums)` adds the elements `j` of all of them.
-    pub(crate) fn sums<T: Real>(self, sums: &mut [T], add: impl Fn(usize, &mut [T]) + Sync) {
+    pub(crate) fn sums<T: Real>(self, sums: &mut [T], add: impl Fn(usize, &mut [T])) {
         let width = sums.len();
         if width == 1 {
             let one = |pieces: Range<usize>| pieces.fold([T::zero()], |mut sum, j| (add(j, &mut sum), sum).1);

@@ -35,7 +35,7 @@ pub struct BatchNorm {
     /// What is added to the variance; positive.
     #[serde(with = "exact")]
     pub epsilon: f64,
-    /// ReLU after it. Only [fusion](crate::graph) sets it: the gradient is that of the unfused nodes.
+    /// ReLU after it. Only [fusion](crate::graph) sets it: there is no gradient then.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub relu: bool,
 }
@@ -48,7 +48,7 @@ pub struct BatchNormInfer {
     /// What is added to the variance; positive.
     #[serde(with = "exact")]
     pub epsilon: f64,
-    /// ReLU after it. Only [fusion](crate::graph) sets it: the gradient is that of the unfused nodes.
+    /// ReLU after it. Only [fusion](crate::graph) sets it: there is no gradient then.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub relu: bool,
 }
@@ -202,6 +202,10 @@ impl OpDef for BatchNorm {
         channels(&io.inputs[0].shape).scratch(3)
     }
 
+    fn fused(&self) -> Option<&'static str> {
+        self.relu.then_some("`relu`")
+    }
+
     fn gradient(&self, ctx: &GradientCtx) -> Result<Vec<Grad>> {
         if (1..4).any(|i| ctx.cotangent(i).is_some()) {
             return Ok(vec![Grad::Unsupported("the loss depends on the batch's mean or variance itself"); 3]);
@@ -330,6 +334,10 @@ impl OpDef for BatchNormInfer {
         normalise(&rows, call.x[0].f(), [call.x[1].f(), call.x[2].f(), saved.f()], self.relu, y.f_mut());
     }
 
+    fn fused(&self) -> Option<&'static str> {
+        self.relu.then_some("`relu`")
+    }
+
     fn gradient(&self, ctx: &GradientCtx) -> Result<Vec<Grad>> {
         let mut grads = gradient(ctx, 1, true)?;
         grads.extend([Grad::NotDifferentiable, Grad::NotDifferentiable]);
@@ -446,6 +454,10 @@ impl OpDef for BatchNormGrad {
 
     fn scratch(&self, io: &Io) -> usize {
         channels(&io.inputs[0].shape).scratch(2)
+    }
+
+    fn fused(&self) -> Option<&'static str> {
+        self.relu.then_some("`relu`")
     }
 
     fn gradient(&self, _ctx: &GradientCtx) -> Result<Vec<Grad>> {

@@ -200,7 +200,7 @@ impl Rows {
         &self,
         row: usize,
         part: usize,
-        of: impl Fn(Range<usize>) -> [T; N] + Sync,
+        of: impl Fn(Range<usize>) -> [T; N],
     ) -> [T; N] {
         let (planes, space) = (self.planes_of(part), self.space_of(part));
         if self.plane_step == self.space && self.pieces == 1 {

@@ -43,7 +43,7 @@ impl ConvGrad {
         }
         let [x, dy] = [&inputs[0], &inputs[1]];
         // Extents and types as the gradient of the weights has them.
-        let of_weights = ConvGradW { conv: self.conv.clone(), kernel: self.kernel };
+        let of_weights = ConvGradW { conv: self.conv.plain(), kernel: self.kernel };
         let w = of_weights.infer(&[x.clone(), dy.clone()])?.swap_remove(0);
         if self.input && inputs[2] != w {
             return Err(Error::shape(self.name(), format!("w {w}"), inputs[2].to_string()));

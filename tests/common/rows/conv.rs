@@ -228,9 +228,7 @@ fn with_residual(x: [usize; 4], w: [usize; 4], [bias, relu]: [bool; 2]) -> Row {
         row = row.f32([w[0]], Values::Normal);
     }
     row = row.f32([x[0], w[0], x[2], x[3]], Values::Normal);
-    if relu {
-        row.wrt.clear();
-    }
+    row.wrt.clear();
     row
 }
 
