@@ -4,10 +4,10 @@
 
 use galen::engine::Reference;
 use galen::ops::conv::Conv2dOptions;
-use galen::ops::max_pool::PoolOptions;
 use galen::ops::max_norm::{self, Units};
+use galen::ops::max_pool::PoolOptions;
 use galen::shape::DType;
-use galen::{Device, Elements, Graph, Result, Session, Tensor, TensorSpec, Var};
+use galen::{Device, Graph, Result, Session, Tensor, TensorSpec, Var};
 
 /// What a result may be off by, as a share of the largest: some 170 times the rounding of one addition. `(64 + log₂ n)` of them are
 /// what sums are held to, and products of long sums come near to that, too.
@@ -155,8 +155,8 @@ fn softmax_and_losses_over_many_classes() {
 
 #[test]
 fn normalisation_over_many_elements() {
-    for shape in [&[4, 3, 300_001] as &[usize], &[300_001, 3], &[200_001, 2, 5], &[16, 9, 20_011]] {
-        let shape: &'static [usize] = Box::leak(shape.to_vec().into_boxed_slice());
+    let shapes: [&'static [usize]; 4] = [&[4, 3, 300_001], &[300_001, 3], &[200_001, 2, 5], &[16, 9, 20_011]];
+    for shape in shapes {
         let channels: &'static [usize] = Box::leak(vec![shape[1]].into_boxed_slice());
         let feeds = [Around(shape, 3.0), All(channels, 1.5), All(channels, 0.5), Around(shape, 1.0)];
         check(&format!("batch norm {shape:?}"), &feeds, 3, |_, x| {

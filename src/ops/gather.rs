@@ -221,7 +221,9 @@ fn add_rows<T: Real>(sorted: &[u64], dy: &[T], sums: &mut [T]) {
 }
 
 impl Var {
-    /// The rows of this table `[rows, ..]` at `ids` (`u32`, any shape): `[ids.., ..]`. An id out of range gives a row of NaN.
+    /// The rows of this table `[rows, ..]` at `ids` (`u32`, any shape): `[ids.., ..]`. An id out of range is refused before a run where
+    /// it comes straight from an input ([`Session::run`](crate::Session::run)); else its row is NaN, which [`Var::check_finite`]
+    /// latches as a fault of the step.
     ///
     /// # Errors
     /// Where an element type does not fit, or the result has too many dimensions.
