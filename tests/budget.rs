@@ -24,7 +24,8 @@ fn images(device: &Device, budget: u64) -> Model {
 }
 
 fn floats(n: usize) -> Dataset {
-    Dataset::new(Array2::from_shape_fn((n, 40), |(i, j)| (i * j % 7) as f32), Array2::<f32>::zeros((n, 1))).expect("data")
+    Dataset::new(Array2::from_shape_fn((n, 40), |(i, j)| (i * j % 7) as f32), Array2::<f32>::zeros((n, 1)))
+        .expect("data")
 }
 
 /// Samples of an odd number of bytes: shards of them must begin at whole words.

@@ -261,7 +261,9 @@ fn products_of_long_rows() {
         check("both transposed", &[All(&[100_000, 9], value), All(&[50, 100_000], value)], 0, |_, x| {
             Ok(vec![x[0].matmul_with(&x[1], true, true)?])
         });
-        check("packed", &[All(&[40, 9_000], value), All(&[9_000, 140], value)], 0, |_, x| Ok(vec![x[0].matmul(&x[1])?]));
+        check("packed", &[All(&[40, 9_000], value), All(&[9_000, 140], value)], 0, |_, x| {
+            Ok(vec![x[0].matmul(&x[1])?])
+        });
         check("many channels", &[All(&[1, 70_000, 2, 1], value), All(&[3, 70_000, 1, 1], value)], 0, |_, x| {
             Ok(vec![x[0].conv2d(&x[1], &Conv2dOptions::new())?])
         });

@@ -69,7 +69,9 @@ impl Device {
     pub fn best() -> Result<Device> {
         if let Some(name) = env::device()? {
             return Device::named(&name).map_err(|e| match e {
-                Error::NoDevice { available, .. } => Error::NoDevice { wanted: format!("GALEN_DEVICE={name}"), available },
+                Error::NoDevice { available, .. } => {
+                    Error::NoDevice { wanted: format!("GALEN_DEVICE={name}"), available }
+                }
                 other => other,
             });
         }

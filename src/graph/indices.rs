@@ -26,7 +26,10 @@ impl Plan {
         // An input stays where it is until the end of a run.
         let input = |region: &Region| {
             let same = |have: &Region| (have.place, have.offset) == (region.place, region.offset);
-            self.inputs.iter().find(|(_, have)| have.spec.dtype == DType::U32 && same(have)).map(|(name, _)| name.clone())
+            self.inputs
+                .iter()
+                .find(|(_, have)| have.spec.dtype == DType::U32 && same(have))
+                .map(|(name, _)| name.clone())
         };
         let of_step = |step: &super::Step| {
             let (at, below, padding) = match &step.op {

@@ -73,7 +73,12 @@ impl Isa {
         let found = all.iter().find(|isa| wished.is_empty() || isa.name() == wished).copied();
         found.ok_or_else(|| {
             let names: Vec<&str> = all.iter().map(|isa| isa.name()).collect();
-            Error::parameter("environment", "GALEN_ISA", format!("one of {} on this processor", names.join(", ")), format!("\"{wished}\""))
+            Error::parameter(
+                "environment",
+                "GALEN_ISA",
+                format!("one of {} on this processor", names.join(", ")),
+                format!("\"{wished}\""),
+            )
         })
     }
 

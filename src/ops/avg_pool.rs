@@ -47,7 +47,8 @@ pub struct AvgPoolGrad {
 
 /// By what the sum of the cells in these slices, rows and columns is divided.
 fn count<T: Real>(window: &Window<3>, include_pad: bool, cells: [&Range<usize>; 3]) -> T {
-    let count: usize = if include_pad { window.kernel.iter().product() } else { cells.map(Range::len).iter().product() };
+    let count: usize =
+        if include_pad { window.kernel.iter().product() } else { cells.map(Range::len).iter().product() };
     T::of(count as f64)
 }
 

@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{arity, expect_dtype};
 use crate::contract::{
-    CpuCall, GROUP_SIZE, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, Slot, grid, parallel_rows, stem, with_own_memory,
+    CpuCall, GROUP_SIZE, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, Slot, grid, parallel_rows, stem,
+    with_own_memory,
 };
 use crate::error::{Error, Result};
 use crate::graph::{Grad, GradientCtx, Var};
@@ -129,7 +130,11 @@ impl OpDef for GatherGrad {
             return Err(Error::parameter(self.name(), "rows", "at least 1", 0));
         }
         let Some(rest) = dy.shape.strip_prefix(&*ids.shape) else {
-            return Err(Error::shape(self.name(), format!("a gradient whose shape begins with {}", ids.shape), dy.to_string()));
+            return Err(Error::shape(
+                self.name(),
+                format!("a gradient whose shape begins with {}", ids.shape),
+                dy.to_string(),
+            ));
         };
         Ok(vec![TensorSpec::f32([&[self.rows], rest].concat())])
     }
@@ -147,7 +152,8 @@ impl OpDef for GatherGrad {
         let mut list = vec![sort.read(Slot::Input(0)).write(Slot::Temp(1))];
         let (mut run, mut sorted, mut other) = (SORTED, 1, 2);
         while run < n {
-            let merge = Launch::new(kernel("gather_grad_merge", "merge", None), &Params { run: run as u32, ..params }, grid(n));
+            let merge =
+                Launch::new(kernel("gather_grad_merge", "merge", None), &Params { run: run as u32, ..params }, grid(n));
             list.push(merge.read(Slot::Input(0)).read(Slot::Temp(sorted)).write(Slot::Temp(other)));
             (run, sorted, other) = (run * 2, other, sorted);
         }
@@ -169,7 +175,11 @@ impl OpDef for GatherGrad {
             let sorted: &mut [u64] = bytemuck::cast_slice_mut(memory);
             let pairs = ids.iter().zip(0u64..).map(|(id, e)| u64::from(*id) << 32 | e);
             sorted.iter_mut().zip(pairs).for_each(|(sorted, pair)| *sorted = pair);
-            if ids.len() > MANY { sorted.par_sort_unstable() } else { sorted.sort_unstable() }
+            if ids.len() > MANY {
+                sorted.par_sort_unstable()
+            } else {
+                sorted.sort_unstable()
+            }
             let sorted = &*sorted;
             let from = |row: usize| sorted.partition_point(|pair| (pair >> 32) < row as u64);
             let rows = (MANY / width).max(1);

@@ -6,8 +6,8 @@
 use bytemuck::{Pod, Zeroable};
 use serde::{Deserialize, Serialize};
 
-use crate::contract::exact;
 use super::{arity, expect_dtype};
+use crate::contract::exact;
 use crate::contract::{CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, grid, parallel_rows, stem};
 use crate::error::{Error, Result};
 use crate::graph::{Grad, GradientCtx, Var};
@@ -74,7 +74,9 @@ impl OpDef for OneHot {
             zero: 0,
             pad: [0; 2],
         };
-        Launch::new(Kernel::of::<Self>("one_hot").define("STRICT", u32::from(self.strict)), &params, grid(n)).bind_all(io).into()
+        Launch::new(Kernel::of::<Self>("one_hot").define("STRICT", u32::from(self.strict)), &params, grid(n))
+            .bind_all(io)
+            .into()
     }
 
     fn cpu<T: Real>(&self, mut call: CpuCall<'_, T>) {
@@ -92,7 +94,9 @@ impl OpDef for OneHot {
         }
         parallel_rows(y, inner, |row, y| {
             let (outer, j) = (row / depth, row % depth);
-            y.iter_mut().zip(&ids[outer * inner..]).for_each(|(y, id)| *y = if *id as usize == j { on } else { other(*id) });
+            y.iter_mut()
+                .zip(&ids[outer * inner..])
+                .for_each(|(y, id)| *y = if *id as usize == j { on } else { other(*id) });
         });
     }
 

@@ -6,9 +6,11 @@ use bytemuck::{Pod, Zeroable};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::contract::exact;
 use super::{arity, expect_dtype, indices};
-use crate::contract::{CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, Slot, grid, parallel_outputs, parallel_rows, stem};
+use crate::contract::exact;
+use crate::contract::{
+    CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, Slot, grid, parallel_outputs, parallel_rows, stem,
+};
 use crate::error::{Error, Result};
 use crate::graph::{Grad, GradientCtx, Var};
 use crate::microkernel::sums::{RUN, shared, shared_sum, sum, sum_of};
@@ -147,7 +149,8 @@ impl OpDef for Reduce {
             pad: [0; 3],
         };
         let kernel = |entry, kept: usize, gone: &[usize]| {
-            let combine = if self.function == ReduceFn::Max { "select(a, b, b > a || is_nan_bits(b))" } else { "a + b" };
+            let combine =
+                if self.function == ReduceFn::Max { "select(a, b, b > a || is_nan_bits(b))" } else { "a + b" };
             // The first element of Max; a large finite number would hide that all elements are smaller.
             let kernel = Kernel::of::<Self>(entry).define("COMBINE", combine).define("KEPT", kept);
             let dims: Vec<String> = gone.iter().map(|d| format!("{d}u")).collect();
@@ -158,7 +161,9 @@ impl OpDef for Reduce {
         if count <= SERIAL {
             return Launch::new(kernel("reduce_serial", k, &gone), &params, grid(outputs)).bind_all(io).into();
         }
-        let fold = |groups: usize| if groups <= 65_535 { [groups as u32, 1, 1] } else { [32_768, groups.div_ceil(32_768) as u32, 1] };
+        let fold = |groups: usize| {
+            if groups <= 65_535 { [groups as u32, 1, 1] } else { [32_768, groups.div_ceil(32_768) as u32, 1] }
+        };
         if parts == 1 {
             return Launch::new(kernel("reduce_group", k, &gone), &params, fold(outputs)).bind_all(io).into();
         }
@@ -177,7 +182,9 @@ impl OpDef for Reduce {
                 Launch::new(kernel("reduce_group", k, &gone), &first, fold(outputs * parts))
                     .read(Slot::Input(0))
                     .write(Slot::Temp(0)),
-                Launch::new(kernel("reduce_group", 1, &[parts]), &second, fold(outputs)).read(Slot::Temp(0)).write(Slot::Output(0)),
+                Launch::new(kernel("reduce_group", 1, &[parts]), &second, fold(outputs))
+                    .read(Slot::Temp(0))
+                    .write(Slot::Output(0)),
             ],
             temps: vec![TensorSpec::f32([outputs, parts])],
         }
@@ -209,15 +216,17 @@ impl OpDef for Reduce {
             // It stays: neighbouring results are summed side by side.
             let rows = y.par_chunks_exact_mut(width).enumerate().with_min_len(WORK.div_ceil(count * width));
             rows.for_each(|(row, y)| {
-                y.par_chunks_mut(TOGETHER).enumerate().with_min_len(WORK.div_ceil(count * TOGETHER)).for_each(|(i, y)| {
-                    let x = &x[first(row * width) + i * TOGETHER..];
-                    match y.len() {
-                        ..=4 => walk.sums::<T, 4>(x, y),
-                        5..=16 => walk.sums::<T, 16>(x, y),
-                        _ => walk.sums::<T, TOGETHER>(x, y),
-                    }
-                    y.iter_mut().for_each(|y| *y *= scale);
-                });
+                y.par_chunks_mut(TOGETHER).enumerate().with_min_len(WORK.div_ceil(count * TOGETHER)).for_each(
+                    |(i, y)| {
+                        let x = &x[first(row * width) + i * TOGETHER..];
+                        match y.len() {
+                            ..=4 => walk.sums::<T, 4>(x, y),
+                            5..=16 => walk.sums::<T, 16>(x, y),
+                            _ => walk.sums::<T, TOGETHER>(x, y),
+                        }
+                        y.iter_mut().for_each(|y| *y *= scale);
+                    },
+                );
             });
         }
     }

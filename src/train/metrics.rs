@@ -223,7 +223,8 @@ impl Metric {
         if k == 0 || k > classes {
             return Err(Error::parameter(self.name(), "k", format!("in 1..={classes} (the classes)"), k));
         }
-        let hot = if targets.dtype() == DType::U32 { targets.one_hot_with(classes, -1, 1.0, 0.0)? } else { targets.clone() };
+        let hot =
+            if targets.dtype() == DType::U32 { targets.one_hot_with(classes, -1, 1.0, 0.0)? } else { targets.clone() };
         if hot.shape() != shape {
             return Err(self.unfit("classes [batch] or one-hot rows [batch, classes]", y, targets));
         }

@@ -107,7 +107,20 @@ impl Rows {
         let piece = space.div_ceil(pieces);
         let pieces = space.div_ceil(piece);
         let parts = planes.div_ceil(part_planes) * pieces;
-        Rows { rows, planes, space, row_step, plane_step, part_planes, pieces, piece, parts, space_lanes, plane_lanes, row_lanes }
+        Rows {
+            rows,
+            planes,
+            space,
+            row_step,
+            plane_step,
+            part_planes,
+            pieces,
+            piece,
+            parts,
+            space_lanes,
+            plane_lanes,
+            row_lanes,
+        }
     }
 
     /// The channels of a tensor `[batch, c, space]`.
@@ -196,12 +209,7 @@ impl Rows {
     }
 
     /// The sums over a part of a row, of those that `of` gives for stretches of neighbours, as long as they get.
-    fn sums<T: Real, const N: usize>(
-        &self,
-        row: usize,
-        part: usize,
-        of: impl Fn(Range<usize>) -> [T; N],
-    ) -> [T; N] {
+    fn sums<T: Real, const N: usize>(&self, row: usize, part: usize, of: impl Fn(Range<usize>) -> [T; N]) -> [T; N] {
         let (planes, space) = (self.planes_of(part), self.space_of(part));
         if self.plane_step == self.space && self.pieces == 1 {
             let first = self.first(row, planes.start);
