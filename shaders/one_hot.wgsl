@@ -1,6 +1,7 @@
-// y[o, j, i] = on where ids[o, i] = j, else off
+// y[o, j, i] = on where ids[o, i] = j, else off; with STRICT NaN where ids[o, i] is not below depth
 // Shapes: ids [outer, inner], y [outer, depth, inner]. One invocation computes one element. Twin: src/ops/one_hot.rs.
 #include "index"
+#include "bits"
 
 struct Params {
     n: u32,
@@ -8,6 +9,7 @@ struct Params {
     inner: u32,
     on: f32,
     off: f32,
+    zero: u32,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
@@ -22,5 +24,11 @@ fn one_hot(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroup
     }
     let row = i / p.inner;
     let id = ids[row / p.depth * p.inner + i % p.inner];
-    y[i] = select(p.off, p.on, id == row % p.depth);
+    var v = select(p.off, p.on, id == row % p.depth);
+#if STRICT
+    if (id >= p.depth) {
+        v = quiet_nan(p.zero);
+    }
+#end
+    y[i] = v;
 }

@@ -106,9 +106,9 @@ pub enum Error {
         available: String,
     },
     /// The plan does not fit the adapter's limits or the memory budget. Nothing was allocated.
-    #[error("{node}: needs {needed} {unit}, allowed are {allowed} ({limit})")]
+    #[error("{node}: needs {needed} {unit}, allowed are {allowed} ({limit}){remedy}")]
     Limit {
-        /// The node that broke the limit.
+        /// The node that broke the limit; for the memory budget, what the memory is for.
         node: String,
         /// How much it needs.
         needed: u64,
@@ -118,6 +118,8 @@ pub enum Error {
         unit: &'static str,
         /// The limit's name.
         limit: String,
+        /// What would fit, where that is known: the smallest budget, the largest batch.
+        remedy: String,
     },
     /// The device ran out of memory.
     #[error("{device}: out of memory while allocating {what}")]

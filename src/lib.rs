@@ -61,7 +61,8 @@
 //! # Where things are
 //!
 //! ```text
-//! src/error.rs shape.rs tensor.rs   one Error; shapes and types; arrays at the border; file.rs: writing without loss
+//! src/error.rs shape.rs tensor.rs   one Error; shapes and types; arrays at the border; file.rs: writing without loss; env.rs: environment
+//!                                   variables
 //! src/contract/                     what an op owes: OpDef, CustomOp, Launch, views, templates, random numbers, windows, clock
 //! src/microkernel/                  the processor's innermost loops: register tiles, packed products, rows and lines that are mixed on their way
 //! src/ops/<stem>.rs                 ONE OP = ONE STEM: shape rule, GPU launch, CPU twin, gradient, method on Var
@@ -88,7 +89,7 @@
 //!
 //! | layer | modules | may use | crates that may be named there |
 //! |---|---|---|---|
-//! | 0 | `error`, `shape`, `tensor`, `file` | | ndarray, bytemuck |
+//! | 0 | `error`, `shape`, `tensor`, `file`, `env` | | ndarray, bytemuck |
 //! | 1 | `contract`, `microkernel`, `ops`, `graph` | 0, and each other: an op's gradient is made of graph nodes | ndarray, rayon and libm (twins), bytemuck |
 //! | 2 | `cpu`, `gpu` (never each other) | 0–1 | cpu: rayon · gpu: wgpu, pollster, futures-intrusive |
 //! | 3 | `engine` | 0–2 | serde_json (traces) |
@@ -131,6 +132,7 @@ pub mod contract;
 pub mod cpu;
 pub mod data;
 pub mod engine;
+mod env;
 pub mod error;
 pub mod file;
 pub mod gpu;

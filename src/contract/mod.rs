@@ -78,6 +78,12 @@ pub trait OpDef: Clone + fmt::Debug {
     /// What the ops that make up the gradient say of their inputs.
     fn gradient(&self, ctx: &GradientCtx) -> Result<Vec<Grad>>;
 
+    /// The fields that only [fusion](crate::graph) sets, and this op has set: its gradient is refused, because gradients are those of
+    /// the ops that were fused.
+    fn fused(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Indices of inputs that this op changes in place. They must be state, and the op is never removed as dead.
     fn writes(&self) -> &'static [usize] {
         &[]

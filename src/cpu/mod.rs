@@ -10,6 +10,7 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 use smallvec::SmallVec;
 
 use crate::contract::{CpuCall, View};
+use crate::env;
 use crate::error::{Error, Result};
 use crate::graph::{ArenaSpec, Clock, Place, Plan, Region, Span, Step, Timeline};
 use crate::microkernel::Isa;
@@ -27,9 +28,13 @@ impl Threads {
     /// digits of nothing a hundred times slower than the rest.
     ///
     /// # Errors
-    /// Where the system gives no threads, or `GALEN_ISA` names instructions that the processor has not.
+    /// Where there are more than 64 threads and more than four per core, the system does not give them, or `GALEN_ISA` names instructions that the processor has not.
     pub fn new(count: usize) -> Result<Threads> {
         Isa::wished()?;
+        let most = env::most_threads();
+        if count > most {
+            return Err(Error::parameter("cpu", "threads", format!("at most {most} on this machine"), count));
+        }
         let pool = ThreadPoolBuilder::new()
             .num_threads(count)
             .thread_name(|i| format!("galen-{i}"))

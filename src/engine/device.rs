@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::contract::GpuTraits;
 use crate::cpu::Threads;
+use crate::env;
 use crate::error::{Error, Result};
 use crate::gpu::{self, AdapterKind, AdapterSummary, Gpu, Stats};
 use crate::graph::Limits;
@@ -37,16 +38,15 @@ impl Device {
     /// The CPU, with one thread per core (or as many as `GALEN_THREADS` says).
     ///
     /// # Errors
-    /// Where the system gives no threads.
+    /// Where `GALEN_THREADS` or `GALEN_ISA` makes no sense, or the system gives no threads.
     pub fn cpu() -> Result<Device> {
-        let wanted = std::env::var("GALEN_THREADS").ok().and_then(|v| v.parse().ok()).unwrap_or(0);
-        Device::cpu_with_threads(wanted)
+        Device::cpu_with_threads(env::threads()?)
     }
 
     /// The CPU, with `threads` threads (0: one per core). Their number changes no bit of any result.
     ///
     /// # Errors
-    /// Where the system gives no threads.
+    /// Where there are more than 64 threads and more than four per core, or the system does not give them.
     pub fn cpu_with_threads(threads: usize) -> Result<Device> {
         Ok(Device(Kind::Cpu(Threads::new(threads)?)))
     }
@@ -65,10 +65,15 @@ impl Device {
     /// here. The environment variable `GALEN_DEVICE` (see [`Device::named`]) overrules. The choice is logged.
     ///
     /// # Errors
-    /// Where `GALEN_DEVICE` names a device that is not there.
+    /// Where `GALEN_DEVICE` names a device that is not there, or another variable makes no sense.
     pub fn best() -> Result<Device> {
-        if let Some(name) = forced() {
-            return Device::named(&name);
+        if let Some(name) = env::device()? {
+            return Device::named(&name).map_err(|e| match e {
+                Error::NoDevice { available, .. } => {
+                    Error::NoDevice { wanted: format!("GALEN_DEVICE={name}"), available }
+                }
+                other => other,
+            });
         }
         for adapter in gpu::adapters().iter().filter(|a| a.kind != AdapterKind::Software) {
             match Gpu::open(adapter) {
@@ -110,9 +115,9 @@ impl Device {
     pub fn choices() -> Vec<DeviceChoice> {
         let adapters = gpu::adapters();
         let chosen_name = Device::best().ok().map(|d| (d.is_gpu(), d.name()));
-        let why = match forced() {
-            Some(name) => format!("GALEN_DEVICE is \"{name}\""),
-            None => "the fastest kind of device here".to_owned(),
+        let why = match env::device() {
+            Ok(Some(name)) => format!("GALEN_DEVICE is \"{name}\""),
+            _ => "the fastest kind of device here".to_owned(),
         };
         let line = |adapter: Option<AdapterSummary>, name: String| {
             let is_chosen = chosen_name == Some((adapter.is_some(), name));
@@ -233,11 +238,6 @@ impl fmt::Display for Device {
             None => write!(f, "cpu ({} threads)", self.threads()),
         }
     }
-}
-
-/// The device that `GALEN_DEVICE` asks for, where it asks for a certain one.
-fn forced() -> Option<String> {
-    std::env::var("GALEN_DEVICE").ok().filter(|name| !name.is_empty() && name != "auto")
 }
 
 fn no_device(wanted: &str) -> Error {

@@ -8,7 +8,7 @@ use super::device::{Device, Kind};
 use super::initial::initial_values;
 use super::profile::Profile;
 use crate::error::{Error, Result};
-use crate::graph::{ArenaSpec, Graph, Init, Place, Plan, Region, SlotSpec, Var};
+use crate::graph::{ArenaSpec, Graph, Indices, Init, Place, Plan, Region, SlotSpec, Var};
 use crate::shape::TensorSpec;
 use crate::tensor::{Elements, Tensor};
 use crate::{cpu, gpu};
@@ -51,6 +51,8 @@ pub struct Executable {
     session: u64,
     /// The state that it works on, in the order of the plan's arenas.
     state: Vec<u64>,
+    /// Its inputs that are indices.
+    indices: Vec<Indices>,
 }
 
 #[derive(Debug)]
@@ -111,12 +113,13 @@ impl Session {
             self.ensure(arena)?;
         }
         let state = plan.arenas.iter().map(|a| self.layouts[&a.name].id).collect();
+        let indices = plan.indices();
         let plan = Arc::new(plan);
         let program = match &mut self.backend {
             Backend::Cpu(machine) => Program::Cpu(machine.prepare(plan)?),
             Backend::Gpu(machine) => Program::Gpu(machine.prepare(plan)?),
         };
-        Ok(Executable { program, session: self.id, state })
+        Ok(Executable { program, session: self.id, state, indices })
     }
 
     /// [`Session::plan`] and [`Session::prepare`] in one.
@@ -176,7 +179,7 @@ impl Session {
     /// Runs a plan once with the given inputs and gives what it was asked to fetch.
     ///
     /// # Errors
-    /// Where an input is missing, unknown, or of another shape or type; where the device fails.
+    /// Where an input is missing or unknown, those of [`Session::set_input`]; where the device fails.
     pub fn run(&mut self, executable: &Executable, inputs: &[(&str, &Tensor)]) -> Result<Vec<Tensor>> {
         for (name, tensor) in inputs {
             let known = executable.plan().inputs.iter().any(|(have, _)| have == name);
@@ -198,7 +201,8 @@ impl Session {
     /// Writes one input of a plan.
     ///
     /// # Errors
-    /// Where there is no such input, or shape or type differ.
+    /// Where there is no such input, shape or type differ, or an index is out of range for the node that takes it
+    /// ([`Var::gather`], [`Var::one_hot`]).
     pub fn set_input(&mut self, executable: &Executable, name: &str, tensor: &Tensor) -> Result<()> {
         self.own(executable)?;
         let region = executable.plan().input(name)?;
@@ -206,6 +210,7 @@ impl Session {
             return Err(Error::shape(format!("input \"{name}\""), region.spec.to_string(), tensor.spec().to_string()));
         }
         tensor.expect_rows(&format!("input \"{name}\""))?;
+        executable.indices.iter().try_for_each(|indices| indices.check(name, tensor))?;
         match (&mut self.backend, &executable.program) {
             (Backend::Cpu(machine), Program::Cpu(program)) => machine.write(program, region, tensor.elements()),
             (Backend::Gpu(machine), Program::Gpu(program)) => machine.write(program, region, tensor.elements()),

@@ -2,12 +2,14 @@
 //! next program. Only files here; [`super::pipelines`] hands their content to the driver.
 //!
 //! A file holds what one adapter with one driver gave. A driver may trust such data blindly, so a file counts only where its header
-//! names that adapter and driver and its checksum is right; any other is as good as none. Nothing here ever fails a program: a cache
+//! names that adapter and driver and its checksum is right; any other is as good as none. No file ever fails a program: a cache
 //! that cannot be read is empty, one that cannot be written is not.
 
 use std::path::PathBuf;
 
 use super::device::AdapterSummary;
+use crate::env::{self, Cache};
+use crate::error::Result;
 use crate::file;
 
 /// What a file begins with; the number changes with its layout.
@@ -26,13 +28,16 @@ pub(super) struct Store {
 
 impl Store {
     /// The file for an adapter, `GALEN_PIPELINE_CACHE` in mind: a folder, or `off`; nothing where it is off or there is no place for it.
-    pub(super) fn of(adapter: &AdapterSummary) -> Option<Store> {
-        let folder = match std::env::var_os("GALEN_PIPELINE_CACHE") {
-            Some(wish) if wish == "off" => return None,
-            Some(folder) if !folder.is_empty() => folder.into(),
-            _ => user_cache(|name| std::env::var_os(name).map(PathBuf::from))?.join("galen"),
+    ///
+    /// # Errors
+    /// Where the variable names something else.
+    pub(super) fn of(adapter: &AdapterSummary) -> Result<Option<Store>> {
+        let folder = match env::pipeline_cache()? {
+            Cache::Off => None,
+            Cache::Folder(folder) => Some(folder),
+            Cache::Default => user_cache(env::system_folder).map(|cache| cache.join("galen")),
         };
-        Some(Store::in_folder(folder, adapter))
+        Ok(folder.map(|folder| Store::in_folder(folder, adapter)))
     }
 
     fn in_folder(folder: PathBuf, adapter: &AdapterSummary) -> Store {

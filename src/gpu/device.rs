@@ -188,7 +188,7 @@ impl Gpu {
     /// Opens the adapter that `wanted` describes, as [`adapters`] listed it.
     ///
     /// # Errors
-    /// [`Error::NoDevice`] where it is gone, [`Error::Backend`] where its driver refuses.
+    /// [`Error::NoDevice`] where it is gone, [`Error::Backend`] where its driver refuses; where `GALEN_PIPELINE_CACHE` makes no sense.
     pub fn open(wanted: &AdapterSummary) -> Result<Gpu> {
         let all = pollster::block_on(instance().enumerate_adapters(BACKENDS));
         let adapter = all.into_iter().find(|a| summary(a) == *wanted);
@@ -211,7 +211,7 @@ impl Gpu {
         device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
             lock(&errors).error.get_or_insert(error);
         }));
-        let (counters, pipelines) = (Counters::default(), Mutex::new(Pipelines::of(&device, wanted)));
+        let (counters, pipelines) = (Counters::default(), Mutex::new(Pipelines::of(&device, wanted)?));
         let inner = Inner { summary: wanted.clone(), device, queue, counters, trouble, pipelines };
         Ok(Gpu { inner: Arc::new(inner), traits: GpuTraits { software: wanted.kind == AdapterKind::Software } })
     }

@@ -34,9 +34,12 @@ struct Kept {
 
 impl Pipelines {
     /// None yet, but what the driver compiled for earlier programs, where the device can be told.
-    pub(super) fn of(device: &wgpu::Device, adapter: &AdapterSummary) -> Pipelines {
+    ///
+    /// # Errors
+    /// Where `GALEN_PIPELINE_CACHE` makes no sense.
+    pub(super) fn of(device: &wgpu::Device, adapter: &AdapterSummary) -> Result<Pipelines> {
         let can = device.features().contains(wgpu::Features::PIPELINE_CACHE);
-        let kept = Store::of(adapter).filter(|_| can).map(|store| {
+        let kept = Store::of(adapter)?.filter(|_| can).map(|store| {
             let data = store.load();
             let descriptor =
                 wgpu::PipelineCacheDescriptor { label: Some("galen"), data: data.as_deref(), fallback: true };
@@ -45,7 +48,7 @@ impl Pipelines {
             let cache = unsafe { device.create_pipeline_cache(&descriptor) };
             Kept { cache, store, new: 0 }
         });
-        Pipelines { made: HashMap::new(), kept }
+        Ok(Pipelines { made: HashMap::new(), kept })
     }
 
     /// Writes what the driver compiled, where there is something new and a place for it.

@@ -7,6 +7,7 @@ mod chains;
 mod constant;
 mod conv_gradients;
 mod conv_norms;
+mod indices;
 mod memory;
 mod plan;
 mod rewrite;
@@ -25,6 +26,8 @@ use crate::ops::Op;
 use crate::shape::{DType, Shape, TensorSpec};
 
 pub use autodiff::{Grad, GradientCtx};
+pub(crate) use indices::Indices;
+pub(crate) use plan::BUDGET;
 pub use plan::{BufferSpec, Limits, Place, Plan, Region, Step};
 pub use state::{ArenaSpec, Init, SlotSpec};
 pub use timeline::{Clock, HostWork, Phase, Span, Timeline, Work};

@@ -88,6 +88,9 @@ pub struct Limits {
     pub budget: u64,
 }
 
+/// What an error calls the limit that is a choice, not the device's.
+pub(crate) const BUDGET: &str = "memory budget";
+
 /// See the module's documentation.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -155,33 +158,32 @@ impl Plan {
         self.steps.iter().map(|s| s.launches.len()).sum()
     }
 
+    /// Bytes of state, activations and scratch memory together: the smallest budget that the plan fits.
+    pub fn bytes(&self) -> u64 {
+        self.state_bytes() + self.activation_bytes() + self.scratch_bytes()
+    }
+
     /// Refuses a plan that does not fit, before anything is allocated.
     ///
     /// # Errors
-    /// [`Error::Limit`] with the first node that breaks a limit.
+    /// [`Error::Limit`] with the first node that breaks a limit of the device; else, where the plan does not fit the budget, with all that
+    /// it needs.
     pub fn check(&self, limits: &Limits) -> Result<()> {
         let refuse = |node: String, needed: u64, allowed: u64, unit, limit: &str| {
             if needed <= allowed {
                 Ok(())
             } else {
-                Err(Error::Limit { node, needed, allowed, unit, limit: limit.into() })
+                Err(Error::Limit { node, needed, allowed, unit, limit: limit.into(), remedy: String::new() })
             }
         };
         for arena in &self.arenas {
             refuse(format!("state \"{}\"", arena.name), arena.bytes(), limits.buffer, "bytes", "largest buffer")?;
         }
-        let mut total = self.state_bytes() + self.scratch_bytes();
-        refuse("parameters, optimizer state and data".into(), total, limits.budget, "bytes", "memory budget")?;
-        let mut seen = vec![false; self.buffers.len()];
-        let mut make = |node: String, region: &Region| {
+        let make = |node: String, region: &Region| {
             refuse(node.clone(), region.spec.bytes(), limits.buffer, "bytes", "largest buffer")?;
             match region.place {
-                Place::Buffer(b) if !std::mem::replace(&mut seen[b], true) => {
-                    total += self.buffers[b].bytes();
-                    refuse(node.clone(), self.buffers[b].bytes(), limits.buffer, "bytes", "largest buffer")?;
-                    refuse(node, total, limits.budget, "bytes", "memory budget")
-                }
-                _ => Ok(()),
+                Place::Buffer(b) => refuse(node, self.buffers[b].bytes(), limits.buffer, "bytes", "largest buffer"),
+                Place::Arena(_) => Ok(()),
             }
         };
         for (name, region) in &self.inputs {
@@ -201,7 +203,10 @@ impl Plan {
                 refuse(step.name(), bindings, limits.storage_bindings.into(), "bindings", "storage buffers per stage")?;
             }
         }
-        Ok(())
+        let [state, activations, scratch] =
+            [self.state_bytes(), self.activation_bytes(), self.scratch_bytes()].map(human_bytes);
+        let all = format!("state and data {state}, activations {activations}, scratch memory {scratch}");
+        refuse(all, self.bytes(), limits.budget, "bytes", BUDGET)
     }
 
     /// The memory in one line.
@@ -211,7 +216,7 @@ impl Plan {
             let _ = write!(line, "{} {} + ", arena.name, human_bytes(arena.bytes()));
         }
         let (have, need) = (human_bytes(self.activation_bytes()), human_bytes(self.lower_bound));
-        let total = human_bytes(self.state_bytes() + self.activation_bytes() + self.scratch_bytes());
+        let total = human_bytes(self.bytes());
         if self.scratch > 0 {
             let _ = write!(line, "scratch {} + ", human_bytes(self.scratch_bytes()));
         }

@@ -18,6 +18,7 @@ pub mod lines;
 pub mod product;
 pub mod rectangle;
 pub mod strips;
+pub mod sums;
 
 use std::sync::OnceLock;
 
@@ -63,7 +64,7 @@ impl Isa {
     /// # Errors
     /// Where it names instructions that are unknown, or that this processor has not.
     pub fn wished() -> Result<Isa> {
-        Isa::named(&std::env::var("GALEN_ISA").unwrap_or_default())
+        Isa::named(&crate::env::isa()?.unwrap_or_default())
     }
 
     /// What the processor has under this name; the widest under none.
@@ -72,7 +73,12 @@ impl Isa {
         let found = all.iter().find(|isa| wished.is_empty() || isa.name() == wished).copied();
         found.ok_or_else(|| {
             let names: Vec<&str> = all.iter().map(|isa| isa.name()).collect();
-            Error::parameter("cpu", "GALEN_ISA", format!("one of {} on this processor", names.join(", ")), wished)
+            Error::parameter(
+                "environment",
+                "GALEN_ISA",
+                format!("one of {} on this processor", names.join(", ")),
+                format!("\"{wished}\""),
+            )
         })
     }
 

@@ -11,7 +11,7 @@ use super::adaptive_avg_pool::{cells, window};
 use super::max_pool::{beats, scatter};
 use super::passes::{maxima, pool::scattered};
 use super::resize::{Axis, Ranges, axes, resized};
-use super::{arity, expect_dtype};
+use super::{arity, expect_dtype, volume};
 use crate::contract::{CpuCall, GpuTraits, Io, Kernel, Launches, OpDef, Real, parallel_row_pairs, stem};
 use crate::error::{Error, Result};
 use crate::graph::{Grad, GradientCtx, Var};
@@ -118,7 +118,9 @@ impl OpDef for AdaptiveMaxPoolGrad {
     }
 
     fn cpu<T: Real>(&self, call: CpuCall<'_, T>) {
-        scatter(call);
+        let [x, y] = [&call.io.outputs[0], &call.io.inputs[1]].map(volume);
+        let most = x.iter().zip(y).map(|(x, y)| y.div_ceil(*x) + 1).product();
+        scatter(call, most);
     }
 
     fn gradient(&self, _ctx: &GradientCtx) -> Result<Vec<Grad>> {

@@ -9,10 +9,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{arity, expect_dtype};
 use crate::contract::{
-    CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, Slot, grid, parallel_outputs, parallel_together, stem,
+    CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, Slot, grid, parallel_outputs, parallel_together,
+    stem,
 };
 use crate::error::{Error, Result};
 use crate::graph::{Grad, GradientCtx, Var};
+use crate::microkernel::sums::{LANES, blocks, sum, tree};
 use crate::shape::{DType, TensorSpec};
 
 /// Clips by value, by norm, or both in this order. Input: `g`, floats of any shape. Output: `y`, the same shape.
@@ -65,10 +67,20 @@ impl ClipGradients {
     fn norm_of<T: Real>(&self, g: &[T], scale: T, parts: &mut [T]) -> T {
         parallel_outputs(parts, PER_GROUP, |part, sum| {
             let start = part * PER_GROUP;
-            *sum = sum_of_squares(g[start..g.len().min(start + PER_GROUP)].iter().map(|x| self.clipped(*x) * scale));
+            let g = &g[start..g.len().min(start + PER_GROUP)];
+            [*sum] = blocks(g.len(), |block| [self.sum_of_squares(&g[block], scale)]);
         });
-        // Sums of squares have no sign to cancel: a plain sum of a few parts loses nothing.
-        parts.iter().copied().sum::<T>().sqrt()
+        sum(parts).sqrt()
+    }
+
+    /// `Σ (scale · c)²` over a block, in running sums that vectorise.
+    fn sum_of_squares<T: Real>(&self, g: &[T], scale: T) -> T {
+        let mut sums = [T::zero(); LANES];
+        for (i, x) in g.iter().enumerate() {
+            let v = self.clipped(*x) * scale;
+            sums[i % LANES] += v * v;
+        }
+        tree(sums)
     }
 
     /// What to multiply all elements by: two numbers, one after the other.
@@ -87,15 +99,6 @@ impl ClipGradients {
             [down, limit / norm]
         }
     }
-}
-
-/// With eight running sums, which both vectorises and loses fewer digits than one.
-fn sum_of_squares<T: Real>(values: impl Iterator<Item = T>) -> T {
-    let mut sums = [T::zero(); 8];
-    for (i, v) in values.enumerate() {
-        sums[i % 8] += v * v;
-    }
-    ((sums[0] + sums[4]) + (sums[1] + sums[5])) + ((sums[2] + sums[6]) + (sums[3] + sums[7]))
 }
 
 impl OpDef for ClipGradients {

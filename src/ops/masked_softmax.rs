@@ -11,12 +11,13 @@
 use bytemuck::{Pod, Zeroable};
 use serde::{Deserialize, Serialize};
 
-use crate::contract::exact;
 use super::softmax::Columns;
 use super::{arity, expect_dtype, indices};
+use crate::contract::exact;
 use crate::contract::{CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, parallel_rows, stem};
 use crate::error::{Error, Result};
 use crate::graph::{Grad, GradientCtx, Var};
+use crate::microkernel::sums::{dot, sum};
 use crate::shape::{DType, TensorSpec};
 
 /// `y = softmax(scale · x)` over the allowed positions of the last axis, 0 elsewhere. Inputs: `x` `[batch, .., query, key]`, then the
@@ -142,7 +143,8 @@ impl OpDef for MaskedSoftmax {
         if let Some(mask) = mask.map(|i| &inputs[i]) {
             expect_dtype(Self::STEM, mask, DType::F32)?;
             // As many dimensions as the scores: [batch, key] must not be taken for [query, key] where the two are equal.
-            let fits = mask.shape.len() == x.shape.len() && mask.shape.iter().zip(&*x.shape).all(|(m, x)| m == x || *m == 1);
+            let fits =
+                mask.shape.len() == x.shape.len() && mask.shape.iter().zip(&*x.shape).all(|(m, x)| m == x || *m == 1);
             if !fits {
                 let expected = format!("a mask of {} dimensions, each as in {} or 1", x.shape.len(), x.shape);
                 return Err(Error::shape(Self::STEM, expected, mask.to_string()));
@@ -205,11 +207,10 @@ fn softmax_of<T: Real>(x: &[T], y: &mut [T], scale: T, seen: impl Fn(usize) -> b
         // A NaN stays, so that a network that went bad is seen to have gone bad.
         m = if seen(j) && (v > m || v.is_nan()) { v } else { m };
     }
-    let mut s = T::zero();
     for (j, (y, x)) in y.iter_mut().zip(x).enumerate() {
         *y = if seen(j) { (scale * *x - m).exp() } else { T::zero() };
-        s += *y;
     }
+    let s = sum(y);
     for (j, y) in y.iter_mut().enumerate() {
         *y = if seen(j) { *y / s } else { T::zero() };
     }
@@ -250,7 +251,7 @@ impl OpDef for MaskedSoftmaxGrad {
             let (dx, hidden) = dx.split_at_mut(if self.causal { c.min(row % queries + 1) } else { c });
             hidden.fill(T::zero());
             let (y, dy) = (&y[row * c..][..dx.len()], &dy[row * c..][..dx.len()]);
-            let s = y.iter().zip(dy).map(|(y, dy)| *y * *dy).sum::<T>();
+            let s = dot(y, dy);
             dx.iter_mut().zip(y).zip(dy).for_each(|((dx, y), dy)| *dx = scale * (*y * (*dy - s)));
         });
     }
@@ -348,12 +349,8 @@ impl Var {
     /// # Errors
     /// Where these are no such scores, the mask does not fit them, or `scale` is not finite.
     pub fn masked_softmax(&self, scale: f32, mask: &AttentionMask) -> Result<Var> {
-        let op = MaskedSoftmax {
-            scale,
-            causal: mask.causal,
-            lengths: mask.lengths.is_some(),
-            mask: mask.mask.is_some(),
-        };
+        let op =
+            MaskedSoftmax { scale, causal: mask.causal, lengths: mask.lengths.is_some(), mask: mask.mask.is_some() };
         let inputs: Vec<&Var> = [self].into_iter().chain(&mask.lengths).chain(&mask.mask).collect();
         self.graph.push1(op, &inputs)
     }

@@ -27,7 +27,7 @@ pub struct Matmul {
     pub transpose_a: bool,
     /// `b` is stored transposed.
     pub transpose_b: bool,
-    /// ReLU after product and bias. Only [fusion](crate::graph) sets it: the gradient is that of the unfused nodes.
+    /// ReLU after product and bias. Only [fusion](crate::graph) sets it: there is no gradient then.
     pub relu: bool,
 }
 
@@ -210,6 +210,10 @@ impl OpDef for Matmul {
     fn flops(&self, io: &Io) -> u64 {
         let s = self.sizes(&io.inputs[0].shape, &io.inputs[1].shape);
         2 * (io.outputs[0].shape.elements() * s.k) as u64
+    }
+
+    fn fused(&self) -> Option<&'static str> {
+        self.relu.then_some("`relu`")
     }
 
     fn gradient(&self, ctx: &GradientCtx) -> Result<Vec<Grad>> {

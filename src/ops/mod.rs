@@ -84,9 +84,18 @@ macro_rules! registry {
             /// See [`OpDef::gradient`].
             ///
             /// # Errors
-            /// See there.
+            /// See there; also where the op is [fused](OpDef::fused).
             pub fn gradient(&self, ctx: &GradientCtx) -> Result<Vec<Grad>> {
+                if let Some(fused) = self.fused() {
+                    let reason = format!("{fused} is set, which only fusion does, after gradients: use ops of their own");
+                    return Err(crate::Error::Gradient { op: self.name().into(), layer: String::new(), reason });
+                }
                 match self { $($(Op::$variant(op) => op.gradient(ctx),)+)* Op::Custom(op) => op.gradient(ctx) }
+            }
+
+            /// See [`OpDef::fused`].
+            pub fn fused(&self) -> Option<&'static str> {
+                match self { $($(Op::$variant(op) => op.fused(),)+)* Op::Custom(_) => None }
             }
 
             /// See [`OpDef::writes`].

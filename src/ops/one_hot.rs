@@ -1,12 +1,13 @@
 //! One-hot rows: `y[.., j, ..] = on` where `j` is the index, else `off`, along a new axis.
 //!
-//! An index that is not below the depth gives a row of `off`, which is how "ignore this label" is said.
+//! An index that is not below the depth gives a row of `off`, which is how "ignore this label" is said; a row of NaN where the op is
+//! strict.
 
 use bytemuck::{Pod, Zeroable};
 use serde::{Deserialize, Serialize};
 
-use crate::contract::exact;
 use super::{arity, expect_dtype};
+use crate::contract::exact;
 use crate::contract::{CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, grid, parallel_rows, stem};
 use crate::error::{Error, Result};
 use crate::graph::{Grad, GradientCtx, Var};
@@ -26,6 +27,9 @@ pub struct OneHot {
     /// The value elsewhere.
     #[serde(with = "exact")]
     pub off: f32,
+    /// An index that is not below the depth is a mistake, and gives NaN.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub strict: bool,
 }
 
 #[repr(C)]
@@ -36,7 +40,9 @@ struct Params {
     inner: u32,
     on: f32,
     off: f32,
-    pad: [u32; 3],
+    /// Always 0, which no compiler knows.
+    zero: u32,
+    pad: [u32; 2],
 }
 
 impl OpDef for OneHot {
@@ -65,18 +71,22 @@ impl OpDef for OneHot {
             inner: inner as u32,
             on: self.on,
             off: self.off,
-            pad: [0; 3],
+            zero: 0,
+            pad: [0; 2],
         };
-        Launch::new(Kernel::of::<Self>("one_hot"), &params, grid(n)).bind_all(io).into()
+        Launch::new(Kernel::of::<Self>("one_hot").define("STRICT", u32::from(self.strict)), &params, grid(n))
+            .bind_all(io)
+            .into()
     }
 
     fn cpu<T: Real>(&self, mut call: CpuCall<'_, T>) {
         let (_, depth, inner) = call.io.outputs[0].shape.around(self.axis);
         let (ids, y) = (call.x[0].u(), call.y[0].f_mut());
         let (on, off) = (T::of(f64::from(self.on)), T::of(f64::from(self.off)));
+        let other = |id: u32| if self.strict && id as usize >= depth { T::nan() } else { off };
         if inner == 1 {
             return parallel_rows(y, depth, |row, y| {
-                y.fill(off);
+                y.fill(other(ids[row]));
                 if let Some(y) = y.get_mut(ids[row] as usize) {
                     *y = on;
                 }
@@ -84,7 +94,9 @@ impl OpDef for OneHot {
         }
         parallel_rows(y, inner, |row, y| {
             let (outer, j) = (row / depth, row % depth);
-            y.iter_mut().zip(&ids[outer * inner..]).for_each(|(y, id)| *y = if *id as usize == j { on } else { off });
+            y.iter_mut()
+                .zip(&ids[outer * inner..])
+                .for_each(|(y, id)| *y = if *id as usize == j { on } else { other(*id) });
         });
     }
 
@@ -94,21 +106,27 @@ impl OpDef for OneHot {
 }
 
 impl Var {
-    /// Indices `u32 [..]` as rows `f32 [.., depth]` with 1 at the index and 0 elsewhere; all 0 where the index is not below `depth`.
+    /// Indices `u32 [..]` as rows `f32 [.., depth]` with 1 at the index and 0 elsewhere. An index that is not below `depth` is refused
+    /// before a run where it comes straight from an input ([`Session::run`](crate::Session::run)); else its row is NaN, which
+    /// [`Var::check_finite`] latches as a fault of the step.
     ///
     /// # Errors
     /// Where the elements are not `u32` or `depth` is 0.
     pub fn one_hot(&self, depth: usize) -> Result<Var> {
-        self.one_hot_with(depth, -1, 1.0, 0.0)
+        self.one_hot_of(depth, -1, [1.0, 0.0], true)
     }
 
-    /// Like [`Var::one_hot`], with `on` at the index and `off` elsewhere, along a new axis that stands at `axis` of the result (a
+    /// Like [`Var::one_hot`], but an index that is not below `depth` gives a row of `off`, as labels to ignore should; with `on` at the index and `off` elsewhere, along a new axis that stands at `axis` of the result (a
     /// negative one counts from the end): 1 for images, `u32 [batch, h, w]` → `f32 [batch, depth, h, w]`.
     ///
     /// # Errors
     /// Where the elements are not `u32`, `depth` is 0, or there is no such axis.
     pub fn one_hot_with(&self, depth: usize, axis: isize, on: f32, off: f32) -> Result<Var> {
+        self.one_hot_of(depth, axis, [on, off], false)
+    }
+
+    fn one_hot_of(&self, depth: usize, axis: isize, [on, off]: [f32; 2], strict: bool) -> Result<Var> {
         let axis = resolve_axis("one_hot", axis, self.shape().len() + 1)?;
-        self.graph.push1(OneHot { depth, axis, on, off }, &[self])
+        self.graph.push1(OneHot { depth, axis, on, off, strict }, &[self])
     }
 }

@@ -95,6 +95,11 @@ impl Feed {
         }
     }
 
+    /// The same pass, all of whose data lies on the device, in batches of `batch`.
+    pub(super) fn with_batch(&self, batch: usize) -> Feed {
+        Feed { batch, rows: self.samples, ..self.clone() }
+    }
+
     /// The same pass, whose steps know their samples' numbers and the epoch's.
     pub(super) fn keyed(mut self) -> Feed {
         let sample = TensorSpec::u32(Shape::default());

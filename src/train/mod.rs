@@ -1,5 +1,6 @@
 //! Training: compile, fit, evaluate, predict, and what one reads afterwards.
 
+mod budget;
 mod callback;
 mod check;
 mod checkpoint;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use super::budget;
 use super::feed::{Batch, Feed};
 use super::load::{Check, Shards};
 use super::metrics::{Metric, Recorded};
@@ -70,7 +71,7 @@ impl Recipe<'_> {
         Ok(graph)
     }
 
-    fn plan(&self, session: &Session, feed: &Feed, batch: usize) -> Result<Plan> {
+    pub(super) fn plan(&self, session: &Session, feed: &Feed, batch: usize) -> Result<Plan> {
         Plan::new(&self.graph(feed, batch)?, &[], session.device().gpu_traits().as_ref())
     }
 }
@@ -157,18 +158,7 @@ impl Pass {
     /// Makes the steps ready. Where the data does not fit the budget beside everything else, it will be streamed.
     pub(super) fn new(session: &mut Session, recipe: Recipe<'_>, feed: Feed) -> Result<Pass> {
         let limits = session.device().limits(session.budget());
-        let resident = recipe.plan(session, &feed, feed.batch)?;
-        let (plan, feed) = match resident.check(&limits) {
-            Ok(()) => (resident, feed),
-            Err(_) => {
-                let data = feed.rows as u64 * feed.bytes_per_row();
-                let all = resident.state_bytes() + resident.activation_bytes() + resident.scratch_bytes();
-                let rest = all.saturating_sub(data);
-                let feed = feed.streamed(limits.budget.saturating_sub(rest), limits.binding.min(limits.buffer));
-                (recipe.plan(session, &feed, feed.batch)?, feed)
-            }
-        };
-        plan.check(&limits)?;
+        let (plan, feed) = budget::fit(&recipe, session, &feed, &limits)?;
         let full = session.prepare(plan)?;
         let last = match feed.last_batch() {
             Some(batch) => Some(session.prepare(recipe.plan(session, &feed, batch)?)?),

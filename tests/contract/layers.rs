@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// Modules that are one layer: ops put their methods on `Var`, and a graph's nodes are ops.
-const GROUND: [&str; 8] = ["error", "shape", "tensor", "file", "contract", "microkernel", "ops", "graph"];
+const GROUND: [&str; 9] = ["error", "shape", "tensor", "file", "env", "contract", "microkernel", "ops", "graph"];
 
 /// What a module of the library may name of its siblings, besides itself.
 fn allowed(module: &str) -> Vec<&'static str> {
     let more: &[&str] = match module {
-        "error" | "shape" | "tensor" | "file" => return GROUND[..4].to_vec(),
+        "error" | "shape" | "tensor" | "file" | "env" => return GROUND[..5].to_vec(),
         "contract" | "microkernel" | "ops" | "graph" | "cpu" | "gpu" => &[],
         "augment" => &["augment"],
         "engine" => &["cpu", "gpu"],

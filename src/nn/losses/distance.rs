@@ -67,7 +67,11 @@ impl Loss for CosineSimilarity {
         }
         let (y, t) = (&y, &t);
         let axis = resolve_axis("cosine_similarity", self.axis, y.shape().len())? as isize;
-        let per_length = |x: &Var| x.square()?.sum(&[axis], false)?.clip(1e-12, f32::MAX)?.rsqrt();
+        // In units of the largest element no square overflows or vanishes. Below 2e-6 that is the unit: a length of 1e-6 has the square
+        // ¼ then, and where it is larger the sum of squares is at least 1.
+        let scaled = |x: &Var| x.div(&x.abs()?.max(&[axis], true)?.clip(2e-6, f32::MAX)?);
+        let per_length = |x: &Var| x.square()?.sum(&[axis], false)?.clip(0.25, f32::MAX)?.rsqrt();
+        let (y, t) = (&scaled(y)?, &scaled(t)?);
         y.mul(t)?.sum(&[axis], false)?.mul(&per_length(y)?)?.mul(&per_length(t)?)?.neg()
     }
 }

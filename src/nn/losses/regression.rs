@@ -49,7 +49,7 @@ plain! {
     /// `ln cosh(y − t)`, element by element: half the square where the error is small, its magnitude less `ln 2` where it is large. As
     /// `e + ln(1 + e⁻²ᵉ) − ln 2`, which does not overflow.
     LogCosh, "log_cosh": |y, t| {
-        let e = y.sub(t)?;
+        let e = y.sub(t)?.abs()?;
         e.add(&e.scale(-2.0)?.softplus()?)?.shift(-std::f32::consts::LN_2)
     };
 }

@@ -8,19 +8,22 @@
 
 pub(crate) mod rows;
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
-use crate::contract::exact;
 use super::unary::passed;
 use super::{arity, expect_dtype};
+use crate::contract::exact;
 use crate::contract::{
     CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, Slot, parallel_rows, parallel_together,
 };
 use crate::error::{Error, Result};
 use crate::graph::{Grad, GradientCtx, Var};
+use crate::microkernel::sums::{RUN, pairwise};
 use crate::microkernel::wide_fn;
 use crate::shape::{DType, Shape, TensorSpec};
-use rows::{Rows, Statistic, parallel_planes};
+use rows::{BLOCK, Rows, Statistic, parallel_planes};
 
 /// Normalises with the statistics of the batch. Inputs: `x` `[batch, c, ..]`, `gamma` and `beta` `[c]`. Outputs: `y`; `mean` and `variance`
 /// `[c]`; and what the gradient needs, `[3, c]`: the mean, what it lacks through rounding, `1 / √(variance + ε)`.
@@ -32,7 +35,7 @@ pub struct BatchNorm {
     /// What is added to the variance; positive.
     #[serde(with = "exact")]
     pub epsilon: f64,
-    /// ReLU after it. Only [fusion](crate::graph) sets it: the gradient is that of the unfused nodes.
+    /// ReLU after it. Only [fusion](crate::graph) sets it: there is no gradient then.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub relu: bool,
 }
@@ -45,7 +48,7 @@ pub struct BatchNormInfer {
     /// What is added to the variance; positive.
     #[serde(with = "exact")]
     pub epsilon: f64,
-    /// ReLU after it. Only [fusion](crate::graph) sets it: the gradient is that of the unfused nodes.
+    /// ReLU after it. Only [fusion](crate::graph) sets it: there is no gradient then.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub relu: bool,
 }
@@ -103,7 +106,11 @@ impl BatchNorm {
 
     /// The launch that makes mean, variance and what is saved of the moments of the parts of every row.
     fn merge(&self, rows: &Rows) -> Launch {
-        Launch::new(kernel::<Self>("batch_norm_merge", "merge", false), &rows.params(1, self.epsilon), rows.merge_grid())
+        Launch::new(
+            kernel::<Self>("batch_norm_merge", "merge", false),
+            &rows.params(1, self.epsilon),
+            rows.merge_grid(),
+        )
     }
 
     /// The launch that makes `y` of `x`, `gamma`, `beta` and what was saved.
@@ -143,7 +150,9 @@ impl OpDef for BatchNorm {
         let rows = channels(&io.inputs[0].shape);
         let params = rows.params(1, self.epsilon);
         if rows.parts == 1 {
-            return Launch::new(kernel::<Self>("batch_norm", "whole", self.relu), &params, rows.grid()).bind_all(io).into();
+            return Launch::new(kernel::<Self>("batch_norm", "whole", self.relu), &params, rows.grid())
+                .bind_all(io)
+                .into();
         }
         let moments = Launch::new(kernel::<Self>("batch_norm_moments", "moments", false), &params, rows.grid());
         let (merge, apply) = (self.merge(&rows), self.apply(&rows));
@@ -197,6 +206,10 @@ impl OpDef for BatchNorm {
 
     fn scratch(&self, io: &Io) -> usize {
         channels(&io.inputs[0].shape).scratch(3)
+    }
+
+    fn fused(&self) -> Option<&'static str> {
+        self.relu.then_some("`relu`")
     }
 
     fn gradient(&self, ctx: &GradientCtx) -> Result<Vec<Grad>> {
@@ -327,6 +340,10 @@ impl OpDef for BatchNormInfer {
         normalise(&rows, call.x[0].f(), [call.x[1].f(), call.x[2].f(), saved.f()], self.relu, y.f_mut());
     }
 
+    fn fused(&self) -> Option<&'static str> {
+        self.relu.then_some("`relu`")
+    }
+
     fn gradient(&self, ctx: &GradientCtx) -> Result<Vec<Grad>> {
         let mut grads = gradient(ctx, 1, true)?;
         grads.extend([Grad::NotDifferentiable, Grad::NotDifferentiable]);
@@ -360,7 +377,8 @@ impl OpDef for BatchNormGrad {
         let rows = channels(&io.inputs[0].shape);
         let params = rows.params(1, 0.0);
         let kernel = |entry, pass: &str, writes_dx: u32| {
-            let kernel = kernel::<Self>(entry, pass, self.relu).define("DX", writes_dx).define("FROZEN", u32::from(self.frozen));
+            let kernel =
+                kernel::<Self>(entry, pass, self.relu).define("DX", writes_dx).define("FROZEN", u32::from(self.frozen));
             kernel.define("GRAD", u32::from(pass != "grad_merge"))
         };
         if rows.parts == 1 {
@@ -445,6 +463,10 @@ impl OpDef for BatchNormGrad {
         channels(&io.inputs[0].shape).scratch(2)
     }
 
+    fn fused(&self) -> Option<&'static str> {
+        self.relu.then_some("`relu`")
+    }
+
     fn gradient(&self, _ctx: &GradientCtx) -> Result<Vec<Grad>> {
         Ok(vec![Grad::Unsupported("second derivatives of batch normalisation"); 4])
     }
@@ -459,22 +481,25 @@ fn products_of_columns<T: Real>(
     (row, part): (usize, usize),
     out: &mut [T],
 ) {
-    let c = rows.rows;
-    out.fill(T::zero());
-    let (d, dh) = out.split_at_mut(out.len() / 2);
-    let width = d.len().min(c - row);
-    let (d, dh) = (&mut d[..width], &mut dh[..width]);
+    let (c, width) = (rows.rows, BLOCK.min(rows.rows - row));
     let (mean, rest, rstd) = (&saved[row..][..width], &saved[c + row..][..width], &saved[2 * c + row..][..width]);
-    for k in rows.planes_of(part) {
-        let first = rows.first(row, k);
-        let (x, dy, y) = (&x[first..][..width], &dy[first..][..width], y.map(|y| &y[first..][..width]));
-        for i in 0..width {
-            let dy = y.map_or(dy[i], |y| passed(dy[i], y[i]));
-            d[i] += dy;
-            dh[i] += dy * ((x[i] - mean[i]) - rest[i]);
+    let sums = pairwise(rows.planes_of(part), RUN, &|planes: Range<usize>| {
+        let mut sums = [T::zero(); 2 * BLOCK];
+        let (d, dh) = sums.split_at_mut(BLOCK);
+        let (d, dh) = (&mut d[..width], &mut dh[..width]);
+        for k in planes {
+            let first = rows.first(row, k);
+            let (x, dy, y) = (&x[first..][..width], &dy[first..][..width], y.map(|y| &y[first..][..width]));
+            for i in 0..width {
+                let dy = y.map_or(dy[i], |y| passed(dy[i], y[i]));
+                d[i] += dy;
+                dh[i] += dy * ((x[i] - mean[i]) - rest[i]);
+            }
         }
-    }
-    dh.iter_mut().zip(rstd).for_each(|(dh, rstd)| *dh *= *rstd);
+        sums
+    });
+    out.copy_from_slice(&sums);
+    out[BLOCK..].iter_mut().zip(rstd).for_each(|(dh, rstd)| *dh *= *rstd);
 }
 
 impl Var {

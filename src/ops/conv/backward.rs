@@ -7,6 +7,7 @@ use super::{Conv, ConvGradW, ConvGradX, Sizes, direct, spatial};
 use crate::contract::{CpuCall, GpuTraits, Io, Launches, OpDef, Real, Slot};
 use crate::error::{Error, Result};
 use crate::graph::{Grad, GradientCtx};
+use crate::microkernel::sums;
 use crate::ops::reduce::{Reduce, ReduceFn};
 use crate::ops::unary::{UnaryFn, UnaryGrad};
 use crate::shape::{Shape, TensorSpec};
@@ -42,7 +43,7 @@ impl ConvGrad {
         }
         let [x, dy] = [&inputs[0], &inputs[1]];
         // Extents and types as the gradient of the weights has them.
-        let of_weights = ConvGradW { conv: self.conv.clone(), kernel: self.kernel };
+        let of_weights = ConvGradW { conv: self.conv.plain(), kernel: self.kernel };
         let w = of_weights.infer(&[x.clone(), dy.clone()])?.swap_remove(0);
         if self.input && inputs[2] != w {
             return Err(Error::shape(self.name(), format!("w {w}"), inputs[2].to_string()));
@@ -84,9 +85,9 @@ impl ConvGrad {
         if self.bias {
             let db = call.y[self.bias_output()].f_mut();
             db.fill(T::zero());
-            for (plane, dy) in dy.chunks_exact(s.positions()).enumerate() {
-                db[plane % s.c_out] += dy.iter().copied().sum::<T>();
-            }
+            sums::scatter(db, |add| {
+                dy.chunks_exact(s.positions()).enumerate().for_each(|(plane, dy)| add(plane % s.c_out, sums::sum(dy)));
+            });
         }
     }
 }
@@ -166,6 +167,9 @@ impl OpDef for ConvGrad {
     }
 
     fn gradient(&self, _ctx: &GradientCtx) -> Result<Vec<Grad>> {
-        Ok(vec![Grad::Unsupported("gradients are taken before they are fused"); self.relu_input() + usize::from(self.conv.relu)])
+        Ok(vec![
+            Grad::Unsupported("gradients are taken before they are fused");
+            self.relu_input() + usize::from(self.conv.relu)
+        ])
     }
 }

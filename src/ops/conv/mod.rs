@@ -48,7 +48,7 @@ pub struct Conv {
     pub dilation: [usize; 3],
     /// Groups of channels; `c_in` of them make it depthwise.
     pub groups: usize,
-    /// ReLU after all of that. Only [fusion](crate::graph) sets it: the gradient is that of the unfused nodes.
+    /// ReLU after all of that. Only [fusion](crate::graph) sets it: there is no gradient then.
     pub relu: bool,
     /// Whether the last input is added to the result. Only [fusion](crate::graph) sets it, as it does `relu`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -59,7 +59,7 @@ pub struct Conv {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ConvGradX {
-    /// The convolution; its `relu` is ignored.
+    /// The convolution, without ReLU and residual.
     pub conv: Conv,
     /// Slices, rows and columns of `x`, which `dy` and `w` do not tell where the stride leaves some over.
     pub input: [usize; 3],
@@ -69,7 +69,7 @@ pub struct ConvGradX {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ConvGradW {
-    /// The convolution; its `relu` is ignored.
+    /// The convolution, without ReLU and residual.
     pub conv: Conv,
     /// Slices, rows and columns of `w`.
     pub kernel: [usize; 3],
@@ -178,6 +178,14 @@ impl Conv {
         Conv { relu: false, residual: false, ..self.clone() }
     }
 
+    /// Refuses what only fusion adds.
+    fn expect_plain(&self, op: &str) -> Result<()> {
+        match self.fused() {
+            None => Ok(()),
+            Some(fused) => Err(Error::parameter(op, "conv", "a convolution without ReLU and residual", fused)),
+        }
+    }
+
     /// The index of the bias among so many inputs.
     fn bias(&self, inputs: usize) -> Option<usize> {
         (inputs > 2 + usize::from(self.residual)).then_some(2)
@@ -255,14 +263,15 @@ impl OpDef for Conv {
         self.known(&io.inputs[0].shape, &io.inputs[1].shape).flops()
     }
 
+    fn fused(&self) -> Option<&'static str> {
+        if self.relu { Some("`relu`") } else { self.residual.then_some("`residual`") }
+    }
+
     fn gradient(&self, ctx: &GradientCtx) -> Result<Vec<Grad>> {
         let (x, w, dy) = (ctx.input(0), ctx.input(1), ctx.dy()?);
         let mut grads = vec![ctx.wanted(0, || grad_x(self, dy, w, x))?, ctx.wanted(1, || grad_w(self, x, dy, w))?];
         if let Some(bias) = self.bias(ctx.inputs()) {
             grads.push(ctx.wanted(bias, || dy.sum(&[0, 2, 3, 4][..dy.shape().len() - 1], false))?);
-        }
-        if self.residual {
-            grads.push(ctx.wanted(grads.len(), || Ok(dy.clone()))?);
         }
         Ok(grads)
     }
@@ -293,6 +302,7 @@ impl OpDef for ConvGradX {
 
     fn infer(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
         let [dy, w] = arity(self.name(), inputs)?;
+        self.conv.expect_plain(self.name())?;
         check_dtypes(self.name(), inputs)?;
         let (Some(([batch, _], _, rank)), Some(([_, group_in], ..))) = (extents(&dy.shape), extents(&w.shape)) else {
             let expected = "dy [batch, c_out, out..] and w [c_out, c_in / groups, kernel..] with 1 to 3 spatial axes";
@@ -344,6 +354,7 @@ impl OpDef for ConvGradW {
 
     fn infer(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
         let [x, dy] = arity(self.name(), inputs)?;
+        self.conv.expect_plain(self.name())?;
         check_dtypes(self.name(), inputs)?;
         let (Some(([_, c_in], _, rank)), Some(([_, c_out], ..))) = (extents(&x.shape), extents(&dy.shape)) else {
             let expected = "x [batch, c_in, spatial..] and dy [batch, c_out, out..] with 1 to 3 spatial axes";

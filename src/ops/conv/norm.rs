@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::gpu::{self, Kind};
 use super::{Conv, Sizes};
 use crate::contract::{CpuCall, GpuTraits, Io, Launches, OpDef, Real, Slot, View};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::graph::{Grad, GradientCtx};
 use crate::ops::batch_norm::BatchNorm;
 use crate::shape::TensorSpec;
@@ -57,10 +57,7 @@ impl OpDef for ConvNorm {
     }
 
     fn infer(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
-        if self.conv.relu || self.conv.residual {
-            let actual = format!("ReLU: {}, residual: {}", self.conv.relu, self.conv.residual);
-            return Err(Error::parameter(self.name(), "conv", "a convolution without ReLU and residual", actual));
-        }
+        self.conv.expect_plain(self.name())?;
         let (of_conv, of_norm) = inputs.split_at(inputs.len().saturating_sub(2));
         let z = self.conv.infer(of_conv)?;
         let mut outputs = self.norm.infer(&[&z, of_norm].concat())?;

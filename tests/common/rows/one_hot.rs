@@ -18,6 +18,8 @@ pub fn rows() -> Vec<Row> {
             row.u32(shape, below).bounds(Bound::Exact, Bound::Exact)
         })
         .collect();
+    let strict = |name: &str, below| Row::new(name, |_, x| Ok(vec![x[0].one_hot(5)?])).u32([9, 2], below);
+    rows.push(strict("strict", 8).bounds(Bound::Exact, Bound::Exact));
     rows.push(Row::new("plain", |_, x| Ok(vec![x[0].one_hot(5)?])).u32([9], 5).bounds(Bound::Exact, Bound::Exact));
     rows
 }
