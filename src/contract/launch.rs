@@ -17,6 +17,10 @@ const MAX_GROUPS: u64 = 65_535;
 /// 65,535 iterations in all, without an error; on a graphics card a loop of that length is slow and may meet the driver's time limit.
 pub const MAX_ITERATIONS: u64 = 16_384;
 
+/// The loop iterations after which Mesa's llvmpipe ends every loop of an invocation, silently (`LP_MAX_TGSI_LOOP_ITERATIONS`). A launch
+/// that says it takes more is refused on every software adapter.
+pub const SOFTWARE_ITERATIONS: u64 = 65_535;
+
 /// What a kernel's author may know of the adapter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct GpuTraits {
@@ -122,8 +126,10 @@ pub struct Launch {
     pub bindings: Vec<Binding>,
     /// Workgroups along x, y, z.
     pub workgroups: [u32; 3],
-    /// The loop iterations of the invocation that takes most: summed over its loops, those of nested loops multiplied. At most
-    /// [`MAX_ITERATIONS`]; loops of a length that the kernel's text fixes count too.
+    /// The loop iterations of the invocation that takes most: summed over its loops, those of nested loops multiplied. Loops of a
+    /// length that the kernel's text fixes count too; 0 says that there is no loop. Galen's own launches take at most
+    /// [`MAX_ITERATIONS`]. A launch that says more than [`SOFTWARE_ITERATIONS`] is refused on a software adapter, which would end the
+    /// loop early and give a wrong result without an error.
     pub iterations: u64,
 }
 

@@ -22,7 +22,9 @@ pub use host::{
     CpuCall, Real, View, parallel_all, parallel_chunks, parallel_outputs, parallel_row_pairs, parallel_rows,
     parallel_together, with_own_memory,
 };
-pub use launch::{Access, Binding, GpuTraits, Kernel, Launch, Launches, MAX_ITERATIONS, Slot, Source, fold, grid};
+pub use launch::{
+    Access, Binding, GpuTraits, Kernel, Launch, Launches, MAX_ITERATIONS, SOFTWARE_ITERATIONS, Slot, Source, fold, grid,
+};
 pub(crate) use random::StreamKey;
 pub use random::{Threefry, stream_of};
 pub use template::{GROUP_SIZE, expand};

@@ -42,7 +42,7 @@ fn every_shader_is_portable_and_agrees_with_its_launch() {
 }
 
 /// A text as naga's module. No capability is given: WebGPU's baseline is all that Galen's own kernels may use.
-fn parse(wgsl: &str) -> (Module, ModuleInfo) {
+pub(super) fn parse(wgsl: &str) -> (Module, ModuleInfo) {
     let module = naga::front::wgsl::parse_str(wgsl).unwrap_or_else(|e| panic!("{}", e.emit_to_string(wgsl)));
     let info = Validator::new(ValidationFlags::all(), Capabilities::empty()).validate(&module);
     (module, info.unwrap_or_else(|e| panic!("{}", e.emit_to_string(wgsl))))
