@@ -25,7 +25,8 @@ pub const SOFTWARE_ITERATIONS: u64 = 65_535;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct GpuTraits {
     /// The adapter is a program on the processor (lavapipe, SwiftShader, WARP): register tiles without workgroup memory are the
-    /// fast form there, workgroup tiles everywhere else.
+    /// fast form there, workgroup tiles everywhere else. Such an adapter may end the loops of an invocation after
+    /// [`SOFTWARE_ITERATIONS`] in all, silently.
     pub software: bool,
 }
 
@@ -57,7 +58,7 @@ impl Kernel {
         Kernel { stem: O::STEM.into(), source: Source::Own(O::SHADER), entry: entry.into(), defines: Vec::new() }
     }
 
-    /// Entry point `entry` of a user's shader.
+    /// Entry point `entry` of a user's shader. A launch of a kernel with loops says how long they are: see [`Launch::iterations`].
     pub fn custom(name: impl Into<String>, wgsl: impl Into<Arc<str>>, entry: impl Into<String>) -> Self {
         Kernel {
             stem: Cow::Owned(name.into()),

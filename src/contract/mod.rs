@@ -98,6 +98,12 @@ pub(crate) use stem;
 /// An op that lives in user code: WGSL, twin and gradient. See [`OpDef`] for what the methods owe.
 ///
 /// Its WGSL is built with all of wgpu's run-time checks, unlike Galen's own, which is built as trusted.
+///
+/// Loops must be short: Mesa's llvmpipe, on which Galen runs where there is no graphics card but a GPU is asked for, ends all loops of an
+/// invocation after [`SOFTWARE_ITERATIONS`] iterations, silently, and on a graphics card a long loop is slow. Share long sums among
+/// invocations and passes, and say with [`Launch::iterations`] how many iterations an invocation takes at most. A plan with a launch that
+/// says more than [`SOFTWARE_ITERATIONS`] is refused on a software adapter ([`Error::Limit`](crate::Error::Limit)); a kernel that has loops
+/// and says nothing is warned of in the log there.
 pub trait CustomOp: fmt::Debug + Send + Sync {
     /// What a launch list and an error call this op.
     fn name(&self) -> &str;

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use galen::contract::MAX_ITERATIONS;
 use galen::graph::Init;
-use galen::ops::max_norm::{Units, table};
+use galen::ops::max_norm::{Units, longest, table};
 use galen::{DType, Graph, Plan, Result, TensorSpec, Var};
 
 use super::common::{iterations, rows};
@@ -159,7 +159,7 @@ fn units() -> Vec<Huge> {
             let words = table(len, &[unit])?;
             let params = g.state("parameters", "w", TensorSpec::f32([len]), Init::Constant(0.5))?;
             let table = rows::words(g, "units", &words)?;
-            params.max_norm(&table, &clock, 1)?;
+            params.max_norm(&table, longest(&words), &clock, 1)?;
             Ok(Vec::new())
         })
     };

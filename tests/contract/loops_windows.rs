@@ -20,16 +20,6 @@ pub const PENDING: &[&str] = &[
     "transpose",
     "update",
     "warp",
-    "accuracy",
-    "argmax",
-    "batch_norm",
-    "clip_norm",
-    "cross_entropy",
-    "group_norm",
-    "masked_softmax",
-    "max_norm",
-    "reduce",
-    "softmax",
 ];
 
 /// The sizes.

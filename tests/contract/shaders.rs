@@ -54,6 +54,10 @@ fn agrees(module: &Module, info: &ModuleInfo, step: &Step, launch: &Launch) -> R
     let others: &[&str] = match step.op.name() {
         "conv_grad" => &["reduce", "unary"],
         "conv_norm" => &["batch_norm"],
+        "softmax_grad" | "log_softmax_grad" | "cross_entropy_grad" | "masked_softmax_grad" => &["reduce"],
+        "cross_entropy" => &["softmax", "reduce"],
+        "masked_softmax" => &["softmax"],
+        "correct_count" => &["argmax"],
         _ => &[],
     };
     let together = others.contains(&stem);
