@@ -265,5 +265,6 @@ fn cross_entropy(
         statistic[column] = 0.0;
 #end
     }
-}#end
+}
+#end
 #end

@@ -246,7 +246,8 @@ fn a_software_adapter_tells_user_code_how_long_loops_may_be() {
         let case = common::build(&looped(iterations)).expect("a case");
         case.run(&gpu.clone()).map(drop)
     };
-    let warned = || LOGGED.lock().expect("no panic while logging").iter().filter(|m| m.contains("row_sum::row_sum")).count();
+    let warned =
+        || LOGGED.lock().expect("no panic while logging").iter().filter(|m| m.contains("row_sum::row_sum")).count();
     said(65_535).expect("as long as loops may be");
     match said(65_536) {
         Err(Error::Limit { node, needed: 65_536, allowed: 65_535, limit, .. }) => {

@@ -1,6 +1,8 @@
 //! Every row of the table: the GPU's results and the CPU's f32 results are those of the f64 twin, gradients included.
 
 mod common;
+#[path = "parity/large.rs"]
+mod large;
 
 use common::iterations;
 use common::rows::Row;

@@ -18,6 +18,7 @@ pub mod lines;
 pub mod product;
 pub mod rectangle;
 pub mod strips;
+pub mod sums;
 
 use std::sync::OnceLock;
 

@@ -29,6 +29,8 @@ const LEAST: usize = 2;
 /// Columns that are few, and rows that are long: tiles as wide as vectors would be padding for the most part.
 const FEW_COLUMNS: usize = 16;
 const LONG: usize = 256;
+/// Products of a sum that are added block by block; of more, halves are added.
+const LONGEST: usize = 1 << 12;
 /// Multiplications below which a product stays on one thread.
 const SERIAL: usize = 1 << 20;
 
@@ -65,7 +67,7 @@ impl<'a> Matrix<'a> {
 }
 
 /// `y = a · b` for `a` of `m × k`, `b` of `k × n` and `y` of `m × n`, row by row; on all cores where that pays. Sums run over `k` in ascending
-/// order, in parts that depend on nothing else.
+/// order, in parts, and long ones in halves, that depend on nothing else.
 ///
 /// Every task has columns of its own (where those are few, rows as well) and packs for itself what it needs of `b`. `a` is read where it
 /// lies, unless its columns are what lies side by side: then it is packed before.
@@ -73,6 +75,23 @@ impl<'a> Matrix<'a> {
 /// # Panics
 /// Where an operand is shorter than its sizes say.
 pub fn product(isa: Isa, [m, n, k]: [usize; 3], a: Matrix<'_>, b: Matrix<'_>, y: &mut [f32]) {
+    if k > LONGEST {
+        // Halves of the sums, so that their error grows with the logarithm of `k`.
+        let middle = (k / 2).next_multiple_of(LONGEST);
+        return with_own_memory(m * n, |second| {
+            let half = |from: usize, to: usize, y: &mut [f32]| {
+                product(isa, [m, n, to - from], a.from(0, from), b.from(from, 0), y);
+            };
+            if m * n * LONGEST > SERIAL {
+                // Each of them is shared out.
+                half(0, middle, y);
+                half(middle, k, second);
+            } else {
+                rayon::join(|| half(0, middle, y), || half(middle, k, second));
+            }
+            y.iter_mut().zip(&*second).for_each(|(y, second)| *y += *second);
+        });
+    }
     if a.column == 1 && n <= FEW_COLUMNS && k >= LONG {
         return few_columns(isa, [n, k], a, b, y);
     }

@@ -11,11 +11,13 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+use super::avg_pool::sum_of_window;
 use super::resize::{Axis, axes, launch, resized};
 use super::{arity, spatial};
 use crate::contract::{CpuCall, GpuTraits, Io, Kernel, Launches, OpDef, Real, parallel_outputs, parallel_rows, stem};
 use crate::error::Result;
 use crate::graph::{Grad, GradientCtx, Var};
+use crate::microkernel::sums::{RUN, sum_of};
 use crate::shape::TensorSpec;
 
 /// The mean of every window, of which there are `output` along the spatial axes.
@@ -63,15 +65,10 @@ impl OpDef for AdaptiveAvgPool {
             let (plane, depth) = (line / rows.output / depths.output, line / rows.output % depths.output);
             let (depth, row) = (window(&depths, depth), window(&rows, line % rows.output));
             let column = window(&columns, i % columns.output);
-            let mut sum = T::zero();
-            for depth in depth.clone() {
-                for row in row.clone() {
-                    let line = ((plane * depths.input + depth) * rows.input + row) * columns.input;
-                    for v in &x[line + column.start..line + column.end] {
-                        sum += *v;
-                    }
-                }
-            }
+            let line = |depth: usize, row: usize| {
+                &x[((plane * depths.input + depth) * rows.input + row) * columns.input..][column.clone()]
+            };
+            let sum = sum_of_window(depth.clone(), row.clone(), column.len(), line);
             *y = sum / T::of((depth.len() * row.len() * column.len()) as f64);
         });
     }
@@ -102,6 +99,26 @@ impl OpDef for AdaptiveAvgPoolGrad {
     fn cpu<T: Real>(&self, mut call: CpuCall<'_, T>) {
         let [depths, rows, columns] = axes(&call.io.outputs[0], &call.io.inputs[0], Axis::new);
         let dy = call.x[0].f();
+        let most: usize = [&depths, &rows, &columns].map(|axis| axis.output.div_ceil(axis.input) + 1).iter().product();
+        if most > RUN {
+            // The windows that an element is in, by the same rule with sizes swapped.
+            let [of_depth, of_row, of_column] = axes(&call.io.inputs[0], &call.io.outputs[0], Axis::new);
+            return parallel_outputs(call.y[0].f_mut(), most, |i, dx| {
+                let line = i / columns.input;
+                let plane = line / (rows.input * depths.input);
+                let depth = window(&of_depth, line / rows.input % depths.input);
+                let (row, column) = (window(&of_row, line % rows.input), window(&of_column, i % columns.input));
+                *dx = sum_of(depth.len() * row.len(), |line| {
+                    let (depth, row) = (depth.start + line / row.len(), row.start + line % row.len());
+                    let dy = &dy[((plane * depths.output + depth) * rows.output + row) * columns.output..];
+                    let cells = window(&depths, depth).len() * window(&rows, row).len();
+                    sum_of(column.len(), |i| {
+                        let column = column.start + i;
+                        dy[column] / T::of((cells * window(&columns, column).len()) as f64)
+                    })
+                });
+            });
+        }
         // The cells of one channel belong to one thread, so here the windows may scatter; they are met in the kernel's order.
         parallel_rows(call.y[0].f_mut(), depths.input * rows.input * columns.input, |plane, dx| {
             dx.fill(T::zero());

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::adaptive_avg_pool::window;
 use super::max_pool::{beats, scatter};
 use super::resize::{Axis, axes, launch, resized};
-use super::{arity, expect_dtype};
+use super::{arity, expect_dtype, volume};
 use crate::contract::{CpuCall, GpuTraits, Io, Kernel, Launches, OpDef, Real, parallel_row_pairs, stem};
 use crate::error::{Error, Result};
 use crate::graph::{Grad, GradientCtx, Var};
@@ -103,7 +103,9 @@ impl OpDef for AdaptiveMaxPoolGrad {
     }
 
     fn cpu<T: Real>(&self, call: CpuCall<'_, T>) {
-        scatter(call);
+        let [x, y] = [&call.io.outputs[0], &call.io.inputs[1]].map(volume);
+        let most = x.iter().zip(y).map(|(x, y)| y.div_ceil(*x) + 1).product();
+        scatter(call, most);
     }
 
     fn gradient(&self, _ctx: &GradientCtx) -> Result<Vec<Grad>> {

@@ -12,9 +12,12 @@ use serde::{Deserialize, Serialize};
 
 use super::max_pool::{Params, PoolOptions, cells, pooled, prepare, with_spatial};
 use super::{arity, spatial, volume};
-use crate::contract::{CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, Window, grid, parallel_rows, stem};
+use crate::contract::{
+    CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, Window, grid, parallel_outputs, parallel_rows, stem,
+};
 use crate::error::{Error, Result};
 use crate::graph::{Grad, GradientCtx, Var};
+use crate::microkernel::sums::{RUN, sum, sum_of};
 use crate::shape::TensorSpec;
 
 /// The mean of every window.
@@ -48,6 +51,28 @@ fn count<T: Real>(window: &Window<3>, include_pad: bool, cells: [&Range<usize>; 
     T::of(count as f64)
 }
 
+/// The sum of the cells in these slices and rows, of which `line` gives those of one row: `columns` of them.
+pub(super) fn sum_of_window<'a, T: Real>(
+    slices: Range<usize>,
+    rows: Range<usize>,
+    columns: usize,
+    line: impl Fn(usize, usize) -> &'a [T] + Sync,
+) -> T {
+    let lines = slices.len() * rows.len();
+    if lines * columns <= RUN {
+        let lines = slices.flat_map(|slice| rows.clone().map(move |row| (slice, row)));
+        return lines.fold(T::zero(), |sum, (slice, row)| line(slice, row).iter().fold(sum, |sum, x| sum + *x));
+    }
+    sum_of(lines, |i| sum(line(slices.start + i / rows.len(), rows.start + i % rows.len())))
+}
+
+/// The windows along an axis that element `at` is in.
+fn windows_of(window: &Window<3>, axis: usize, at: usize, output: usize) -> Range<usize> {
+    let at = at + window.before(axis);
+    let first = (at + 1).saturating_sub(window.kernel[axis]).div_ceil(window.stride[axis]);
+    first..(at / window.stride[axis] + 1).min(output)
+}
+
 impl OpDef for AvgPool {
     stem!("avg_pool");
 
@@ -71,14 +96,8 @@ impl OpDef for AvgPool {
             let (slices, rows) = (cells(window, 0, line / oh % od, d), cells(window, 1, line % oh, h));
             for (column, y) in y.iter_mut().enumerate() {
                 let columns = cells(window, 2, column, w);
-                let mut sum = T::zero();
-                for slice in slices.clone() {
-                    for start in rows.clone().map(|row| (slice * h + row) * w) {
-                        for v in &x[start + columns.start..start + columns.end] {
-                            sum += *v;
-                        }
-                    }
-                }
+                let line = |slice: usize, row: usize| &x[(slice * h + row) * w..][columns.clone()];
+                let sum = sum_of_window(slices.clone(), rows.clone(), columns.len(), line);
                 *y = sum / count(window, self.count_include_pad, [&slices, &rows, &columns]);
             }
         });
@@ -119,6 +138,24 @@ impl OpDef for AvgPoolGrad {
     fn cpu<T: Real>(&self, mut call: CpuCall<'_, T>) {
         let ([d, h, w], [od, oh, ow]) = (self.input, volume(&call.io.inputs[0]));
         let (window, dy) = (&self.window, call.x[0].f());
+        let most: usize = (0..3).map(|axis| window.kernel[axis].div_ceil(window.stride[axis])).product();
+        if most > RUN {
+            return parallel_outputs(call.y[0].f_mut(), most, |i, dx| {
+                let (line, plane) = (i / w, i / (d * h * w));
+                let reached = |axis: usize, at: usize, n: usize| windows_of(window, axis, at, n);
+                let (slices, rows) = (reached(0, line / h % d, od), reached(1, line % h, oh));
+                let columns = reached(2, i % w, ow);
+                let share = |slice: usize, row: usize, column: usize| {
+                    let cells = [cells(window, 0, slice, d), cells(window, 1, row, h), cells(window, 2, column, w)];
+                    dy[((plane * od + slice) * oh + row) * ow + column]
+                        / count(window, self.count_include_pad, [&cells[0], &cells[1], &cells[2]])
+                };
+                *dx = sum_of(slices.len() * rows.len(), |line| {
+                    let (slice, row) = (slices.start + line / rows.len(), rows.start + line % rows.len());
+                    sum_of(columns.len(), |i| share(slice, row, columns.start + i))
+                });
+            });
+        }
         // The cells of one channel belong to one thread, so here the windows may scatter; they are met in the order in which the
         // kernel gathers.
         parallel_rows(call.y[0].f_mut(), d * h * w, |plane, dx| {

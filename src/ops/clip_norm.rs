@@ -14,6 +14,7 @@ use crate::contract::{
 };
 use crate::error::{Error, Result};
 use crate::graph::{Grad, GradientCtx, Var};
+use crate::microkernel::sums::{LANES, blocks, sum, tree};
 use crate::shape::{DType, TensorSpec};
 
 /// Clips by value, by norm, or both in this order. Input: `g`, floats of any shape. Output: `y`, the same shape.
@@ -32,7 +33,7 @@ pub struct ClipGradients {
 /// Elements that one workgroup sums.
 const PER_GROUP: usize = 1 << 14;
 /// Invocations of such a workgroup.
-const LANES: usize = 256;
+const INVOCATIONS: usize = 256;
 /// `2⁻⁸⁰`, by which numbers are scaled whose squares would be infinite.
 const DOWN: f64 = 1.0 / (1u128 << 80) as f64;
 
@@ -68,10 +69,20 @@ impl ClipGradients {
     fn norm_of<T: Real>(&self, g: &[T], scale: T, parts: &mut [T]) -> T {
         parallel_outputs(parts, PER_GROUP, |part, sum| {
             let start = part * PER_GROUP;
-            *sum = sum_of_squares(g[start..g.len().min(start + PER_GROUP)].iter().map(|x| self.clipped(*x) * scale));
+            let g = &g[start..g.len().min(start + PER_GROUP)];
+            [*sum] = blocks(g.len(), |block| [self.sum_of_squares(&g[block], scale)]);
         });
-        // Sums of squares have no sign to cancel: a plain sum of a few parts loses nothing.
-        parts.iter().copied().sum::<T>().sqrt()
+        sum(parts).sqrt()
+    }
+
+    /// `Σ (scale · c)²` over a block, in running sums that vectorise.
+    fn sum_of_squares<T: Real>(&self, g: &[T], scale: T) -> T {
+        let mut sums = [T::zero(); LANES];
+        for (i, x) in g.iter().enumerate() {
+            let v = self.clipped(*x) * scale;
+            sums[i % LANES] += v * v;
+        }
+        tree(sums)
     }
 
     /// What to multiply all elements by: two numbers, one after the other.
@@ -90,15 +101,6 @@ impl ClipGradients {
             [down, limit / norm]
         }
     }
-}
-
-/// With eight running sums, which both vectorises and loses fewer digits than one.
-fn sum_of_squares<T: Real>(values: impl Iterator<Item = T>) -> T {
-    let mut sums = [T::zero(); 8];
-    for (i, v) in values.enumerate() {
-        sums[i % 8] += v * v;
-    }
-    ((sums[0] + sums[4]) + (sums[1] + sums[5])) + ((sums[2] + sums[6]) + (sums[3] + sums[7]))
 }
 
 impl OpDef for ClipGradients {
@@ -139,11 +141,11 @@ impl OpDef for ClipGradients {
                 Launch::new(kernel("clip_norm_sum").define("STAGE", 1), &params, fold(parts))
                     .read(Slot::Input(0))
                     .write(Slot::Temp(0))
-                    .iterations(shared_sum(n.min(PER_GROUP), LANES)),
+                    .iterations(shared_sum(n.min(PER_GROUP), INVOCATIONS)),
                 Launch::new(kernel("clip_norm_factor").define("STAGE", 2), &params, [1, 1, 1])
                     .read(Slot::Temp(0))
                     .write(Slot::Temp(1))
-                    .iterations(shared_sum(parts, LANES)),
+                    .iterations(shared_sum(parts, INVOCATIONS)),
                 scale.read(Slot::Temp(1)).write(Slot::Output(0)),
             ],
             temps: vec![TensorSpec::f32([parts, 2]), TensorSpec::f32([2])],

@@ -167,9 +167,9 @@ fn from_logits<T: Real>(columns: Columns, z: &[T], targets: Targets<'_, T>, loss
     for j in 1..c {
         m.iter_mut().zip(&z[j * inner..]).for_each(|(m, z)| *m = if *z > *m { *z } else { *m });
     }
-    for j in 0..c {
-        log_s.iter_mut().zip(&z[j * inner..]).zip(&*m).for_each(|((s, z), m)| *s += (*z - *m).exp());
-    }
+    columns.sums(log_s, |j, s| {
+        s.iter_mut().zip(&z[j * inner..]).zip(&*m).for_each(|((s, z), m)| *s += (*z - *m).exp());
+    });
     log_s.iter_mut().for_each(|s| *s = s.ln());
     statistic.iter_mut().zip(&*m).zip(&*log_s).for_each(|((lse, m), log_s)| *lse = *m + *log_s);
     match targets {
@@ -180,13 +180,12 @@ fn from_logits<T: Real>(columns: Columns, z: &[T], targets: Targets<'_, T>, loss
             }
         }
         Targets::Soft(t) => {
-            loss.fill(T::zero());
-            for j in 0..c {
+            columns.sums(loss, |j, loss| {
                 let (z, t) = (&z[j * inner..], &t[j * inner..]);
                 for (i, loss) in loss.iter_mut().enumerate() {
                     *loss += t[i] * (log_s[i] - (z[i] - m[i]));
                 }
-            }
+            });
         }
     }
 }
@@ -204,11 +203,10 @@ fn from_probabilities<T: Real>(columns: Columns, p: &[T], targets: Targets<'_, T
             }
         }
         Targets::Soft(t) => {
-            loss.fill(T::zero());
-            for j in 0..c {
+            columns.sums(loss, |j, loss| {
                 let (p, t) = (&p[j * inner..], &t[j * inner..]);
                 loss.iter_mut().zip(p).zip(t).for_each(|((loss, p), t)| *loss += *t * surprise(*p));
-            }
+            });
         }
     }
 }
@@ -272,10 +270,9 @@ impl OpDef for CrossEntropyGrad {
         let all = &mut call.scratch[..count];
         if let (View::F(t), true) = (targets, from_logits) {
             columns.each(all, |first, all| {
-                all.fill(zero);
-                for j in 0..c {
+                columns.sums(all, |j, all| {
                     all.iter_mut().zip(&t[first + j * inner..]).for_each(|(all, t)| *all += *t);
-                }
+                });
             });
         } else {
             all.fill(one);

@@ -6,16 +6,19 @@
 //! The gradient costs `n · log² n` for sorting `n` ids, `rows · log n` for finding each row's, and `(rows + n) · width` for the sums:
 //! never `rows · n`, so that a vocabulary may be large.
 
+use std::ops::Range;
+
 use bytemuck::{Pod, Zeroable};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::{arity, expect_dtype};
 use crate::contract::{
-    CpuCall, GROUP_SIZE, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, Slot, grid, parallel_rows, stem,
+    CpuCall, GROUP_SIZE, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, Slot, grid, parallel_rows, stem, with_own_memory,
 };
 use crate::error::{Error, Result};
 use crate::graph::{Grad, GradientCtx, Var};
+use crate::microkernel::sums::{RUN, pairwise};
 use crate::shape::{DType, TensorSpec};
 
 /// Rows of a table: table `f32` `[rows, ..]`, ids `u32` of any shape, y `f32` `[ids.., ..]`. An id that is not below `rows` gives a
@@ -59,6 +62,8 @@ impl Params {
 
 /// Ids up to which every element of the gradient reads all of them; more are sorted first.
 const LOOP: usize = 64;
+/// Ids that are worth several threads, and elements of the table that are a task.
+const MANY: usize = 1 << 14;
 /// Ids that one workgroup sorts.
 const SORTED: usize = 256;
 
@@ -159,27 +164,59 @@ impl OpDef for GatherGrad {
     fn cpu<T: Real>(&self, mut call: CpuCall<'_, T>) {
         let (ids, dy, dtable) = (call.x[0].u(), call.x[1].f(), call.y[0].f_mut());
         let width = dtable.len() / self.rows;
-        // Every task goes through all ids and takes those of its own rows, in order. At most 16 tasks: the ids are read 16 times.
-        let rows = self.rows.div_ceil(16).max((1usize << 14).div_ceil(width));
-        let add = |(index, part): (usize, &mut [T])| {
-            part.fill(T::zero());
-            let first = index * rows;
-            let own = first..first + part.len() / width;
-            let counts = |id: u32| own.contains(&(id as usize)) && self.padding != Some(id);
-            for (e, id) in ids.iter().enumerate().filter(|(_, id)| counts(**id)) {
-                let to = (*id as usize - first) * width;
-                part[to..to + width].iter_mut().zip(&dy[e * width..]).for_each(|(to, dy)| *to += *dy);
+        // Ids and their places, sorted: every row finds its own side by side, in their order.
+        with_own_memory(2 * ids.len(), |memory| {
+            let sorted: &mut [u64] = bytemuck::cast_slice_mut(memory);
+            let pairs = ids.iter().zip(0u64..).map(|(id, e)| u64::from(*id) << 32 | e);
+            sorted.iter_mut().zip(pairs).for_each(|(sorted, pair)| *sorted = pair);
+            if ids.len() > MANY { sorted.par_sort_unstable() } else { sorted.sort_unstable() }
+            let sorted = &*sorted;
+            let from = |row: usize| sorted.partition_point(|pair| (pair >> 32) < row as u64);
+            let rows = (MANY / width).max(1);
+            let task = |(index, part): (usize, &mut [T])| {
+                part.fill(T::zero());
+                let (first, mut at) = (index * rows, from(index * rows));
+                let end = from(first + part.len() / width);
+                while at < end {
+                    let id = (sorted[at] >> 32) as u32;
+                    let count = sorted[at..end].iter().take_while(|pair| (**pair >> 32) as u32 == id).count();
+                    if self.padding != Some(id) {
+                        let to = &mut part[(id as usize - first) * width..][..width];
+                        add_rows(&sorted[at..at + count], dy, to);
+                    }
+                    at += count;
+                }
+            };
+            if self.rows <= rows {
+                return task((0, dtable));
             }
-        };
-        if self.rows <= rows {
-            return add((0, dtable));
-        }
-        dtable.par_chunks_mut(rows * width).enumerate().for_each(add);
+            dtable.par_chunks_mut(rows * width).enumerate().for_each(task);
+        });
     }
 
     fn gradient(&self, ctx: &GradientCtx) -> Result<Vec<Grad>> {
         let (ids, ddtable) = (ctx.input(0), ctx.dy()?);
         Ok(vec![Grad::NotDifferentiable, ctx.wanted(1, || ddtable.gather_padded(ids, self.padding))?])
+    }
+}
+
+/// The sums of the rows of `dy` at these places, the low words of `sorted`; `sums` are zeros.
+fn add_rows<T: Real>(sorted: &[u64], dy: &[T], sums: &mut [T]) {
+    const TOGETHER: usize = 64;
+    let width = sums.len();
+    let row = |pair: &u64| &dy[(*pair as u32 as usize) * width..][..width];
+    if sorted.len() <= RUN {
+        return sorted.iter().for_each(|pair| sums.iter_mut().zip(row(pair)).for_each(|(sum, dy)| *sum += *dy));
+    }
+    for (block, sums) in sums.chunks_mut(TOGETHER).enumerate() {
+        let all = pairwise(0..sorted.len(), RUN, &|piece: Range<usize>| {
+            let mut all = [T::zero(); TOGETHER];
+            for pair in &sorted[piece] {
+                all.iter_mut().zip(&row(pair)[block * TOGETHER..]).for_each(|(sum, dy)| *sum += *dy);
+            }
+            all
+        });
+        sums.copy_from_slice(&all[..sums.len()]);
     }
 }
 

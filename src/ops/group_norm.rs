@@ -8,10 +8,12 @@
 //! D. Ulyanov, A. Vedaldi, V. Lempitsky, "Instance normalization", arXiv:1607.08022 (2016). The variance is computed without
 //! cancellation; see `batch_norm/rows.rs`.
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
 use crate::contract::exact;
-use super::batch_norm::rows::{Rows, Statistic, parallel_planes, products, weighted};
+use super::batch_norm::rows::{BLOCK, Rows, Statistic, parallel_planes, products, weighted};
 use super::batch_norm::{expect_channels, expect_epsilon, saved_of, sizes, thirds};
 use super::arity;
 use crate::contract::{
@@ -19,6 +21,7 @@ use crate::contract::{
 };
 use crate::error::{Error, Result};
 use crate::graph::{Grad, GradientCtx, Var};
+use crate::microkernel::sums::{RUN, pairwise};
 use crate::shape::{Shape, TensorSpec};
 
 /// Normalises groups of channels. Inputs: `x` `[batch, c, ..]`, `gamma` and `beta` `[c]`. Outputs: `y`, and what the gradient needs,
@@ -214,19 +217,20 @@ impl OpDef for GroupNormGrad {
             let Statistic { mean, rest, rstd, .. } = saved_of(saved, row);
             let gamma = &gamma[row % groups * planes..][..planes];
             let (own, space_of) = (rows.planes_of(part), rows.space_of(part));
-            let [mut g, mut gh] = [T::zero(); 2];
-            if space == 1 {
+            let [g, gh] = if space == 1 {
                 let at = rows.first(row, own.start);
                 let run = at..at + own.len();
-                [g, gh] = weighted(&x[run.clone()], &dy[run], &gamma[own], mean, rest);
+                weighted(&x[run.clone()], &dy[run], &gamma[own], mean, rest)
             } else {
-                for k in own {
-                    let first = rows.first(row, k);
-                    let run = first + space_of.start..first + space_of.end;
-                    let [d, dh] = products(&x[run.clone()], &dy[run], mean, rest);
-                    (g, gh) = (g + d * gamma[k], gh + dh * gamma[k]);
-                }
-            }
+                pairwise(own, RUN, &|planes: Range<usize>| {
+                    planes.fold([T::zero(); 2], |[g, gh], k| {
+                        let first = rows.first(row, k);
+                        let run = first + space_of.start..first + space_of.end;
+                        let [d, dh] = products(&x[run.clone()], &dy[run], mean, rest);
+                        [g + d * gamma[k], gh + dh * gamma[k]]
+                    })
+                })
+            };
             out.copy_from_slice(&[g, gh * rstd]);
         });
         let (n, c, sums) = (T::of(rows.count() as f64), planes * groups, &*sums);
@@ -301,30 +305,40 @@ impl OpDef for GroupNormGradAffine {
         let (x, saved, dy) = (call.x[0].f(), call.x[1].f(), call.x[2].f());
         let group_size = rows.rows / groups;
         rows.jobs(sums, 2, |row, part, out| {
-            out.fill(T::zero());
-            let (d, dh) = out.split_at_mut(out.len() / 2);
-            // One channel, or as many side by side as the task takes: those of one group have one statistic.
-            let (own, width) = (rows.space_of(part), d.len().min(rows.rows - row));
-            for k in rows.planes_of(part) {
-                let mut i = 0;
-                while i < width {
-                    let group = (row + i) / group_size;
-                    let Statistic { mean, rest, rstd, .. } = saved_of(saved, k * groups + group);
-                    let (first, end) = (rows.first(row + i, k), ((group + 1) * group_size - row).min(width));
-                    if rows.space == 1 {
+            let run = |planes: Range<usize>| -> [T; 2] {
+                planes.fold([T::zero(); 2], |[d, dh], k| {
+                    let Statistic { mean, rest, rstd, .. } = saved_of(saved, k * groups + row / group_size);
+                    let (first, own) = (rows.first(row, k), rows.space_of(part));
+                    let run = first + own.start..first + own.end;
+                    let [sum, product] = products(&x[run.clone()], &dy[run], mean, rest);
+                    [d + sum, dh + product * rstd]
+                })
+            };
+            // As many channels side by side as the task takes: those of one group have one statistic.
+            let width = BLOCK.min(rows.rows - row);
+            let columns = |planes: Range<usize>| {
+                let mut sums = [T::zero(); 2 * BLOCK];
+                let (d, dh) = sums.split_at_mut(BLOCK);
+                for k in planes {
+                    let mut i = 0;
+                    while i < width {
+                        let group = (row + i) / group_size;
+                        let Statistic { mean, rest, rstd, .. } = saved_of(saved, k * groups + group);
+                        let (first, end) = (rows.first(row + i, k), ((group + 1) * group_size - row).min(width));
                         let sums = d[i..end].iter_mut().zip(&mut dh[i..end]);
                         for (((d, dh), x), dy) in sums.zip(&x[first..]).zip(&dy[first..]) {
                             *d += *dy;
                             *dh += *dy * (((*x - mean) - rest) * rstd);
                         }
                         i = end;
-                    } else {
-                        let run = first + own.start..first + own.end;
-                        let [sum, product] = products(&x[run.clone()], &dy[run], mean, rest);
-                        (d[i], dh[i]) = (d[i] + sum, dh[i] + product * rstd);
-                        i += 1;
                     }
                 }
+                sums
+            };
+            if rows.in_columns() {
+                out.copy_from_slice(&pairwise(rows.planes_of(part), RUN, &columns));
+            } else {
+                out.copy_from_slice(&pairwise(rows.planes_of(part), RUN, &run));
             }
         });
         let [dgamma, dbeta] = &mut call.y[..] else { return };

@@ -17,6 +17,7 @@ use super::{arity, expect_dtype, indices};
 use crate::contract::{CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, Slot, parallel_rows, stem};
 use crate::error::{Error, Result};
 use crate::graph::{Grad, GradientCtx, Var};
+use crate::microkernel::sums::{dot, sum};
 use crate::shape::{DType, TensorSpec};
 
 /// `y = softmax(scale · x)` over the allowed positions of the last axis, 0 elsewhere. Inputs: `x` `[batch, .., query, key]`, then the
@@ -229,11 +230,10 @@ fn softmax_of<T: Real>(x: &[T], y: &mut [T], scale: T, seen: impl Fn(usize) -> b
         // A NaN stays, so that a network that went bad is seen to have gone bad.
         m = if seen(j) && (v > m || v.is_nan()) { v } else { m };
     }
-    let mut s = T::zero();
     for (j, (y, x)) in y.iter_mut().zip(x).enumerate() {
         *y = if seen(j) { (scale * *x - m).exp() } else { T::zero() };
-        s += *y;
     }
+    let s = sum(y);
     for (j, y) in y.iter_mut().enumerate() {
         *y = if seen(j) { *y / s } else { T::zero() };
     }
@@ -286,7 +286,7 @@ impl OpDef for MaskedSoftmaxGrad {
             let (dx, hidden) = dx.split_at_mut(if self.causal { c.min(row % queries + 1) } else { c });
             hidden.fill(T::zero());
             let (y, dy) = (&y[row * c..][..dx.len()], &dy[row * c..][..dx.len()]);
-            let s = y.iter().zip(dy).map(|(y, dy)| *y * *dy).sum::<T>();
+            let s = dot(y, dy);
             dx.iter_mut().zip(y).zip(dy).for_each(|((dx, y), dy)| *dx = scale * (*y * (*dy - s)));
         });
     }

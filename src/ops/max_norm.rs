@@ -3,6 +3,8 @@
 //! `w *= min(‖w‖, limit) / (1e-7 + ‖w‖)` for the vector `w` of every unit, in place in the arena of all parameters. Sources: N.
 //! Srivastava et al., "Dropout", JMLR 15, 2014, section 5.1; Keras 3, `keras.constraints.MaxNorm`.
 
+use std::ops::Range;
+
 use bytemuck::{Pod, Zeroable};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -14,6 +16,7 @@ use crate::contract::clock::{expect_clock, update_of};
 use crate::contract::{CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, Slot, fold, stem};
 use crate::error::{Error, Result};
 use crate::graph::{Grad, GradientCtx, Var};
+use crate::microkernel::sums::{RUN, pairwise};
 use crate::shape::TensorSpec;
 
 /// Limits norms, in place, in steps that make an update. Inputs: the parameters (f32 `[len]`, a whole arena), a table of units
@@ -128,14 +131,18 @@ impl Row {
 
     /// What each unit is to be multiplied by.
     fn factors<T: Real>(&self, w: &[T], factors: &mut [T]) {
-        factors.fill(T::zero());
         // Units of a dense layer lie side by side: their sums are made together, row by row.
-        for element in 0..self.elements {
-            for (unit, sum) in factors.iter_mut().enumerate().take(self.units) {
-                let x = w.get(self.index(unit, element)).copied().unwrap_or_default();
-                *sum += x * x;
+        let sums = pairwise(0..self.elements, RUN, &|elements: Range<usize>| {
+            let mut sums = [T::zero(); PER_ROW];
+            for element in elements {
+                for (unit, sum) in sums.iter_mut().enumerate().take(self.units) {
+                    let x = w.get(self.index(unit, element)).copied().unwrap_or_default();
+                    *sum += x * x;
+                }
             }
-        }
+            sums
+        });
+        factors.copy_from_slice(&sums);
         let (limit, epsilon) = (T::of(f64::from(self.limit)), T::of(EPSILON));
         for factor in factors {
             let norm = factor.sqrt();

@@ -19,6 +19,7 @@ use crate::contract::{
 };
 use crate::error::{Error, Result};
 use crate::graph::{Grad, GradientCtx, Var};
+use crate::microkernel::sums::{self, RUN};
 use crate::microkernel::wide_fn;
 use crate::shape::{DType, TensorSpec};
 
@@ -311,16 +312,22 @@ fn largest_of<T: Real>(cells: [T; 4], w: u32, at: u32) -> (T, u32) {
 }
 
 /// The gradient's twin: `dx` from positions and `dy`. The cells of one channel belong to one thread, so here the windows may scatter;
-/// they are met in the order in which the kernels gather.
-pub(super) fn scatter<T: Real>(mut call: CpuCall<'_, T>) {
+/// they are met in the order in which the kernels gather. `most` windows share an element, at most.
+pub(super) fn scatter<T: Real>(mut call: CpuCall<'_, T>, most: usize) {
     let volume = |spec: &TensorSpec| spec.shape[2..].iter().product::<usize>();
     let (outputs, inputs) = (volume(&call.io.inputs[1]), volume(&call.io.outputs[0]));
     let (positions, dy) = (call.x[0].u(), call.x[1].f());
     parallel_rows(call.y[0].f_mut(), inputs, |plane, dx| {
         let part = plane * outputs..(plane + 1) * outputs;
         dx.fill(T::zero());
-        for (position, dy) in positions[part.clone()].iter().zip(&dy[part]) {
-            if let Some(dx) = dx.get_mut(*position as usize) {
+        let pairs = positions[part.clone()].iter().map(|position| *position as usize).zip(&dy[part]);
+        if most > RUN {
+            return sums::scatter(dx, |add| {
+                pairs.filter(|(position, _)| *position < inputs).for_each(|(position, dy)| add(position, *dy));
+            });
+        }
+        for (position, dy) in pairs {
+            if let Some(dx) = dx.get_mut(position) {
                 *dx += *dy;
             }
         }
@@ -353,7 +360,9 @@ impl OpDef for MaxPoolGrad {
     }
 
     fn cpu<T: Real>(&self, call: CpuCall<'_, T>) {
-        scatter(call);
+        let (window, dilated) = (&self.window, self.window.dilation != [1; 3]);
+        let along = |axis: usize| window.kernel[axis].div_ceil(if dilated { 1 } else { window.stride[axis] });
+        scatter(call, (0..3).map(along).product());
     }
 
     fn gradient(&self, _ctx: &GradientCtx) -> Result<Vec<Grad>> {

@@ -1,16 +1,20 @@
 //! Sum, mean and maximum over axes, and their counterpart that spreads a tensor over axes.
 
+use std::ops::Range;
+
 use bytemuck::{Pod, Zeroable};
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::contract::exact;
-use super::batch_norm::rows::sum;
 use super::{arity, expect_dtype, indices};
 use crate::contract::{
     CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, Slot, fold, grid, parallel_outputs, parallel_rows, stem,
 };
 use crate::error::{Error, Result};
 use crate::graph::{Grad, GradientCtx, Var};
+use crate::microkernel::sums::{RUN, pairwise, sum, sum_of};
+use crate::microkernel::wide_fn;
 use crate::shape::{DType, Shape, TensorSpec, resolve_axis};
 
 /// Which reduction.
@@ -52,6 +56,9 @@ const SERIAL: usize = 128;
 pub(super) const PER_GROUP: usize = 1 << 14;
 /// Invocations of a workgroup that reduces.
 const LANES: usize = 256;
+/// Elements below which a twin does not wake another thread, and results that it sums side by side.
+const WORK: usize = 1 << 14;
+const TOGETHER: usize = 64;
 
 /// Loop iterations of an invocation where `lanes` of them share `elements` and add up what they have in a tree.
 pub(super) fn shared_sum(elements: usize, lanes: usize) -> u64 {
@@ -188,26 +195,40 @@ impl OpDef for Reduce {
     fn cpu<T: Real>(&self, mut call: CpuCall<'_, T>) {
         let shape = &call.io.inputs[0].shape;
         let (kept, kept_strides) = side(shape, |a| !self.axes.contains(&a));
-        let (gone, gone_strides) = side(shape, |a| self.axes.contains(&a));
-        let (x, scale) = (call.x[0].f(), T::one() / T::of(self.count(shape) as f64));
-        let max = self.function == ReduceFn::Max;
-        let (last, step) = (gone[gone.len() - 1], gone_strides[gone.len() - 1]);
-        let runs = gone[..gone.len() - 1].iter().product::<usize>();
-        parallel_outputs(call.y[0].f_mut(), self.count(shape), |index, y| {
-            let base = offset(index, &kept, &kept_strides);
-            let mut acc = if max { x[base] } else { T::zero() };
-            for run in 0..runs {
-                let start = base + offset(run, &gone[..gone.len() - 1], &gone_strides[..gone.len() - 1]);
-                if step == 1 && !max {
-                    acc += sum(&x[start..start + last]);
-                    continue;
-                }
-                let run = (0..last).map(|i| x[start + i * step]);
-                // Each run is summed by itself: the error grows with the longest run, not with the whole.
-                acc = if max { run.fold(acc, |a, b| if b > a || b.is_nan() { b } else { a }) } else { acc + lanes(run) };
-            }
-            *y = if self.function == ReduceFn::Mean { acc * scale } else { acc };
-        });
+        let (gone, strides) = side(shape, |a| self.axes.contains(&a));
+        let (x, count, y) = (call.x[0].f(), self.count(shape), call.y[0].f_mut());
+        let first = |index: usize| offset(index, &kept, &kept_strides);
+        let walk = Walk { dims: &gone, strides: &strides };
+        if self.function == ReduceFn::Max {
+            return parallel_outputs(y, count, |index, y| {
+                let x = &x[first(index)..];
+                *y = x[0];
+                walk.runs(0..count, |start, n, step| {
+                    let run = x[start..].iter().step_by(step).take(n);
+                    *y = run.fold(*y, |a, b| if *b > a || b.is_nan() { *b } else { a });
+                });
+            });
+        }
+        let scale = if self.function == ReduceFn::Mean { T::one() / T::of(count as f64) } else { T::one() };
+        let width = kept[kept.len() - 1];
+        if !kept_strides.ends_with(&[1]) {
+            // The last axis goes: what is summed are neighbours.
+            parallel_outputs(y, count, |index, y| *y = walk.sum(&x[first(index)..]) * scale);
+        } else {
+            // It stays: neighbouring results are summed side by side.
+            let rows = y.par_chunks_exact_mut(width).enumerate().with_min_len(WORK.div_ceil(count * width));
+            rows.for_each(|(row, y)| {
+                y.par_chunks_mut(TOGETHER).enumerate().with_min_len(WORK.div_ceil(count * TOGETHER)).for_each(|(i, y)| {
+                    let x = &x[first(row * width) + i * TOGETHER..];
+                    match y.len() {
+                        ..=4 => walk.sums::<T, 4>(x, y),
+                        5..=16 => walk.sums::<T, 16>(x, y),
+                        _ => walk.sums::<T, TOGETHER>(x, y),
+                    }
+                    y.iter_mut().for_each(|y| *y *= scale);
+                });
+            });
+        }
     }
 
     fn gradient(&self, ctx: &GradientCtx) -> Result<Vec<Grad>> {
@@ -227,13 +248,62 @@ impl OpDef for Reduce {
     }
 }
 
-/// A sum with eight running sums, which both vectorises and loses fewer digits than one.
-fn lanes<T: Real>(values: impl Iterator<Item = T>) -> T {
-    let mut sums = [T::zero(); 8];
-    for (i, v) in values.enumerate() {
-        sums[i % 8] += v;
+/// The elements that one result is made of: a walk over `dims` with `strides`.
+#[derive(Clone, Copy)]
+struct Walk<'a> {
+    dims: &'a [usize],
+    strides: &'a [usize],
+}
+
+impl Walk<'_> {
+    /// Elements of a run along the last dimension, and from each to the next.
+    fn last(&self) -> [usize; 2] {
+        let last = self.dims.len() - 1;
+        [self.dims[last], self.strides[last]]
     }
-    ((sums[0] + sums[4]) + (sums[1] + sums[5])) + ((sums[2] + sums[6]) + (sums[3] + sums[7]))
+
+    /// Where run `run` begins.
+    fn first(&self, run: usize) -> usize {
+        let lead = self.dims.len() - 1;
+        offset(run, &self.dims[..lead], &self.strides[..lead])
+    }
+
+    /// Calls `f(where it begins, elements, from each to the next)` for every run of the elements `range`.
+    fn runs(&self, range: Range<usize>, mut f: impl FnMut(usize, usize, usize)) {
+        let [len, step] = self.last();
+        let mut at = range.start;
+        while at < range.end {
+            let n = (len - at % len).min(range.end - at);
+            f(self.first(at / len) + at % len * step, n, step.max(1));
+            at += n;
+        }
+    }
+
+    /// The sum of all, whose runs are neighbours.
+    fn sum<T: Real>(&self, x: &[T]) -> T {
+        let len = self.last()[0];
+        let runs = self.dims[..self.dims.len() - 1].iter().product();
+        sum_of(runs, |run| sum(&x[self.first(run)..][..len]))
+    }
+
+    /// The sums of as many neighbouring results as `y` has, at most `N`.
+    fn sums<T: Real, const N: usize>(&self, x: &[T], y: &mut [T]) {
+        let sums = pairwise(0..self.dims.iter().product(), RUN, &|piece: Range<usize>| {
+            let mut sums = [T::zero(); N];
+            self.runs(piece, |start, n, step| add_rows(&x[start..], step, n, &mut sums[..y.len()]));
+            sums
+        });
+        y.copy_from_slice(&sums[..y.len()]);
+    }
+}
+
+wide_fn! {
+    /// Adds `n` rows, `step` apart, to sums.
+    fn add_rows<T: Real>(x: &[T], step: usize, n: usize, sums: &mut [T]) {
+        for i in 0..n {
+            sums.iter_mut().zip(&x[i * step..]).for_each(|(sum, x)| *sum += *x);
+        }
+    }
 }
 
 impl OpDef for Expand {

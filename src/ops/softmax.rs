@@ -3,6 +3,8 @@
 //! `y = eˣ⁻ᵐ / Σ eˣ⁻ᵐ` with `m = max x`; logarithm `y = (x − m) − ln Σ eˣ⁻ᵐ`. Source: P. Blanchard, D. Higham, N. Higham,
 //! "Accurately computing the log-sum-exp and softmax functions", IMA Journal of Numerical Analysis 41 (2021).
 
+use std::ops::Range;
+
 use bytemuck::{Pod, Zeroable};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -14,6 +16,7 @@ use crate::contract::{
 };
 use crate::error::{Error, Result};
 use crate::graph::{Grad, GradientCtx, Var};
+use crate::microkernel::sums::{RUN, dot, pairwise, sum, sum_of};
 use crate::shape::{DType, Shape, TensorSpec, resolve_axis};
 
 /// `y = softmax(x)` along `axis`, or its logarithm; floats of any shape with at least one axis.
@@ -208,6 +211,21 @@ impl Columns {
         })
     }
 
+    /// The sums along a run of at most [`BLOCK`] columns: `add(j, sums)` adds the elements `j` of all of them.
+    pub(crate) fn sums<T: Real>(self, sums: &mut [T], add: impl Fn(usize, &mut [T]) + Sync) {
+        let width = sums.len();
+        if width == 1 {
+            let one = |pieces: Range<usize>| pieces.fold([T::zero()], |mut sum, j| (add(j, &mut sum), sum).1);
+            return sums.copy_from_slice(&pairwise(0..self.c, RUN, &one));
+        }
+        let all = pairwise(0..self.c, RUN, &|piece: Range<usize>| {
+            let mut sums = [T::zero(); BLOCK];
+            piece.for_each(|j| add(j, &mut sums[..width]));
+            sums
+        });
+        sums.copy_from_slice(&all[..width]);
+    }
+
     /// Runs `f(first element, out)` over `out`, which has one element per column, run by run, on all cores where that pays.
     pub(crate) fn each<U: Send>(&self, out: &mut [U], f: impl Fn(usize, &mut [U]) + Send + Sync) {
         let chunk = self.chunk();
@@ -280,10 +298,9 @@ impl OpDef for Softmax {
             }
         });
         columns.each(m, |first, s| {
-            s.fill(T::zero());
-            for j in 0..c {
+            columns.sums(s, |j, s| {
                 s.iter_mut().zip(&y[first + j * inner..]).for_each(|(s, y)| *s += if log { y.exp() } else { *y });
-            }
+            });
             if log {
                 s.iter_mut().for_each(|s| *s = s.ln());
             }
@@ -310,10 +327,10 @@ fn softmax_row<T: Real>(x: &[T], y: &mut [T], log: bool) {
         *y = if log { *x - m } else { (*x - m).exp() };
     }
     if log {
-        let log_s = y.iter().map(|y| y.exp()).sum::<T>().ln();
+        let log_s = sum_of(y.len(), |i| y[i].exp()).ln();
         y.iter_mut().for_each(|y| *y -= log_s);
     } else {
-        let s = y.iter().copied().sum::<T>();
+        let s = sum(y);
         y.iter_mut().for_each(|y| *y /= s);
     }
 }
@@ -361,17 +378,16 @@ impl OpDef for SoftmaxGrad {
         if inner == 1 {
             return parallel_rows(dx, c, |row, dx| {
                 let (y, dy) = (&y[row * c..][..c], &dy[row * c..][..c]);
-                let s = y.iter().zip(dy).map(|(y, dy)| term(*y, *dy)).sum::<T>();
+                let s = if log { sum(dy) } else { dot(dy, y) };
                 dx.iter_mut().zip(y).zip(dy).for_each(|((dx, y), dy)| *dx = slope(*y, *dy, s));
             });
         }
         let s = &mut call.scratch[..count];
         columns.each(s, |first, s| {
-            s.fill(T::zero());
-            for j in 0..c {
+            columns.sums(s, |j, s| {
                 let at = first + j * inner;
                 s.iter_mut().zip(&y[at..]).zip(&dy[at..]).for_each(|((s, y), dy)| *s += term(*y, *dy));
-            }
+            });
         });
         parallel_rows(dx, inner, |row, dx| {
             let (y, dy, s) = (&y[row * inner..], &dy[row * inner..], &s[row / c * inner..]);

@@ -8,6 +8,8 @@
 
 pub(crate) mod rows;
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
 use crate::contract::exact;
@@ -18,9 +20,10 @@ use crate::contract::{
 };
 use crate::error::{Error, Result};
 use crate::graph::{Grad, GradientCtx, Var};
+use crate::microkernel::sums::{RUN, pairwise};
 use crate::microkernel::wide_fn;
 use crate::shape::{DType, Shape, TensorSpec};
-use rows::{Rows, Statistic, parallel_planes};
+use rows::{BLOCK, Rows, Statistic, parallel_planes};
 
 /// Normalises with the statistics of the batch. Inputs: `x` `[batch, c, ..]`, `gamma` and `beta` `[c]`. Outputs: `y`; `mean` and `variance`
 /// `[c]`; and what the gradient needs, `[3, c]`: the mean, what it lacks through rounding, `1 / √(variance + ε)`.
@@ -467,22 +470,25 @@ fn products_of_columns<T: Real>(
     (row, part): (usize, usize),
     out: &mut [T],
 ) {
-    let c = rows.rows;
-    out.fill(T::zero());
-    let (d, dh) = out.split_at_mut(out.len() / 2);
-    let width = d.len().min(c - row);
-    let (d, dh) = (&mut d[..width], &mut dh[..width]);
+    let (c, width) = (rows.rows, BLOCK.min(rows.rows - row));
     let (mean, rest, rstd) = (&saved[row..][..width], &saved[c + row..][..width], &saved[2 * c + row..][..width]);
-    for k in rows.planes_of(part) {
-        let first = rows.first(row, k);
-        let (x, dy, y) = (&x[first..][..width], &dy[first..][..width], y.map(|y| &y[first..][..width]));
-        for i in 0..width {
-            let dy = y.map_or(dy[i], |y| passed(dy[i], y[i]));
-            d[i] += dy;
-            dh[i] += dy * ((x[i] - mean[i]) - rest[i]);
+    let sums = pairwise(rows.planes_of(part), RUN, &|planes: Range<usize>| {
+        let mut sums = [T::zero(); 2 * BLOCK];
+        let (d, dh) = sums.split_at_mut(BLOCK);
+        let (d, dh) = (&mut d[..width], &mut dh[..width]);
+        for k in planes {
+            let first = rows.first(row, k);
+            let (x, dy, y) = (&x[first..][..width], &dy[first..][..width], y.map(|y| &y[first..][..width]));
+            for i in 0..width {
+                let dy = y.map_or(dy[i], |y| passed(dy[i], y[i]));
+                d[i] += dy;
+                dh[i] += dy * ((x[i] - mean[i]) - rest[i]);
+            }
         }
-    }
-    dh.iter_mut().zip(rstd).for_each(|(dh, rstd)| *dh *= *rstd);
+        sums
+    });
+    out.copy_from_slice(&sums);
+    out[BLOCK..].iter_mut().zip(rstd).for_each(|(dh, rstd)| *dh *= *rstd);
 }
 
 impl Var {

@@ -10,6 +10,7 @@ use std::ops::Range;
 
 use crate::contract::{GROUP_SIZE, Real, grid, parallel_chunks};
 use crate::microkernel::rectangle::Rectangle;
+use crate::microkernel::sums::{RUN, blocks, pairwise, sum, sum_of, tree};
 use crate::microkernel::wide_fn;
 use crate::ops::unary::passed;
 
@@ -28,7 +29,7 @@ const WORK: usize = 1 << 14;
 /// Rows that are enough to be shared out whole.
 const ENOUGH: usize = 8;
 /// Rows that a CPU task takes side by side where neighbours in memory belong to different rows.
-const BLOCK: usize = 64;
+pub(crate) const BLOCK: usize = 64;
 
 /// Row `r` is `planes` runs of `space` neighbours, run `k` from `r · row_step + k · plane_step` on. It is cut into parts, each at most
 /// `part_planes` runs by `piece` neighbours, all by the shape alone.
@@ -209,15 +210,25 @@ impl Rows {
         row * self.row_step + plane * self.plane_step
     }
 
-    /// The elements of a part of a row as stretches of neighbours, as long as they get.
-    fn stretches(&self, row: usize, part: usize) -> impl Iterator<Item = Range<usize>> {
+    /// The sums over a part of a row, of those that `of` gives for stretches of neighbours, as long as they get.
+    fn sums<T: Real, const N: usize>(
+        &self,
+        row: usize,
+        part: usize,
+        of: impl Fn(Range<usize>) -> [T; N] + Sync,
+    ) -> [T; N] {
         let (planes, space) = (self.planes_of(part), self.space_of(part));
-        let (joined, rows) = (self.plane_step == self.space && self.pieces == 1, *self);
-        let count = if joined { 1 } else { planes.len() };
-        let len = if joined { planes.len() * self.space } else { space.len() };
-        (0..count).map(move |k| {
-            let first = rows.first(row, planes.start + k) + space.start;
-            first..first + len
+        if self.plane_step == self.space && self.pieces == 1 {
+            let first = self.first(row, planes.start);
+            return of(first..first + planes.len() * self.space);
+        }
+        pairwise(planes, RUN, &|planes: Range<usize>| {
+            let mut sums = [T::zero(); N];
+            for plane in planes {
+                let first = self.first(row, plane) + space.start;
+                sums.iter_mut().zip(of(first..first + space.len())).for_each(|(sum, of)| *sum += of);
+            }
+            sums
         })
     }
 
@@ -278,37 +289,41 @@ impl Rows {
     /// The moments of a part of a row.
     pub(crate) fn moments_of<T: Real>(&self, x: &[T], row: usize, part: usize) -> [T; 3] {
         let n = T::of(self.count_of(part) as f64);
-        let mean = self.stretches(row, part).map(|s| sum(&x[s])).sum::<T>() / n;
-        let (mut rest, mut squares) = (T::zero(), T::zero());
-        for stretch in self.stretches(row, part) {
-            let [d, dd] = deviations(&x[stretch], mean);
-            (rest, squares) = (rest + d, squares + dd);
-        }
+        let [mean] = self.sums(row, part, |stretch| [sum(&x[stretch])]);
+        let mean = mean / n;
+        let [rest, squares] = self.sums(row, part, |stretch| deviations(&x[stretch], mean));
         [mean, rest / n, squares - rest * rest / n]
     }
 
     fn moments_of_columns<T: Real>(&self, x: &[T], row: usize, part: usize, out: &mut [T]) {
         let (width, n) = (BLOCK.min(self.rows - row), T::of(self.count_of(part) as f64));
-        out.fill(T::zero());
-        let (mean, others) = out.split_at_mut(BLOCK);
-        let (rest, squares) = others.split_at_mut(BLOCK);
-        let (mean, rest, squares) = (&mut mean[..width], &mut rest[..width], &mut squares[..width]);
-        for k in self.planes_of(part) {
-            mean.iter_mut().zip(&x[self.first(row, k)..]).for_each(|(m, x)| *m += *x);
-        }
-        mean.iter_mut().for_each(|m| *m /= n);
-        for k in self.planes_of(part) {
-            let x = &x[self.first(row, k)..][..width];
-            for (((rest, squares), x), m) in rest.iter_mut().zip(&mut *squares).zip(x).zip(&*mean) {
-                let d = *x - *m;
-                *rest += d;
-                *squares += d * d;
+        let mut mean = pairwise(self.planes_of(part), RUN, &|planes: Range<usize>| {
+            let mut sums = [T::zero(); BLOCK];
+            for k in planes {
+                sums[..width].iter_mut().zip(&x[self.first(row, k)..]).for_each(|(m, x)| *m += *x);
             }
-        }
-        for (rest, squares) in rest.iter_mut().zip(squares) {
-            let sum = *rest;
-            *rest = sum / n;
-            *squares -= sum * *rest;
+            sums
+        });
+        mean.iter_mut().for_each(|m| *m /= n);
+        let sums = pairwise(self.planes_of(part), RUN, &|planes: Range<usize>| {
+            let mut sums = [T::zero(); 2 * BLOCK];
+            let (rest, squares) = sums.split_at_mut(BLOCK);
+            for k in planes {
+                let x = &x[self.first(row, k)..][..width];
+                for (((rest, squares), x), m) in rest.iter_mut().zip(&mut *squares).zip(x).zip(&mean) {
+                    let d = *x - *m;
+                    *rest += d;
+                    *squares += d * d;
+                }
+            }
+            sums
+        });
+        let (whole, others) = out.split_at_mut(BLOCK);
+        let (rests, all) = others.split_at_mut(BLOCK);
+        whole.copy_from_slice(&mean);
+        for (i, (rest, squares)) in rests.iter_mut().zip(all).enumerate() {
+            *rest = sums[i] / n;
+            *squares = sums[BLOCK + i] - sums[i] * *rest;
         }
     }
 
@@ -320,13 +335,13 @@ impl Rows {
         }
         let n = T::of(self.count() as f64);
         let weight = |part| T::of(self.count_of(part) as f64);
-        let mean = (0..self.parts).map(|q| weight(q) * of(q, 0)).sum::<T>() / n;
-        let (mut sum, mut squares) = (T::zero(), T::zero());
-        for q in 0..self.parts {
-            let d = (of(q, 0) - mean) + of(q, 1);
-            sum += weight(q) * d;
-            squares += of(q, 2) + weight(q) * d * d;
-        }
+        let mean = sum_of(self.parts, |q| weight(q) * of(q, 0)) / n;
+        let [sum, squares] = pairwise(0..self.parts, RUN, &|parts: Range<usize>| {
+            parts.fold([T::zero(); 2], |[sum, squares], q| {
+                let d = (of(q, 0) - mean) + of(q, 1);
+                [sum + weight(q) * d, squares + (of(q, 2) + weight(q) * d * d)]
+            })
+        });
         Moments { mean, rest: sum / n, squares: squares - sum * sum / n }
     }
 
@@ -342,7 +357,7 @@ impl Rows {
 
     /// The pair of sums of a row from those of its parts.
     pub(crate) fn total<T: Real>(&self, sums: &[T], row: usize) -> [T; 2] {
-        let of = |which| (0..self.parts).map(|q| self.of_part(sums, 2, row, q, which)).sum();
+        let of = |which| sum_of(self.parts, |part| self.of_part(sums, 2, row, part, which));
         [of(0), of(1)]
     }
 
@@ -356,34 +371,41 @@ impl Rows {
         row: usize,
         part: usize,
     ) -> [T; 2] {
-        let mut sums = [T::zero(); 2];
-        for stretch in self.stretches(row, part) {
-            let (x, dy, y) = (&x[stretch.clone()], &dy[stretch.clone()], &y[stretch]);
-            let [a, b] = products_passed(x, dy, y, mean, rest);
-            sums = [sums[0] + a, sums[1] + b];
-        }
-        sums
+        self.sums(row, part, |at| products_passed(&x[at.clone()], &dy[at.clone()], &y[at], mean, rest))
     }
 
     /// `Σ dy` and `Σ dy · ((x − mean) − rest)` over a part of a row.
     pub(crate) fn products<T: Real>(&self, x: &[T], dy: &[T], [mean, rest]: [T; 2], row: usize, part: usize) -> [T; 2] {
-        let mut sums = [T::zero(); 2];
-        for stretch in self.stretches(row, part) {
-            let [a, b] = products(&x[stretch.clone()], &dy[stretch], mean, rest);
-            sums = [sums[0] + a, sums[1] + b];
-        }
-        sums
+        self.sums(row, part, |at| products(&x[at.clone()], &dy[at], mean, rest))
     }
 }
 
-#[inline(always)]
-fn tree<T: Real>(s: [T; 8]) -> T {
-    ((s[0] + s[4]) + (s[1] + s[5])) + ((s[2] + s[6]) + (s[3] + s[7]))
+/// `Σ dy` and `Σ dy · ((x − mean) − rest)` over two slices of one length.
+#[inline]
+pub(crate) fn products<T: Real>(x: &[T], dy: &[T], mean: T, rest: T) -> [T; 2] {
+    blocks(x.len(), |at| products_block(&x[at.clone()], &dy[at], mean, rest))
+}
+
+/// The same of what a ReLU that gave `y` lets through of `dy`.
+#[inline]
+fn products_passed<T: Real>(x: &[T], dy: &[T], y: &[T], mean: T, rest: T) -> [T; 2] {
+    blocks(x.len(), |at| products_passed_block(&x[at.clone()], &dy[at.clone()], &y[at], mean, rest))
+}
+
+/// `Σ (x − mean)` and `Σ (x − mean)²`
+#[inline]
+fn deviations<T: Real>(x: &[T], mean: T) -> [T; 2] {
+    blocks(x.len(), |at| deviations_block(&x[at], mean))
+}
+
+/// `Σ g` and `Σ g · ((x − mean) − rest)` with `g = dy · weight`, over slices of one length.
+#[inline]
+pub(crate) fn weighted<T: Real>(x: &[T], dy: &[T], weight: &[T], mean: T, rest: T) -> [T; 2] {
+    blocks(x.len(), |at| weighted_block(&x[at.clone()], &dy[at.clone()], &weight[at], mean, rest))
 }
 
 wide_fn! {
-    /// `Σ dy` and `Σ dy · ((x − mean) − rest)` over two slices of one length.
-    pub(crate) fn products<T: Real>(x: &[T], dy: &[T], mean: T, rest: T) -> [T; 2] {
+    fn products_block<T: Real>(x: &[T], dy: &[T], mean: T, rest: T) -> [T; 2] {
         let mut sums = [[T::zero(); 8]; 2];
         let (whole, last) = (x.as_chunks::<8>(), dy.as_chunks::<8>());
         for (x, dy) in whole.0.iter().zip(last.0) {
@@ -401,8 +423,7 @@ wide_fn! {
 }
 
 wide_fn! {
-    /// The same of what a ReLU that gave `y` lets through of `dy`.
-    fn products_passed<T: Real>(x: &[T], dy: &[T], y: &[T], mean: T, rest: T) -> [T; 2] {
+    fn products_passed_block<T: Real>(x: &[T], dy: &[T], y: &[T], mean: T, rest: T) -> [T; 2] {
         let mut sums = [[T::zero(); 8]; 2];
         let (xs, dys, ys) = (x.as_chunks::<8>(), dy.as_chunks::<8>(), y.as_chunks::<8>());
         for ((x, dy), y) in xs.0.iter().zip(dys.0).zip(ys.0) {
@@ -422,23 +443,7 @@ wide_fn! {
 }
 
 wide_fn! {
-    /// `Σ x`, in eight running sums.
-    pub(crate) fn sum<T: Real>(x: &[T]) -> T {
-        let mut sums = [T::zero(); 8];
-        let (whole, rest) = x.as_chunks::<8>();
-        for x in whole {
-            for lane in 0..8 {
-                sums[lane] += x[lane];
-            }
-        }
-        sums.iter_mut().zip(rest).for_each(|(sum, x)| *sum += *x);
-        tree(sums)
-    }
-}
-
-wide_fn! {
-    /// `Σ (x − mean)` and `Σ (x − mean)²`, each in eight running sums.
-    fn deviations<T: Real>(x: &[T], mean: T) -> [T; 2] {
+    fn deviations_block<T: Real>(x: &[T], mean: T) -> [T; 2] {
         let mut sums = [[T::zero(); 8]; 2];
         let (whole, rest) = x.as_chunks::<8>();
         for x in whole {
@@ -457,8 +462,7 @@ wide_fn! {
     }
 }
 
-/// `Σ g` and `Σ g · ((x − mean) − rest)` with `g = dy · weight`, over slices of one length.
-pub(crate) fn weighted<T: Real>(x: &[T], dy: &[T], weight: &[T], mean: T, rest: T) -> [T; 2] {
+fn weighted_block<T: Real>(x: &[T], dy: &[T], weight: &[T], mean: T, rest: T) -> [T; 2] {
     let mut sums = [[T::zero(); 8]; 2];
     let mut add = |lane: usize, x: T, g: T| {
         sums[0][lane] += g;

@@ -7,6 +7,7 @@ use super::{Conv, ConvGradW, ConvGradX, Sizes, direct, spatial};
 use crate::contract::{CpuCall, GpuTraits, Io, Launches, OpDef, Real, Slot};
 use crate::error::{Error, Result};
 use crate::graph::{Grad, GradientCtx};
+use crate::microkernel::sums;
 use crate::ops::reduce::{Reduce, ReduceFn};
 use crate::ops::unary::{UnaryFn, UnaryGrad};
 use crate::shape::{Shape, TensorSpec};
@@ -84,9 +85,9 @@ impl ConvGrad {
         if self.bias {
             let db = call.y[self.bias_output()].f_mut();
             db.fill(T::zero());
-            for (plane, dy) in dy.chunks_exact(s.positions()).enumerate() {
-                db[plane % s.c_out] += dy.iter().copied().sum::<T>();
-            }
+            sums::scatter(db, |add| {
+                dy.chunks_exact(s.positions()).enumerate().for_each(|(plane, dy)| add(plane % s.c_out, sums::sum(dy)));
+            });
         }
     }
 }

@@ -6,6 +6,7 @@ use rayon::prelude::*;
 use super::Sizes;
 use super::cpu::{Epilogue, SERIAL, multiplications};
 use crate::contract::{Real, parallel_rows};
+use crate::microkernel::sums::{self, dot, sum_of};
 
 /// Whether these twins are the faster ones.
 pub(super) fn fits(s: &Sizes) -> bool {
@@ -51,18 +52,13 @@ fn add_scaled<T: Real>(w: T, (x, from): (&[T], Rows), (y, to): (&mut [T], Rows),
     }
 }
 
-/// `Σ a · b` over as many rows of `n` elements; those of `a` lie side by side. Each row is summed by itself.
+/// `Σ a · b` over as many rows of `n` elements; those of `a` lie side by side.
 #[inline(never)]
 fn products<T: Real>((a, at_a): (&[T], Rows), (b, at_b): (&[T], Rows), rows: usize, n: usize) -> T {
-    let mut sum = T::zero();
-    for (a, b) in a[at_a.at..].chunks(at_a.apart).zip(b[at_b.at..].chunks(at_b.apart)).take(rows) {
-        sum += if at_b.step == 1 {
-            dot(&a[..n], &b[..n])
-        } else {
-            a[..n].iter().zip(b.iter().step_by(at_b.step)).map(|(a, b)| *a * *b).sum()
-        };
-    }
-    sum
+    sum_of(rows, |row| {
+        let (a, b) = (&a[at_a.at + row * at_a.apart..][..n], &b[at_b.at + row * at_b.apart..]);
+        if at_b.step == 1 { dot(a, &b[..n]) } else { sum_of(n, |i| a[i] * b[i * at_b.step]) }
+    })
 }
 
 /// Calls `f(index, tap)` for every tap of the window.
@@ -118,36 +114,19 @@ pub(super) fn grad_w<T: Real>(s: &Sizes, x: &[T], dy: &[T], dw: &mut [T]) {
     let window = s.channel_taps();
     let one = |o: usize, dw: &mut [T]| {
         dw.fill(T::zero());
-        for n in 0..s.batch {
-            let dy = &dy[(n * s.c_out + o) * s.positions()..][..s.positions()];
-            for (i, dw) in dw.chunks_exact_mut(window).enumerate() {
+        sums::scatter(dw, |add| {
+            for (n, i) in (0..s.batch).flat_map(|n| (0..s.group_in()).map(move |i| (n, i))) {
+                let dy = &dy[(n * s.c_out + o) * s.positions()..][..s.positions()];
                 let x = &x[plane_at(s, n, o, i)..][..s.volume()];
                 taps(s, |index, tap| {
-                    // Each plane is summed by itself, and each row of it: the error grows with the longest sum, not with all.
-                    let mut sum = T::zero();
-                    spans(s, tap, |at, from, rows, n| sum += products((dy, at), (x, from), rows, n));
-                    dw[index] += sum;
+                    spans(s, tap, |at, from, rows, n| add(i * window + index, products((dy, at), (x, from), rows, n)));
                 });
             }
-        }
+        });
     };
     if multiplications(s) <= SERIAL {
         dw.chunks_exact_mut(s.taps()).enumerate().for_each(|(o, dw)| one(o, dw));
     } else {
         dw.par_chunks_exact_mut(s.taps()).enumerate().for_each(|(o, dw)| one(o, dw));
     }
-}
-
-/// `Σ a · b` with eight running sums, which vectorise.
-#[inline(always)]
-fn dot<T: Real>(a: &[T], b: &[T]) -> T {
-    let mut sums = [T::zero(); 8];
-    let (a8, b8) = (a.chunks_exact(8), b.chunks_exact(8));
-    let rest: T = a8.remainder().iter().zip(b8.remainder()).map(|(a, b)| *a * *b).sum();
-    for (a, b) in a8.zip(b8) {
-        for lane in 0..8 {
-            sums[lane] += a[lane] * b[lane];
-        }
-    }
-    ((sums[0] + sums[4]) + (sums[1] + sums[5])) + ((sums[2] + sums[6]) + (sums[3] + sums[7])) + rest
 }

@@ -21,6 +21,7 @@ use super::{arity, spatial, volume};
 use crate::contract::{CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, grid, parallel_rows};
 use crate::error::{Error, Result};
 use crate::graph::{Grad, GradientCtx, Var};
+use crate::microkernel::sums::{self, RUN};
 use crate::shape::TensorSpec;
 
 pub(super) use taps::Axis;
@@ -190,23 +191,32 @@ impl OpDef for ResizeGrad {
         let (how, dy) = (self.interpolation, call.x[0].f());
         let [depths, rows, columns] = how.axes(&call.io.outputs[0], &call.io.inputs[0]);
         // The planes of one image belong to one thread, so here the elements of dy may scatter.
+        let along = |axis: &Axis| 2 * axis.output.div_ceil(axis.input);
+        let many = [&depths, &rows, &columns].map(along).iter().product::<usize>() > 8 * RUN;
         parallel_rows(call.y[0].f_mut(), depths.input * rows.input * columns.input, |plane, dx| {
             dx.fill(T::zero());
-            for (depth, at_depth) in how.taps::<T>(depths).enumerate() {
-                for (row, at_row) in how.taps::<T>(rows).enumerate() {
-                    let line = (plane * depths.output + depth) * rows.output + row;
-                    blend_back(how, columns, &dy[line * columns.output..][..columns.output], |start, sums| {
-                        for (depth, by_depth) in at_depth.parts() {
-                            for (row, by_row) in at_row.parts() {
-                                let start = (depth * rows.input + row) * columns.input + start;
-                                for (dx, sum) in dx[start..start + sums.len()].iter_mut().zip(sums) {
-                                    *dx += by_depth * by_row * *sum;
+            let each = |add: &mut dyn FnMut(usize, T, &[T])| {
+                for (depth, at_depth) in how.taps::<T>(depths).enumerate() {
+                    for (row, at_row) in how.taps::<T>(rows).enumerate() {
+                        let line = (plane * depths.output + depth) * rows.output + row;
+                        blend_back(how, columns, &dy[line * columns.output..][..columns.output], |start, sums| {
+                            for (depth, by_depth) in at_depth.parts() {
+                                for (row, by_row) in at_row.parts() {
+                                    add((depth * rows.input + row) * columns.input + start, by_depth * by_row, sums);
                                 }
                             }
-                        }
-                    });
+                        });
+                    }
                 }
+            };
+            if many {
+                return sums::scatter(dx, |add| {
+                    each(&mut |start, weight, sums| (start..).zip(sums).for_each(|(at, sum)| add(at, weight * *sum)));
+                });
             }
+            each(&mut |start, weight, sums| {
+                dx[start..start + sums.len()].iter_mut().zip(sums).for_each(|(dx, sum)| *dx += weight * *sum);
+            });
         });
     }
 

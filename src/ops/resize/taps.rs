@@ -2,6 +2,7 @@
 
 use super::Interpolation;
 use crate::contract::Real;
+use crate::microkernel::sums::RUN;
 
 /// An axis of `input` elements that becomes one of `output`; `a / b` is the ratio of their distances in lowest terms.
 #[derive(Clone, Copy, Debug)]
@@ -168,13 +169,15 @@ pub(super) fn blend<T: Real>(how: Interpolation, axis: Axis, rows: &[(T, &[T])],
 /// What a row of `dy` adds to a row of `dx`, in pieces: `add(first element, what to add from there on)`.
 pub(super) fn blend_back<T: Real>(how: Interpolation, axis: Axis, dy: &[T], mut add: impl FnMut(usize, &[T])) {
     let mut block = [T::zero(); BLOCK];
-    let (mut start, mut len) = (0, 0);
+    let (mut start, mut len, mut terms) = (0, 0, 0);
     for (dy, tap) in dy.iter().zip(how.taps::<T>(axis)) {
-        if tap.low + 2 > start + BLOCK {
+        // A piece has no more terms than may be added one after another, unless each of its elements has few.
+        if tap.low + 2 > start + BLOCK || terms >= RUN * len.max(1) {
             add(start, &block[..len]);
             block[..len].fill(T::zero());
-            (start, len) = (tap.low, 0);
+            (start, len, terms) = (tap.low, 0, 0);
         }
+        terms += 1;
         for (at, weight) in tap.parts() {
             block[at - start] += weight * *dy;
             len = len.max(at - start + 1);

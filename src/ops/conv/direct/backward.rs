@@ -6,6 +6,7 @@ use super::correlate::{Portions, pack};
 use super::layout::Images;
 use super::{NEAR, Pass, WeightPass, backward_pass, phases};
 use crate::contract::{Real, parallel_chunks, with_own_memory};
+use crate::microkernel::sums::{RUN, add_exactly, sum, sum_of};
 use crate::microkernel::wide_fn;
 use crate::ops::conv::Sizes;
 use crate::ops::conv::cpu::{SERIAL, multiplications};
@@ -51,7 +52,7 @@ impl<'a> Backward<'a> {
 
     /// Packed weights, sums of weights and of biases of all parts.
     fn scratch(&self) -> usize {
-        self.packed + self.sums()[1] + self.weights.parts() * self.s.c_out
+        self.packed + self.sums()[1] + self.weights.parts() * 2 * self.s.c_out
     }
 
     /// The gradients of one part's images.
@@ -67,6 +68,7 @@ impl<'a> Backward<'a> {
         let work = correlations.iter().map(|c| c.memory()).max().unwrap_or(0).max(gradient.memory());
         sums.fill(0.0);
         db.fill(0.0);
+        let mut biases = Biases::new(db);
         with_own_memory(masked + work, |memory| {
             let (masked, memory) = memory.split_at_mut(masked);
             for at in (0..images).step_by(together) {
@@ -75,11 +77,11 @@ impl<'a> Backward<'a> {
                 let dy = match from.y {
                     Some(y) => {
                         let masked = &mut masked[..dy.len()];
-                        add_passed(&y[image * dy_image..][..dy.len()], dy, masked, s.positions(), db);
+                        biases.add_passed(&y[image * dy_image..][..dy.len()], dy, masked, s.positions());
                         &*masked
                     }
                     None => {
-                        add_planes(dy, s.positions(), db);
+                        biases.add_planes(dy, s.positions());
                         dy
                     }
                 };
@@ -104,44 +106,68 @@ pub(in crate::ops::conv) struct Source<'a> {
     pub(in crate::ops::conv) y: Option<&'a [f32]>,
 }
 
-/// Elements that are summed side by side.
+/// Elements that are summed side by side, and so many that each side has few.
 const LANES: usize = 16;
+const BLOCK: usize = LANES * RUN;
 
-wide_fn! {
+/// Sums of biases, and what they lose through rounding: there may be any number of planes.
+struct Biases<'a> {
+    sums: &'a mut [f32],
+    lost: &'a mut [f32],
+}
+
+impl<'a> Biases<'a> {
+    /// In memory for both.
+    fn new(memory: &'a mut [f32]) -> Self {
+        let (sums, lost) = memory.split_at_mut(memory.len() / 2);
+        Biases { sums, lost }
+    }
+
+    fn add(&mut self, plane: usize, x: f32) {
+        let at = plane % self.sums.len();
+        add_exactly(&mut self.sums[at], &mut self.lost[at], x);
+    }
+
     /// Adds the sum of every plane to its channel's.
-    fn add_planes<T: Real>(dy: &[T], positions: usize, db: &mut [T]) {
-        for (plane, dy) in dy.chunks_exact(positions).enumerate() {
-            let mut sums = [T::zero(); LANES];
-            let (whole, rest) = dy.as_chunks::<LANES>();
-            for dy in whole {
-                (0..LANES).for_each(|i| sums[i] += dy[i]);
-            }
-            sums.iter_mut().zip(rest).for_each(|(sum, dy)| *sum += *dy);
-            db[plane % db.len()] += total(sums);
+    fn add_planes(&mut self, dy: &[f32], positions: usize) {
+        dy.chunks_exact(positions).enumerate().for_each(|(plane, dy)| self.add(plane, sum(dy)));
+    }
+
+    /// What a ReLU that gave `y` lets through of `dy`, and as [`Biases::add_planes`] the sums of that.
+    fn add_passed(&mut self, y: &[f32], dy: &[f32], through: &mut [f32], positions: usize) {
+        let planes = y.chunks_exact(positions).zip(dy.chunks_exact(positions));
+        for (plane, (through, (y, dy))) in through.chunks_exact_mut(positions).zip(planes).enumerate() {
+            self.add(plane, pass(y, dy, through));
         }
     }
 }
 
+/// What a ReLU that gave `y` lets through of `dy`, and its sum, in pairs of halves.
+fn pass(y: &[f32], dy: &[f32], through: &mut [f32]) -> f32 {
+    if y.len() <= BLOCK {
+        return pass_block(y, dy, through);
+    }
+    let middle = (y.len() / 2).next_multiple_of(BLOCK);
+    let (first, second) = through.split_at_mut(middle);
+    pass(&y[..middle], &dy[..middle], first) + pass(&y[middle..], &dy[middle..], second)
+}
+
 wide_fn! {
-    /// What a ReLU that gave `y` lets through of `dy`, and as [`add_planes`] the sums of that.
-    fn add_passed<T: Real>(y: &[T], dy: &[T], through: &mut [T], positions: usize, db: &mut [T]) {
-        let planes = y.chunks_exact(positions).zip(dy.chunks_exact(positions));
-        for (plane, (through, (y, dy))) in through.chunks_exact_mut(positions).zip(planes).enumerate() {
-            let mut sums = [T::zero(); LANES];
-            let (whole, rest) = through.as_chunks_mut::<LANES>();
-            let ((ys, y), (dys, dy)) = (y.as_chunks::<LANES>(), dy.as_chunks::<LANES>());
-            for (through, (y, dy)) in whole.iter_mut().zip(ys.iter().zip(dys)) {
-                for i in 0..LANES {
-                    through[i] = passed(dy[i], y[i]);
-                    sums[i] += through[i];
-                }
+    fn pass_block<T: Real>(y: &[T], dy: &[T], through: &mut [T]) -> T {
+        let mut sums = [T::zero(); LANES];
+        let (whole, rest) = through.as_chunks_mut::<LANES>();
+        let ((ys, y), (dys, dy)) = (y.as_chunks::<LANES>(), dy.as_chunks::<LANES>());
+        for (through, (y, dy)) in whole.iter_mut().zip(ys.iter().zip(dys)) {
+            for i in 0..LANES {
+                through[i] = passed(dy[i], y[i]);
+                sums[i] += through[i];
             }
-            for ((sum, through), (y, dy)) in sums.iter_mut().zip(rest).zip(y.iter().zip(dy)) {
-                *through = passed(*dy, *y);
-                *sum += *through;
-            }
-            db[plane % db.len()] += total(sums);
         }
+        for ((sum, through), (y, dy)) in sums.iter_mut().zip(rest).zip(y.iter().zip(dy)) {
+            *through = passed(*dy, *y);
+            *sum += *through;
+        }
+        total(sums)
     }
 }
 
@@ -185,9 +211,9 @@ pub(in crate::ops::conv) fn backward(
         pack(pass.isa, &pass.geometry, pass.rows, pass.channels, weight, to);
     }
     let (sums, scratch) = scratch.split_at_mut(sums_len);
-    let biases = &mut scratch[..all.weights.parts() * s.c_out];
+    let biases = &mut scratch[..all.weights.parts() * 2 * s.c_out];
     let packed = &*packed;
-    let parts = sums.chunks_mut(one).zip(biases.chunks_mut(s.c_out)).enumerate();
+    let parts = sums.chunks_mut(one).zip(biases.chunks_mut(2 * s.c_out)).enumerate();
     let mut tasks: Vec<_> = parts.map(|(part, (sums, db))| (part, sums, db, None)).collect();
     if let Some(dx) = dx {
         // Phases that no tap reaches.
@@ -207,7 +233,8 @@ pub(in crate::ops::conv) fn backward(
     }
     all.weights.finish(sums, dw);
     if let Some(db) = db {
-        db.fill(0.0);
-        biases.chunks_exact(s.c_out).for_each(|part| db.iter_mut().zip(part).for_each(|(db, part)| *db += *part));
+        for (i, db) in db.iter_mut().enumerate() {
+            *db = sum_of(all.weights.parts(), |part| biases[part * 2 * s.c_out..][i] + biases[(part * 2 + 1) * s.c_out..][i]);
+        }
     }
 }
