@@ -51,10 +51,11 @@ fn argmax_parts(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let at = span_of(column_of(gid, group, groups));
-    if (at.job >= p.columns * p.parts) {
+    let job = column_of(gid, group, groups);
+    if (job >= p.columns * p.parts) {
         return;
     }
+    let at = span_of(job);
     var mine = vec2<u32>(0u, 0u);
     for (var j = at.start + lane; j < at.end; j += LANES) {
         let key = order_bits(x[at.first + j * p.inner]);
@@ -64,8 +65,8 @@ fn argmax_parts(
     }
     mine = first_best(lane, mine);
     if (lane == 0u) {
-        best[2u * at.job] = mine.x;
-        best[2u * at.job + 1u] = mine.y;
+        best[2u * job] = mine.x;
+        best[2u * job + 1u] = mine.y;
     }
 }
 #end

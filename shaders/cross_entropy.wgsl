@@ -140,10 +140,11 @@ fn cross_entropy_terms(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let at = span_of(column_of(gid, group, groups));
-    if (at.job >= p.columns * p.parts) {
+    let job = column_of(gid, group, groups);
+    if (job >= p.columns * p.parts) {
         return;
     }
+    let at = span_of(job);
 #if LOGITS
     let m = tops[2u * at.column];
     let log_s = log(tops[2u * at.column + 1u]);
@@ -159,7 +160,7 @@ fn cross_entropy_terms(
     }
     l = column_sum(lane, l);
     if (lane == 0u) {
-        sums[at.job] = l;
+        sums[job] = l;
     }
 }
 #end

@@ -73,10 +73,11 @@ fn masked_softmax_grad_terms(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let at = span_of(column_of(gid, group, groups));
-    if (at.job >= p.columns * p.parts) {
+    let job = column_of(gid, group, groups);
+    if (job >= p.columns * p.parts) {
         return;
     }
+    let at = span_of(job);
     let end = min(at.end, end_of(at.column));
     var s = 0.0;
     for (var j = at.start + lane; j < end; j += LANES) {
@@ -84,7 +85,7 @@ fn masked_softmax_grad_terms(
     }
     s = column_sum(lane, s);
     if (lane == 0u) {
-        sums[at.job] = s;
+        sums[job] = s;
     }
 }
 #end
@@ -191,10 +192,11 @@ fn masked_softmax_tops(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let at = span_of(column_of(gid, group, groups));
-    if (at.job >= p.columns * p.parts) {
+    let job = column_of(gid, group, groups);
+    if (job >= p.columns * p.parts) {
         return;
     }
+    let at = span_of(job);
     let end = min(at.end, end_of(at.column));
     let start = mask_of(at.column);
     // Below every finite score.
@@ -211,8 +213,8 @@ fn masked_softmax_tops(
     }
     s = column_sum(lane, s);
     if (lane == 0u) {
-        tops[2u * at.job] = m;
-        tops[2u * at.job + 1u] = s;
+        tops[2u * job] = m;
+        tops[2u * job + 1u] = s;
     }
 }
 #end

@@ -41,10 +41,11 @@ fn softmax_grad_terms(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let at = span_of(column_of(gid, group, groups));
-    if (at.job >= p.columns * p.parts) {
+    let job = column_of(gid, group, groups);
+    if (job >= p.columns * p.parts) {
         return;
     }
+    let at = span_of(job);
     var s = 0.0;
     for (var j = at.start + lane; j < at.end; j += LANES) {
         let i = at.first + j * p.inner;
@@ -56,7 +57,7 @@ fn softmax_grad_terms(
     }
     s = column_sum(lane, s);
     if (lane == 0u) {
-        sums[at.job] = s;
+        sums[job] = s;
     }
 }
 #end
@@ -166,10 +167,11 @@ fn softmax_tops(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let at = span_of(column_of(gid, group, groups));
-    if (at.job >= p.columns * p.parts) {
+    let job = column_of(gid, group, groups);
+    if (job >= p.columns * p.parts) {
         return;
     }
+    let at = span_of(job);
     var m = x[at.first + at.start * p.inner];
     for (var j = at.start + lane; j < at.end; j += LANES) {
         let v = x[at.first + j * p.inner];
@@ -182,8 +184,8 @@ fn softmax_tops(
     }
     s = column_sum(lane, s);
     if (lane == 0u) {
-        tops[2u * at.job] = m;
-        tops[2u * at.job + 1u] = s;
+        tops[2u * job] = m;
+        tops[2u * job + 1u] = s;
     }
 }
 #end

@@ -1,8 +1,6 @@
 // Columns that are too long for one workgroup are cut into parts, and a workgroup takes a part; `column` must be included before, with 256
 // lanes, and `p` has columns, c, parts, and the elements of a part.
 struct Span {
-    // Which part of which column, counted over all columns, and the column.
-    job: u32,
     column: u32,
     // The column's first element.
     first: u32,
@@ -11,10 +9,10 @@ struct Span {
     end: u32,
 }
 
+// The part number `job`, counted over all columns.
 fn span_of(job: u32) -> Span {
     var at: Span;
-    at.job = job;
-    at.column = min(job / p.parts, p.columns - 1u);
+    at.column = job / p.parts;
     at.first = first_of(at.column);
     at.start = job % p.parts * p.part;
     at.end = min(at.start + p.part, p.c);
