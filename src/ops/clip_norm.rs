@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::reduce::shared_sum;
 use super::{arity, expect_dtype};
 use crate::contract::{
-    CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, Slot, fold, grid, parallel_outputs, parallel_together, stem,
+    CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, Slot, fold, grid, parallel_outputs,
+    parallel_together, stem,
 };
 use crate::error::{Error, Result};
 use crate::graph::{Grad, GradientCtx, Var};

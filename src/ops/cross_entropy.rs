@@ -11,12 +11,10 @@
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::reduce::{Reduce, ReduceFn};
 use super::softmax::{BLOCK, Columns, expect_axis};
 use super::{arity, expect_dtype};
-use super::reduce::{Reduce, ReduceFn};
-use crate::contract::{
-    CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, Slot, View, parallel_rows, stem,
-};
+use crate::contract::{CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, Slot, View, parallel_rows, stem};
 use crate::error::{Error, Result};
 use crate::graph::{Grad, GradientCtx, Var};
 use crate::shape::{DType, TensorSpec, resolve_axis};
@@ -54,7 +52,9 @@ fn check(op: &str, axis: usize, scores: &TensorSpec, targets: &TensorSpec) -> Re
     let wanted = match targets.dtype {
         DType::F32 => scores.clone(),
         DType::U32 => TensorSpec::u32(scores.shape.without(axis)),
-        DType::U8 => return Err(Error::dtype(op, "f32 (shares) or u32 (class indices) as targets", targets.to_string())),
+        DType::U8 => {
+            return Err(Error::dtype(op, "f32 (shares) or u32 (class indices) as targets", targets.to_string()));
+        }
     };
     if *targets != wanted {
         return Err(Error::shape(op, format!("targets {wanted} for scores {scores}"), targets.to_string()));
@@ -91,7 +91,8 @@ impl OpDef for CrossEntropy {
         let sums = soft.then(|| {
             let terms = launches.temp(columns.of_parts(1));
             let sums = launches.temp(TensorSpec::f32([columns.count]));
-            let launch = columns.over_parts(kernel("cross_entropy_terms", logits, targets), "terms", &columns.params(), [1, 1]);
+            let launch =
+                columns.over_parts(kernel("cross_entropy_terms", logits, targets), "terms", &columns.params(), [1, 1]);
             launches.list.push(with_tops(inputs(launch)).write(terms));
             columns.sum_parts(&mut launches, terms, sums, gpu);
             sums
@@ -194,7 +195,16 @@ fn from_probabilities<T: Real>(columns: Columns, p: &[T], targets: Targets<'_, T
     let Columns { c, inner, .. } = columns;
     let (low, high) = (T::of(EPSILON), T::of(1.0 - EPSILON));
     // Not clamp's order of comparisons: a NaN must stay one.
-    let surprise = |p: T| -(if p < low { low } else if p > high { high } else { p }).ln();
+    let surprise = |p: T| {
+        -(if p < low {
+            low
+        } else if p > high {
+            high
+        } else {
+            p
+        })
+        .ln()
+    };
     match targets {
         Targets::Index(ids) => {
             for (i, loss) in loss.iter_mut().enumerate() {

@@ -12,10 +12,10 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use crate::contract::exact;
+use super::arity;
 use super::batch_norm::rows::{BLOCK, Rows, Statistic, parallel_planes, products, weighted};
 use super::batch_norm::{expect_channels, expect_epsilon, saved_of, sizes, thirds};
-use super::arity;
+use crate::contract::exact;
 use crate::contract::{
     CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, Slot, parallel_rows, parallel_together, stem,
 };
@@ -282,9 +282,11 @@ impl OpDef for GroupNormGradAffine {
     fn gpu(&self, io: &Io, _gpu: &GpuTraits) -> Launches {
         let rows = channels_of(&io.inputs[0].shape);
         let params = rows.params(self.groups, 0.0);
-        let kernel = |entry, pass: &str| kernel::<Self>(entry, pass).define("AFFINE", u32::from(pass != "affine_merge"));
+        let kernel =
+            |entry, pass: &str| kernel::<Self>(entry, pass).define("AFFINE", u32::from(pass != "affine_merge"));
         if rows.parts == 1 {
-            let launch = Launch::new(kernel("group_norm_grad_affine", "affine_whole"), &params, rows.grid()).bind_all(io);
+            let launch =
+                Launch::new(kernel("group_norm_grad_affine", "affine_whole"), &params, rows.grid()).bind_all(io);
             return launch.iterations(rows.iterations(1, 1)).into();
         }
         let sums = Launch::new(kernel("group_norm_grad_affine_sums", "affine_sums"), &params, rows.grid());

@@ -6,10 +6,11 @@ use bytemuck::{Pod, Zeroable};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::contract::exact;
 use super::{arity, expect_dtype, indices};
+use crate::contract::exact;
 use crate::contract::{
-    CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, Slot, fold, grid, parallel_outputs, parallel_rows, stem,
+    CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, Slot, fold, grid, parallel_outputs, parallel_rows,
+    stem,
 };
 use crate::error::{Error, Result};
 use crate::graph::{Grad, GradientCtx, Var};
@@ -161,7 +162,8 @@ impl OpDef for Reduce {
             pad: [0; 3],
         };
         let kernel = |entry, kept: usize, gone: &[usize]| {
-            let combine = if self.function == ReduceFn::Max { "select(a, b, b > a || is_nan_bits(b))" } else { "a + b" };
+            let combine =
+                if self.function == ReduceFn::Max { "select(a, b, b > a || is_nan_bits(b))" } else { "a + b" };
             // The first element of Max; a large finite number would hide that all elements are smaller.
             let kernel = Kernel::of::<Self>(entry).define("COMBINE", combine).define("KEPT", kept);
             let dims: Vec<String> = gone.iter().map(|d| format!("{d}u")).collect();
@@ -180,7 +182,8 @@ impl OpDef for Reduce {
             let to = if parts == 1 { Slot::Output(0) } else { launches.temp(TensorSpec::f32([outputs, parts])) };
             let scale = if parts == 1 { params.scale } else { 1.0 };
             let pass = Params { count: count as u32, part: part as u32, parts: parts as u32, scale, ..params };
-            let launch = Launch::new(kernel("reduce_group", k, &gone), &pass, fold(outputs * parts)).read(from).write(to);
+            let launch =
+                Launch::new(kernel("reduce_group", k, &gone), &pass, fold(outputs * parts)).read(from).write(to);
             launches.list.push(launch.iterations(shared_sum(part, LANES)));
             if parts == 1 {
                 return launches;
@@ -218,15 +221,17 @@ impl OpDef for Reduce {
             // It stays: neighbouring results are summed side by side.
             let rows = y.par_chunks_exact_mut(width).enumerate().with_min_len(WORK.div_ceil(count * width));
             rows.for_each(|(row, y)| {
-                y.par_chunks_mut(TOGETHER).enumerate().with_min_len(WORK.div_ceil(count * TOGETHER)).for_each(|(i, y)| {
-                    let x = &x[first(row * width) + i * TOGETHER..];
-                    match y.len() {
-                        ..=4 => walk.sums::<T, 4>(x, y),
-                        5..=16 => walk.sums::<T, 16>(x, y),
-                        _ => walk.sums::<T, TOGETHER>(x, y),
-                    }
-                    y.iter_mut().for_each(|y| *y *= scale);
-                });
+                y.par_chunks_mut(TOGETHER).enumerate().with_min_len(WORK.div_ceil(count * TOGETHER)).for_each(
+                    |(i, y)| {
+                        let x = &x[first(row * width) + i * TOGETHER..];
+                        match y.len() {
+                            ..=4 => walk.sums::<T, 4>(x, y),
+                            5..=16 => walk.sums::<T, 16>(x, y),
+                            _ => walk.sums::<T, TOGETHER>(x, y),
+                        }
+                        y.iter_mut().for_each(|y| *y *= scale);
+                    },
+                );
             });
         }
     }

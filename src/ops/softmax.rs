@@ -9,8 +9,8 @@ use bytemuck::{Pod, Zeroable};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::{arity, expect_dtype};
 use super::reduce::{PER_GROUP, row_sums};
+use super::{arity, expect_dtype};
 use crate::contract::{
     CpuCall, GROUP_SIZE, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, Slot, fold, grid, parallel_rows, stem,
 };
@@ -271,7 +271,8 @@ impl OpDef for Softmax {
         }
         let mut launches = Launches::default();
         let tops = columns.tops(&mut launches, Slot::Input(0));
-        let apply = columns.over_elements(kernel("softmax_apply"), "apply", &columns.params(), io.inputs[0].shape.elements());
+        let apply =
+            columns.over_elements(kernel("softmax_apply"), "apply", &columns.params(), io.inputs[0].shape.elements());
         launches.list.push(apply.read(Slot::Input(0)).read(tops).write(Slot::Output(0)));
         launches
     }
@@ -362,9 +363,16 @@ impl OpDef for SoftmaxGrad {
         let terms = launches.temp(columns.of_parts(1));
         let sums = launches.temp(TensorSpec::f32([columns.count]));
         let inputs = |launch: Launch| launch.read(Slot::Input(0)).read(Slot::Input(1));
-        launches.list.push(inputs(columns.over_parts(kernel("softmax_grad_terms"), "terms", &columns.params(), [1, 1])).write(terms));
+        launches.list.push(
+            inputs(columns.over_parts(kernel("softmax_grad_terms"), "terms", &columns.params(), [1, 1])).write(terms),
+        );
         columns.sum_parts(&mut launches, terms, sums, gpu);
-        let apply = columns.over_elements(kernel("softmax_grad_apply"), "apply", &columns.params(), io.inputs[0].shape.elements());
+        let apply = columns.over_elements(
+            kernel("softmax_grad_apply"),
+            "apply",
+            &columns.params(),
+            io.inputs[0].shape.elements(),
+        );
         launches.list.push(inputs(apply).read(sums).write(Slot::Output(0)));
         launches
     }

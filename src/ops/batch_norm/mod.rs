@@ -12,9 +12,9 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use crate::contract::exact;
 use super::unary::passed;
 use super::{arity, expect_dtype};
+use crate::contract::exact;
 use crate::contract::{
     CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, Slot, parallel_rows, parallel_together,
 };
@@ -369,7 +369,8 @@ impl OpDef for BatchNormGrad {
         let rows = channels(&io.inputs[0].shape);
         let params = rows.params(1, 0.0);
         let kernel = |entry, pass: &str, writes_dx: u32| {
-            let kernel = kernel::<Self>(entry, pass, self.relu).define("DX", writes_dx).define("FROZEN", u32::from(self.frozen));
+            let kernel =
+                kernel::<Self>(entry, pass, self.relu).define("DX", writes_dx).define("FROZEN", u32::from(self.frozen));
             kernel.define("GRAD", u32::from(pass != "grad_merge"))
         };
         if rows.parts == 1 {
