@@ -2,7 +2,8 @@
 // adaptive_avg_pool_grad:  dx[i] = sum of dy / (its window's cells) over the windows from floor(i * out / in) up to ceil((i + 1) * out / in)
 // Shapes: x, dx [planes, d, h, w]; y, dy [planes, od, oh, ow]; windows are those of all axes. One invocation computes one element of y
 // or dx. The size changes by b / a in lowest terms; the windows are exact integer arithmetic. Where an axis keeps its size, DEPTH or
-// ROWS is 0 and it costs nothing. Twin: src/ops/adaptive_avg_pool.rs.
+// ROWS is 0 and it costs nothing. With PARTS an invocation goes through PART rows alone, and there are PARTS of each result, before the
+// columns. Twin: src/ops/adaptive_avg_pool.rs.
 #include "index"
 #include "ratio"
 
@@ -36,13 +37,23 @@ fn adaptive_avg_pool_grad(@builtin(global_invocation_id) gid: vec3<u32>, @builti
     if (id >= p.n) {
         return;
     }
-    let row = id / p.x_size.z % p.x_size.y;
-    let depth = id / (p.x_size.z * p.x_size.y) % p.x_size.x;
-    let plane = id / (p.x_size.z * p.x_size.y * p.x_size.x);
-    let columns = reach(id % p.x_size.z, p.b.z, p.a.z);
+#if PARTS
+    // The parts lie before the columns.
+    let own = id / (p.x_size.z * ${PARTS}u) * p.x_size.z + id % p.x_size.z;
+#else
+    let own = id;
+#end
+    let row = own / p.x_size.z % p.x_size.y;
+    let depth = own / (p.x_size.z * p.x_size.y) % p.x_size.x;
+    let plane = own / (p.x_size.z * p.x_size.y * p.x_size.x);
+    let columns = reach(own % p.x_size.z, p.b.z, p.a.z);
     var sum = 0.0;
 #if ROWS
-    let rows = reach(row, p.b.y, p.a.y);
+    var rows = reach(row, p.b.y, p.a.y);
+#end
+#if PARTS
+    rows.x += id / p.x_size.z % ${PARTS}u * ${PART}u;
+    rows.y = min(rows.x + ${PART}u, rows.y);
 #end
 #if DEPTH
     let depths = reach(depth, p.b.x, p.a.x);
@@ -81,10 +92,16 @@ fn adaptive_avg_pool(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num
     if (id >= p.n) {
         return;
     }
-    let row = id / p.y_size.z % p.y_size.y;
-    let depth = id / (p.y_size.z * p.y_size.y) % p.y_size.x;
-    let plane = id / (p.y_size.z * p.y_size.y * p.y_size.x);
-    let columns = reach(id % p.y_size.z, p.a.z, p.b.z);
+#if PARTS
+    // The parts lie before the columns.
+    let own = id / (p.y_size.z * ${PARTS}u) * p.y_size.z + id % p.y_size.z;
+#else
+    let own = id;
+#end
+    let row = own / p.y_size.z % p.y_size.y;
+    let depth = own / (p.y_size.z * p.y_size.y) % p.y_size.x;
+    let plane = own / (p.y_size.z * p.y_size.y * p.y_size.x);
+    let columns = reach(own % p.y_size.z, p.a.z, p.b.z);
     var cells = columns.y - columns.x;
     var sum = 0.0;
 #if DEPTH
@@ -92,8 +109,12 @@ fn adaptive_avg_pool(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num
     cells *= depths.y - depths.x;
 #end
 #if ROWS
-    let rows = reach(row, p.a.y, p.b.y);
+    var rows = reach(row, p.a.y, p.b.y);
     cells *= rows.y - rows.x;
+#end
+#if PARTS
+    rows.x += id / p.y_size.z % ${PARTS}u * ${PART}u;
+    rows.y = min(rows.x + ${PART}u, rows.y);
 #end
 #if DEPTH
     for (var d = depths.x; d < depths.y; d++) {

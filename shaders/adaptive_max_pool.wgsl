@@ -5,7 +5,8 @@
 // Shapes: x, dx [planes, d, h, w]; y, positions, dy [planes, od, oh, ow]; windows are those of all axes. One invocation computes one
 // element of y or dx. Of equal elements the first wins, and the first NaN beats all. The size changes by b / a in lowest terms; the
 // windows are exact integer arithmetic. Where an axis keeps its size, DEPTH or ROWS is 0 and it costs nothing.
-// Twin: src/ops/adaptive_max_pool.rs.
+// With PARTS an invocation goes through PART rows alone, and there are PARTS of each result, before the columns. With FROM, x is itself
+// made of maxima, and positions are those that they came with. Twin: src/ops/adaptive_max_pool.rs.
 #include "index"
 #include "ratio"
 
@@ -74,8 +75,14 @@ fn adaptive_max_pool_grad(@builtin(global_invocation_id) gid: vec3<u32>, @builti
 #include "bits"
 
 @group(0) @binding(1) var<storage, read> x: array<f32>;
+#if FROM
+@group(0) @binding(2) var<storage, read> earlier: array<u32>;
+@group(0) @binding(3) var<storage, read_write> y: array<f32>;
+@group(0) @binding(4) var<storage, read_write> positions: array<u32>;
+#else
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 @group(0) @binding(3) var<storage, read_write> positions: array<u32>;
+#end
 
 @compute @workgroup_size(${GROUP})
 fn adaptive_max_pool(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
@@ -83,19 +90,30 @@ fn adaptive_max_pool(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num
     if (id >= p.n) {
         return;
     }
-    let row = id / p.y_size.z % p.y_size.y;
-    let depth = id / (p.y_size.z * p.y_size.y) % p.y_size.x;
-    let volume = id / (p.y_size.z * p.y_size.y * p.y_size.x) * p.x_size.x * p.x_size.y * p.x_size.z;
-    let columns = reach(id % p.y_size.z, p.a.z, p.b.z);
+#if PARTS
+    // The parts lie before the columns.
+    let own = id / (p.y_size.z * ${PARTS}u) * p.y_size.z + id % p.y_size.z;
+#else
+    let own = id;
+#end
+    let row = own / p.y_size.z % p.y_size.y;
+    let depth = own / (p.y_size.z * p.y_size.y) % p.y_size.x;
+    let volume = own / (p.y_size.z * p.y_size.y * p.y_size.x) * p.x_size.x * p.x_size.y * p.x_size.z;
+    let columns = reach(own % p.y_size.z, p.a.z, p.b.z);
 #if DEPTH
     let depths = reach(depth, p.a.x, p.b.x);
 #else
     let depths = vec2<u32>(depth, depth + 1u);
 #end
 #if ROWS
-    let rows = reach(row, p.a.y, p.b.y);
+    var rows = reach(row, p.a.y, p.b.y);
 #else
     let rows = vec2<u32>(row, row + 1u);
+#end
+#if PARTS
+    // A part that begins behind the window's last row repeats that.
+    rows.x = min(rows.x + id / p.y_size.z % ${PARTS}u * ${PART}u, rows.y - 1u);
+    rows.y = min(rows.x + ${PART}u, rows.y);
 #end
     var at = (depths.x * p.x_size.y + rows.x) * p.x_size.z + columns.x;
     var best = x[volume + at];
@@ -124,6 +142,10 @@ fn adaptive_max_pool(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num
     }
 #end
     y[id] = best;
+#if FROM
+    positions[id] = earlier[volume + at];
+#else
     positions[id] = at;
+#end
 }
 #end

@@ -3,7 +3,7 @@
 // conv_grad_x:   dx[n,i,iz,iy,ix] = sum over o,q,r,s of w[o,i,q,r,s] dy[n, o, (iz + front - q dd) / sd, (iy + top - r dh) / sh,
 //                (ix + left - s dw) / sw], where whole
 // conv_grad_w:   dw[o,i,q,r,s] = sum over n,oz,oy,ox of dy[n,o,oz,oy,ox] x[n, i, oz sd + q dd - front, ..]
-// conv_sum:      dw = sum over splits of the partial sums that conv_grad_w left
+// conv_sum:      sum over splits of the partial sums that one of the others left (+ bias[o]) (+ residual) (then relu)
 // Shapes: x [batch, c_in, d, h, w], w [c_out, c_in / groups, kd, kh, kw], bias [c_out], y [batch, c_out, od, oh, ow]. Lines have one
 // slice and one row, images one slice; without DEPTH (d = od = kd = 1) slices are not counted.
 //
@@ -11,8 +11,8 @@
 //              row               column            k
 //   forward    output channel    n, oz, oy, ox     input channel, q, r, s
 //   grad_x     input channel     n, iz, iy, ix     output channel, q, r, s
-//   grad_w     output channel    i, q, r, s        n, oz, oy, ox; cut into p.splits parts
-// Sums run over k in ascending order, without atomics. Twin: src/ops/conv/cpu.rs.
+//   grad_w     output channel    i, q, r, s        n, oz, oy, ox
+// Sums run over k in ascending order, without atomics. With SPLIT they are cut into p.splits parts of p.chunk. Twin: src/ops/conv/cpu.rs.
 //
 // .._tiled: a workgroup computes BM x BN sums, an invocation TM x TN of them in named registers; see shared/tile.wgsl.
 //   MOMENTS: the workgroup also gives mean and squared deviations of its results, for the batch normalisation after
@@ -20,7 +20,7 @@
 // .._register: an invocation computes TM x TN sums straight from storage; for software adapters, and where there are few rows.
 // .._window: the same, where columns that are neighbours in memory are loaded once for all taps that see them; see
 //   shared/conv_window.wgsl.
-// conv_sum: an invocation adds up one element.
+// conv_sum: an invocation adds up one element. PARTIAL: of more parts than one pass adds, p.chunk at a time, which leaves fewer parts.
 #include "index"
 
 struct Params {
@@ -65,12 +65,28 @@ struct Params {
 
 #if KIND == sum
 @group(0) @binding(1) var<storage, read> parts: array<f32>;
-@group(0) @binding(2) var<storage, read_write> dw: array<f32>;
+#if BIAS
+@group(0) @binding(2) var<storage, read> bias: array<f32>;
+#end
+#if RESIDUAL
+@group(0) @binding(${2 + BIAS}) var<storage, read> residual: array<f32>;
+#end
+@group(0) @binding(${2 + BIAS + RESIDUAL}) var<storage, read_write> y: array<f32>;
 
 @compute @workgroup_size(${GROUP})
 fn conv_sum(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let i = linear_id(gid, groups);
     let n = p.groups * p.rows * p.columns;
+#if PARTIAL
+    let start = i / n * p.chunk;
+    if (start >= p.splits) {
+        return;
+    }
+    var sum = 0.0;
+    for (var s = start; s < min(start + p.chunk, p.splits); s++) {
+        sum += parts[s * n + i % n];
+    }
+#else
     if (i >= n) {
         return;
     }
@@ -78,7 +94,17 @@ fn conv_sum(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgrou
     for (var s = 0u; s < p.splits; s++) {
         sum += parts[s * n + i];
     }
-    dw[i] = sum;
+#end
+#if BIAS
+    sum += bias[i / (p.od * p.oh * p.ow) % p.c_out];
+#end
+#if RESIDUAL
+    sum += residual[i];
+#end
+#if RELU
+    sum = select(sum, 0.0, sum < 0.0);
+#end
+    y[i] = sum;
 }
 #else
 
@@ -180,6 +206,15 @@ struct Part {
     k: u32,
 }
 
+// Where the results of a split begin: they lie one split after the other.
+fn parts_before(part: Part) -> u32 {
+#if SPLIT
+    return part.split * p.groups * p.rows * p.columns;
+#else
+    return 0u;
+#end
+}
+
 #if KIND == forward
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read> w: array<f32>;
@@ -197,7 +232,12 @@ struct Part {
 
 fn part_of(z: u32) -> Part {
     var part: Part;
+#if SPLIT
+    part.group = z % p.groups;
+    part.split = z / p.groups;
+#else
     part.group = z;
+#end
     part.columns = p.columns;
     part.taps = kernel();
     part.places = result();
@@ -232,7 +272,7 @@ fn load_b(part: Part, k: At, c: At) -> f32 {
 fn y_at(part: Part, column: u32) -> u32 {
     let positions = volume(result());
     let sample = column / positions;
-    return (sample * p.c_out + part.group * p.group_out) * positions + column % positions;
+    return (sample * p.c_out + part.group * p.group_out) * positions + column % positions + parts_before(part);
 }
 
 fn y_step() -> u32 {
@@ -289,9 +329,15 @@ fn store(part: Part, row: u32, at: u32, sum: f32) {
 fn part_of(z: u32) -> Part {
     var part: Part;
     part.group = z % p.groups;
+    var rest = z / p.groups;
+#if SPLIT
+    let phases = p.jobs / (p.groups * p.splits);
+    part.split = rest / phases;
+    rest %= phases;
+#end
 #if PHASES
     let s = stride();
-    let phase = cut(z / p.groups, s);
+    let phase = cut(rest, s);
     part.first_place = spatial(phase);
     let t = part.first_place + before();
     part.first_tap = t % s;
@@ -356,7 +402,7 @@ fn y_at(part: Part, column: u32) -> u32 {
 #else
     let at = spatial(c);
 #end
-    return index(c.x * p.c_in + part.group * p.group_in, at, image());
+    return index(c.x * p.c_in + part.group * p.group_in, at, image()) + parts_before(part);
 }
 
 fn y_step() -> u32 {

@@ -8,6 +8,9 @@
 //   256 (a workgroup each, each lane counts how many come before its own), then by merging runs two by two (one invocation per
 //   position finds its place by bisection); one invocation per row of dtable finds by bisection where its positions start; then one
 //   per element sums them. No atomics: the order of every sum is fixed.
+// gather_grad_part: where there are so many ids that a row may have more than an invocation should sum, one invocation per element sums
+//   PART rows of dy in sorted order, whatever their ids, or PART such sums; with LONG gather_grad_sum adds them up where they lie
+//   within a row's ids as a whole.
 #include "index"
 #include "bits"
 
@@ -162,7 +165,13 @@ fn gather_grad_start(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num
 @group(0) @binding(1) var<storage, read> dy: array<f32>;
 @group(0) @binding(2) var<storage, read> order: array<u32>;
 @group(0) @binding(3) var<storage, read> start: array<u32>;
+#if LONG
+@group(0) @binding(4) var<storage, read> parts: array<f32>;
+@group(0) @binding(5) var<storage, read> large_parts: array<f32>;
+@group(0) @binding(6) var<storage, read_write> dtable: array<f32>;
+#else
 @group(0) @binding(4) var<storage, read_write> dtable: array<f32>;
+#end
 
 @compute @workgroup_size(${GROUP})
 fn gather_grad_sum(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
@@ -178,9 +187,63 @@ fn gather_grad_sum(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_w
     end = select(end, 0u, row == p.padding);
 #end
     var sum = 0.0;
+#if LONG
+    var k = start[row];
+    let first = min((k + ${PART - 1}u) / ${PART}u * ${PART}u, end);
+    for (; k < first; k++) {
+        sum += dy[order[k] * p.width + column];
+    }
+    // Whole parts, and of these whole ones of theirs.
+    var part = (k + ${PART - 1}u) / ${PART}u;
+    let end_part = max(part, end / ${PART}u);
+    let first_part = min((part + ${PART - 1}u) / ${PART}u * ${PART}u, end_part);
+    for (; part < first_part; part++) {
+        sum += parts[part * p.width + column];
+    }
+    var large = (part + ${PART - 1}u) / ${PART}u;
+    let end_large = max(large, end_part / ${PART}u);
+    part = max(part, end_large * ${PART}u * select(0u, 1u, large < end_large));
+    for (; large < end_large; large++) {
+        sum += large_parts[large * p.width + column];
+    }
+    k = max(k, end_part * ${PART}u * select(0u, 1u, first < end));
+    for (; part < end_part; part++) {
+        sum += parts[part * p.width + column];
+    }
+    for (; k < end; k++) {
+        sum += dy[order[k] * p.width + column];
+    }
+#else
     for (var k = start[row]; k < end; k++) {
         sum += dy[order[k] * p.width + column];
     }
+#end
     dtable[i] = sum;
+}
+#end
+#if KIND == part
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+#if ORDERED
+@group(0) @binding(2) var<storage, read> order: array<u32>;
+#end
+@group(0) @binding(${2 + ORDERED}) var<storage, read_write> parts: array<f32>;
+
+@compute @workgroup_size(${GROUP})
+fn gather_grad_part(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let i = linear_id(gid, groups);
+    let start = i / p.width * ${PART}u;
+    if (start >= p.n) {
+        return;
+    }
+    let column = i % p.width;
+    var sum = 0.0;
+    for (var k = start; k < min(start + ${PART}u, p.n); k++) {
+#if ORDERED
+        sum += x[order[k] * p.width + column];
+#else
+        sum += x[k * p.width + column];
+#end
+    }
+    parts[i] = sum;
 }
 #end

@@ -7,7 +7,7 @@
 //   shared/tile.wgsl. EXACT: no tile reaches beyond the matrices, so that nothing is tested and everything is moved by fours.
 // matmul_register: an invocation computes TM x TN outputs straight from storage; the fast form on software adapters, where
 //   workgroup memory costs as much as storage.
-// matmul_sum: an invocation adds up one element.
+// matmul_sum: an invocation adds up one element. PARTIAL: of more parts than one pass adds, p.chunk at a time, which leaves fewer parts.
 
 struct Params {
     batch: array<vec4<u32>, 2>,
@@ -40,6 +40,16 @@ struct Params {
 fn matmul_sum(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let i = linear_id(gid, groups);
     let n = p.matrices * p.m * p.n;
+#if PARTIAL
+    let start = i / n * p.chunk;
+    if (start >= p.splits) {
+        return;
+    }
+    var v = 0.0;
+    for (var s = start; s < min(start + p.chunk, p.splits); s++) {
+        v += parts[s * n + i % n];
+    }
+#else
     if (i >= n) {
         return;
     }
@@ -47,6 +57,7 @@ fn matmul_sum(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgr
     for (var s = 0u; s < p.splits; s++) {
         v += parts[s * n + i];
     }
+#end
 #if BIAS
     v += bias[i % p.n];
 #end

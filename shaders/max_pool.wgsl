@@ -4,8 +4,33 @@
 // gathers from the windows that cover its element, so it needs no atomics. Of equal elements the first wins, and the first NaN
 // beats all. Padding is smaller than the window, so every window has a cell on the input. Where D is 1, DEPTH is 0 and there is no
 // loop over slices. Twin: src/ops/max_pool.rs.
+// max_pool_cells: the cells of all planes together that positions in each of them are; none for those beyond their plane.
+// With PARTS an invocation computes the maximum of PART rows of a window alone, y [planes, od, oh, parts, ow]. With FROM, x is itself made of
+// maxima, and positions are those that they came with.
 #include "index"
 
+#if CELLS
+struct Params {
+    n: u32,
+    // Elements of a plane of y and of x.
+    outputs: u32,
+    inputs: u32,
+}
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> positions: array<u32>;
+@group(0) @binding(2) var<storage, read_write> cells: array<u32>;
+
+@compute @workgroup_size(${GROUP})
+fn max_pool_cells(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let i = linear_id(gid, groups);
+    if (i >= p.n) {
+        return;
+    }
+    let position = positions[i];
+    cells[i] = select(0xffffffffu, i / p.outputs * p.inputs + position, position < p.inputs);
+}
+#else
 #include "pool"
 #if GRAD
 @group(0) @binding(1) var<storage, read> positions: array<u32>;
@@ -52,8 +77,14 @@ fn max_pool_grad(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_wor
 #include "bits"
 
 @group(0) @binding(1) var<storage, read> x: array<f32>;
+#if FROM
+@group(0) @binding(2) var<storage, read> earlier: array<u32>;
+@group(0) @binding(3) var<storage, read_write> y: array<f32>;
+@group(0) @binding(4) var<storage, read_write> positions: array<u32>;
+#else
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 @group(0) @binding(3) var<storage, read_write> positions: array<u32>;
+#end
 
 @compute @workgroup_size(${GROUP})
 fn max_pool(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
@@ -61,16 +92,26 @@ fn max_pool(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgrou
     if (i >= p.n) {
         return;
     }
-    let row = i / OW % OH * SH;
-    let column = i % OW * SW;
-    let volume = i / (OD * OH * OW) * D * H * W;
-    let row_start = max(row, TOP) - TOP;
-    let row_end = min(row + KH, H + TOP) - TOP;
+#if PARTS
+    let o = i / (OW * ${PARTS}u) * OW + i % OW;
+#else
+    let o = i;
+#end
+    let row = o / OW % OH * SH;
+    let column = o % OW * SW;
+    let volume = o / (OD * OH * OW) * D * H * W;
+    var row_start = max(row, TOP) - TOP;
+    var row_end = min(row + KH, H + TOP) - TOP;
+#if PARTS
+    // A part that begins behind the window's last row repeats that.
+    row_start = min(row_start + i / OW % ${PARTS}u * ${PART}u, row_end - 1u);
+    row_end = min(row_start + ${PART}u, row_end);
+#end
     let column_start = max(column, LEFT) - LEFT;
     let column_end = min(column + KW, W + LEFT) - LEFT;
     var at = row_start * W + column_start;
 #if DEPTH
-    let slice = i / (OW * OH) % OD * SD;
+    let slice = o / (OW * OH) % OD * SD;
     let slice_start = max(slice, FRONT) - FRONT;
     let slice_end = min(slice + KD, D + FRONT) - FRONT;
     at += slice_start * H * W;
@@ -95,6 +136,11 @@ fn max_pool(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgrou
     }
 #end
     y[i] = best;
+#if FROM
+    positions[i] = earlier[volume + at];
+#else
     positions[i] = at;
+#end
 }
+#end
 #end

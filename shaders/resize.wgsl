@@ -3,7 +3,8 @@
 // resize_grad:  dx[i] = sum of weight * dy over the elements of y that read x[i]
 // Shapes: x, dx [planes, d, h, w]; y, dy [planes, od, oh, ow]. One invocation computes one element of y or dx; the gradient gathers,
 // so it needs no atomics. Distances change by b / a in lowest terms (a is 0 where only x[0] is read); all positions are exact integer
-// arithmetic. Where an axis keeps its size, DEPTH or ROWS is 0 and it costs nothing. Twin: src/ops/resize.rs.
+// arithmetic. Where an axis keeps its size, DEPTH or ROWS is 0 and it costs nothing. With PARTS an invocation goes through PART rows of dy
+// alone, and there are PARTS of each element of dx, before the columns. Twin: src/ops/resize/.
 #include "index"
 #include "ratio"
 
@@ -103,14 +104,24 @@ fn resize_grad(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workg
     if (id >= p.n) {
         return;
     }
-    let column = id % p.x_size.z;
-    let row = id / p.x_size.z % p.x_size.y;
-    let depth = id / (p.x_size.z * p.x_size.y) % p.x_size.x;
-    let plane = id / (p.x_size.z * p.x_size.y * p.x_size.x);
+#if PARTS
+    // The parts lie before the columns.
+    let own = id / (p.x_size.z * ${PARTS}u) * p.x_size.z + id % p.x_size.z;
+#else
+    let own = id;
+#end
+    let column = own % p.x_size.z;
+    let row = own / p.x_size.z % p.x_size.y;
+    let depth = own / (p.x_size.z * p.x_size.y) % p.x_size.x;
+    let plane = own / (p.x_size.z * p.x_size.y * p.x_size.x);
     let columns = readers(column, p.x_size.z, p.y_size.z, p.a.z, p.b.z);
     var sum = 0.0;
 #if ROWS
-    let rows = readers(row, p.x_size.y, p.y_size.y, p.a.y, p.b.y);
+    var rows = readers(row, p.x_size.y, p.y_size.y, p.a.y, p.b.y);
+#end
+#if PARTS
+    rows.x += id / p.x_size.z % ${PARTS}u * ${PART}u;
+    rows.y = min(rows.x + ${PART}u, rows.y);
 #end
 #if DEPTH
     let depths = readers(depth, p.x_size.x, p.y_size.x, p.a.x, p.b.x);

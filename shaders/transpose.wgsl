@@ -13,23 +13,21 @@ struct Params {
 @group(0) @binding(1) var<storage, read> x: array<u32>;
 @group(0) @binding(2) var<storage, read_write> y: array<u32>;
 
-const LINES: u32 = 8u;
-
 // Rows are one word longer than the tile, so that a column lies in different memory banks.
 var<workgroup> tile: array<u32, ${TILE * (TILE + 1)}>;
 
-@compute @workgroup_size(${TILE}, 8)
+@compute @workgroup_size(${TILE}, ${LINES})
 fn transpose_tile(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>) {
     let base = group.z * p.rows * p.columns;
     let row0 = group.y * ${TILE}u;
     let column0 = group.x * ${TILE}u;
-    for (var line = local.y; line < ${TILE}u; line += LINES) {
+    for (var line = local.y; line < ${TILE}u; line += ${LINES}u) {
         if (row0 + line < p.rows && column0 + local.x < p.columns) {
             tile[line * ${TILE + 1}u + local.x] = x[base + (row0 + line) * p.columns + column0 + local.x];
         }
     }
     workgroupBarrier();
-    for (var line = local.y; line < ${TILE}u; line += LINES) {
+    for (var line = local.y; line < ${TILE}u; line += ${LINES}u) {
         if (column0 + line < p.columns && row0 + local.x < p.rows) {
             y[base + (column0 + line) * p.rows + row0 + local.x] = tile[local.x * ${TILE + 1}u + line];
         }

@@ -5,7 +5,8 @@
 //   TN + KW - 1 columns that their KW taps see once for all of them.
 // conv_grad_w_window: an invocation computes the gradient of TM output channels by TI input channels by TR rows and KW columns of taps. It
 //   walks along the rows of dy, and with it walks the window of x.
-// Sums run over k in the order of the other forms.
+// Sums run over k in the order of the other forms. With SPLIT, the channels that are seen and their rows of taps are one loop, of which
+// each split has a part.
 
 // Sums leave their registers through an array, so that they are stored by a loop: what one store compiles to is long here.
 #if KIND == grad_w
@@ -150,10 +151,18 @@ fn conv_${KIND}_window(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(n
     let sample = c.x % batch;
     let tile = c.x / batch;
     let row0 = tile % p.row_tiles * ${TM}u;
+#if SPLIT
+    let split = tile / p.row_tiles / p.groups;
+    let g = tile / p.row_tiles % p.groups;
+    if (split >= p.splits) {
+        return;
+    }
+#else
     let g = tile / p.row_tiles;
     if (g >= p.groups) {
         return;
     }
+#end
     let taps = p.kd * p.kh * ${KW}u;
     // Rows past the edge repeat the last one, so that loads need no test; their sums are not stored.
 #for i in 0..TM
@@ -171,6 +180,19 @@ fn conv_${KIND}_window(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(n
 #else
     let first = column0 + p.pad_left - ${KW - 1}u;
 #end
+#if SPLIT
+    let start = split * p.chunk;
+    let end = min(start + p.chunk, seen_channels * taps);
+    for (var at = start; at < end; at += ${KW}u) {
+        {
+            let q = at / taps;
+            let t = at % taps / ${KW}u;
+#if KIND == forward
+            var k = at;
+#else
+            var k = q * p.group_in * taps + at % taps;
+#end
+#else
     for (var q = 0u; q < seen_channels; q++) {
 #if KIND == forward
         var k = q * taps;
@@ -178,6 +200,7 @@ fn conv_${KIND}_window(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(n
         var k = q * p.group_in * taps;
 #end
         for (var t = 0u; t < p.kd * p.kh; t++) {
+#end
 #if KIND == forward
             let y = c.y * p.stride_h + t % p.kh * p.dilation_h - p.pad_top;
 #else
@@ -225,15 +248,20 @@ fn conv_${KIND}_window(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(n
 #end
     let rows = min(${TM}u, p.rows - row0);
     let columns = min(${TN}u, out.y - column0);
+#if SPLIT
+    let before = split * p.groups * p.rows * p.columns;
+#else
+    let before = 0u;
+#end
     for (var i = 0u; i < rows; i++) {
 #if KIND == forward
         let o = g * p.group_out + row0 + i;
-        let to = index(sample * p.c_out + o, spatial(c), out) + column0;
+        let to = index(sample * p.c_out + o, spatial(c), out) + column0 + before;
 #if BIAS
         let shift = bias[o];
 #end
 #else
-        let to = index(sample * p.c_in + g * p.group_in + row0 + i, spatial(c), out) + column0;
+        let to = index(sample * p.c_in + g * p.group_in + row0 + i, spatial(c), out) + column0 + before;
 #end
         for (var j = 0u; j < columns; j++) {
             var v = sums[i * ${TN}u + j];

@@ -12,7 +12,7 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use super::avg_pool::sum_of_window;
-use super::resize::{Axis, axes, launch, resized};
+use super::resize::{Axis, Ranges, axes, resized};
 use super::{arity, spatial};
 use crate::contract::{CpuCall, GpuTraits, Io, Kernel, Launches, OpDef, Real, parallel_outputs, parallel_rows, stem};
 use crate::error::Result;
@@ -38,6 +38,11 @@ pub struct AdaptiveAvgPoolGrad {
     pub input: Vec<usize>,
 }
 
+/// Elements of a window, at most, where there are `len` in all and `a / b` for each window.
+pub(super) fn cells(len: usize, a: u64, b: u64) -> usize {
+    len.min(if b == 1 { a } else { a / b + 2 } as usize)
+}
+
 /// The elements of `x` in window `o`.
 pub(super) fn window(axis: &Axis, o: usize) -> Range<usize> {
     let o = o as u64;
@@ -52,8 +57,14 @@ impl OpDef for AdaptiveAvgPool {
         Ok(vec![resized(Self::STEM, x, &self.output)?])
     }
 
-    fn gpu(&self, io: &Io, _gpu: &GpuTraits) -> Launches {
-        launch(Kernel::of::<Self>("adaptive_avg_pool"), axes(&io.inputs[0], &io.outputs[0], Axis::new), io)
+    fn gpu(&self, io: &Io, gpu: &GpuTraits) -> Launches {
+        let ranges = Ranges {
+            axes: axes(&io.inputs[0], &io.outputs[0], Axis::new),
+            back: false,
+            reach: |axis| cells(axis.input, axis.a, axis.b),
+            ratios: [6, 0],
+        };
+        ranges.sums(&Kernel::of::<Self>("adaptive_avg_pool"), io, gpu)
     }
 
     fn cpu<T: Real>(&self, mut call: CpuCall<'_, T>) {
@@ -91,9 +102,14 @@ impl OpDef for AdaptiveAvgPoolGrad {
         Ok(vec![resized(self.name(), dy, &self.input)?])
     }
 
-    fn gpu(&self, io: &Io, _gpu: &GpuTraits) -> Launches {
-        let kernel = Kernel::of::<Self>("adaptive_avg_pool_grad").define("GRAD", 1);
-        launch(kernel, axes(&io.outputs[0], &io.inputs[0], Axis::new), io)
+    fn gpu(&self, io: &Io, gpu: &GpuTraits) -> Launches {
+        let ranges = Ranges {
+            axes: axes(&io.outputs[0], &io.inputs[0], Axis::new),
+            back: true,
+            reach: |axis| cells(axis.output, axis.b, axis.a),
+            ratios: [6, 2],
+        };
+        ranges.sums(&Kernel::of::<Self>("adaptive_avg_pool_grad").define("GRAD", 1), io, gpu)
     }
 
     fn cpu<T: Real>(&self, mut call: CpuCall<'_, T>) {
@@ -178,6 +194,9 @@ mod tests {
     fn an_element_is_in_the_windows_that_the_same_rule_gives_with_sizes_swapped() {
         for (input, output) in (1..=40).flat_map(|i| [1, 2, 3, 5, 7, 12, 31].map(|o| (i, o))) {
             let (there, back) = (Axis::new(input, output), Axis::new(output, input));
+            for o in 0..output {
+                assert!(window(&there, o).len() <= cells(input, there.a, there.b), "{input} to {output}, window {o}");
+            }
             for i in 0..input {
                 let expected: Vec<usize> = (0..output).filter(|o| window(&there, *o).contains(&i)).collect();
                 assert_eq!(window(&back, i).collect::<Vec<_>>(), expected, "{input} to {output}, element {i}");

@@ -7,9 +7,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::adaptive_avg_pool::window;
+use super::adaptive_avg_pool::{cells, window};
 use super::max_pool::{beats, scatter};
-use super::resize::{Axis, axes, launch, resized};
+use super::passes::{maxima, pool::scattered};
+use super::resize::{Axis, Ranges, axes, resized};
 use super::{arity, expect_dtype, volume};
 use crate::contract::{CpuCall, GpuTraits, Io, Kernel, Launches, OpDef, Real, parallel_row_pairs, stem};
 use crate::error::{Error, Result};
@@ -46,7 +47,15 @@ impl OpDef for AdaptiveMaxPool {
     }
 
     fn gpu(&self, io: &Io, _gpu: &GpuTraits) -> Launches {
-        launch(Kernel::of::<Self>("adaptive_max_pool"), axes(&io.inputs[0], &io.outputs[0], Axis::new), io)
+        let ranges = Ranges {
+            axes: axes(&io.inputs[0], &io.outputs[0], Axis::new),
+            back: false,
+            reach: |axis| cells(axis.input, axis.a, axis.b),
+            ratios: [6, 0],
+        };
+        let (kernel, planes) = (Kernel::of::<Self>("adaptive_max_pool"), io.outputs[0].shape[..2].iter().product());
+        let pass = |pass: &_, from| ranges.pass(kernel.clone().define("FROM", u32::from(from)), planes, pass);
+        ranges.whole(&kernel, io).unwrap_or_else(|| maxima(planes, &ranges.passes(), pass))
     }
 
     fn cpu<T: Real>(&self, mut call: CpuCall<'_, T>) {
@@ -97,9 +106,15 @@ impl OpDef for AdaptiveMaxPoolGrad {
         Ok(vec![resized(self.name(), dy, &self.input)?])
     }
 
-    fn gpu(&self, io: &Io, _gpu: &GpuTraits) -> Launches {
+    fn gpu(&self, io: &Io, gpu: &GpuTraits) -> Launches {
+        let ranges = Ranges {
+            axes: axes(&io.outputs[0], &io.inputs[1], Axis::new),
+            back: true,
+            reach: |axis| cells(axis.output, axis.b, axis.a),
+            ratios: [6, 0],
+        };
         let kernel = Kernel::of::<Self>("adaptive_max_pool_grad").define("GRAD", 1);
-        launch(kernel, axes(&io.outputs[0], &io.inputs[1], Axis::new), io)
+        ranges.whole(&kernel, io).unwrap_or_else(|| scattered(io, gpu))
     }
 
     fn cpu<T: Real>(&self, call: CpuCall<'_, T>) {

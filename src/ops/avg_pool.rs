@@ -10,11 +10,10 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use super::max_pool::{Params, PoolOptions, cells, pooled, prepare, with_spatial};
+use super::max_pool::{PoolOptions, cells, pooled, with_spatial};
+use super::passes::{pool::Pooling, sums};
 use super::{arity, spatial, volume};
-use crate::contract::{
-    CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, Window, grid, parallel_outputs, parallel_rows, stem,
-};
+use crate::contract::{CpuCall, GpuTraits, Io, Kernel, Launches, OpDef, Real, Window, parallel_outputs, parallel_rows, stem};
 use crate::error::{Error, Result};
 use crate::graph::{Grad, GradientCtx, Var};
 use crate::microkernel::sums::{RUN, sum, sum_of};
@@ -47,7 +46,8 @@ pub struct AvgPoolGrad {
 
 /// By what the sum of the cells in these slices, rows and columns is divided.
 fn count<T: Real>(window: &Window<3>, include_pad: bool, cells: [&Range<usize>; 3]) -> T {
-    let count: usize = if include_pad { window.kernel.iter().product() } else { cells.map(Range::len).iter().product() };
+    let count: usize =
+        if include_pad { window.kernel.iter().product() } else { cells.map(Range::len).iter().product() };
     T::of(count as f64)
 }
 
@@ -73,6 +73,17 @@ fn windows_of(window: &Window<3>, axis: usize, at: usize, output: usize) -> Rang
     first..(at / window.stride[axis] + 1).min(output)
 }
 
+/// The launches of the pooling or its gradient. The mean over a window is the mean along one axis of those along the others, so that
+/// windows of any size can be taken axis by axis.
+fn launches(pooling: &Pooling<'_>, kernel: Kernel, include_pad: bool, io: &Io, gpu: &GpuTraits) -> Launches {
+    let planes = io.inputs[0].shape[..2].iter().product();
+    let kernel = kernel.define("INCLUDE_PAD", u32::from(include_pad));
+    if pooling.fits() {
+        return pooling.launch(kernel, planes).bind_all(io).into();
+    }
+    sums(planes, &pooling.passes(), gpu, |pass| pooling.pass(kernel.clone(), planes, pass))
+}
+
 impl OpDef for AvgPool {
     stem!("avg_pool");
 
@@ -81,11 +92,10 @@ impl OpDef for AvgPool {
         Ok(vec![pooled(Self::STEM, &self.window, x)?])
     }
 
-    fn gpu(&self, io: &Io, _gpu: &GpuTraits) -> Launches {
-        let (x, y, n) = (volume(&io.inputs[0]), volume(&io.outputs[0]), io.outputs[0].shape.elements());
-        let kernel = prepare(Kernel::of::<Self>("avg_pool"), &self.window, x, y);
-        let kernel = kernel.define("INCLUDE_PAD", u32::from(self.count_include_pad));
-        Launch::new(kernel, &Params { n: n as u32 }, grid(n)).bind_all(io).into()
+    fn gpu(&self, io: &Io, gpu: &GpuTraits) -> Launches {
+        let (x, y) = (volume(&io.inputs[0]), volume(&io.outputs[0]));
+        let pooling = Pooling { window: &self.window, x, y, back: false };
+        launches(&pooling, Kernel::of::<Self>("avg_pool"), self.count_include_pad, io, gpu)
     }
 
     fn cpu<T: Real>(&self, mut call: CpuCall<'_, T>) {
@@ -128,11 +138,10 @@ impl OpDef for AvgPoolGrad {
         Ok(vec![x])
     }
 
-    fn gpu(&self, io: &Io, _gpu: &GpuTraits) -> Launches {
-        let (y, n) = (volume(&io.inputs[0]), io.outputs[0].shape.elements());
-        let kernel = prepare(Kernel::of::<Self>("avg_pool_grad"), &self.window, self.input, y).define("GRAD", 1);
-        let kernel = kernel.define("INCLUDE_PAD", u32::from(self.count_include_pad));
-        Launch::new(kernel, &Params { n: n as u32 }, grid(n)).bind_all(io).into()
+    fn gpu(&self, io: &Io, gpu: &GpuTraits) -> Launches {
+        let pooling = Pooling { window: &self.window, x: self.input, y: volume(&io.inputs[0]), back: true };
+        let kernel = Kernel::of::<Self>("avg_pool_grad").define("GRAD", 1);
+        launches(&pooling, kernel, self.count_include_pad, io, gpu)
     }
 
     fn cpu<T: Real>(&self, mut call: CpuCall<'_, T>) {

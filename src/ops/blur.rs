@@ -82,7 +82,9 @@ impl OpDef for Blur {
             inner: inner as u32,
             pad: [0; 2],
         };
-        Launch::new(Kernel::of::<Self>("blur"), &params, grid(shape.elements())).bind_all(io).into()
+        let radius = (4.0 * self.sigma[1] + 0.5).ceil() as u64;
+        let launch = Launch::new(Kernel::of::<Self>("blur"), &params, grid(shape.elements()));
+        launch.iterations(2 * radius + 1).bind_all(io).into()
     }
 
     fn cpu<T: Real>(&self, mut call: CpuCall<'_, T>) {

@@ -4,7 +4,8 @@
 //! An id that stands for padding gives a row of zeros, and its row of the table no gradient.
 //!
 //! The gradient costs `n · log² n` for sorting `n` ids, `rows · log n` for finding each row's, and `(rows + n) · width` for the sums:
-//! never `rows · n`, so that a vocabulary may be large.
+//! never `rows · n`, so that a vocabulary may be large. On a GPU a row may have any number of ids: where there are many in all, sums of
+//! whole [`PART`]s of the sorted ids, and of as many of those, are made first, and a row adds up what of them lies within its ids.
 
 use std::ops::Range;
 
@@ -14,7 +15,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{arity, expect_dtype};
 use crate::contract::{
-    CpuCall, GROUP_SIZE, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, Slot, grid, parallel_rows, stem, with_own_memory,
+    CpuCall, GROUP_SIZE, GpuTraits, Io, Kernel, Launch, Launches, MAX_ITERATIONS, OpDef, Real, Slot, grid,
+    parallel_rows, stem, with_own_memory,
 };
 use crate::error::{Error, Result};
 use crate::graph::{Grad, GradientCtx, Var};
@@ -66,9 +68,21 @@ const LOOP: usize = 64;
 const MANY: usize = 1 << 14;
 /// Ids that one workgroup sorts.
 const SORTED: usize = 256;
+/// Ids up to which one invocation may sum those of a row, however many they are.
+const SERIAL: usize = MAX_ITERATIONS as usize;
+/// Sorted ids of a part; of more ids than [`SERIAL`] sums of parts are made first.
+const PART: usize = 1024;
 
 fn kernel(entry: &'static str, kind: &str, padding: Option<u32>) -> Kernel {
-    Kernel::of::<Gather>(entry).define("KIND", kind).define("PADDING", u32::from(padding.is_some()))
+    Kernel::of::<Gather>(entry)
+        .define("KIND", kind)
+        .define("PADDING", u32::from(padding.is_some()))
+        .define("PART", PART)
+}
+
+/// Steps of a bisection of `n` places.
+fn halvings(n: usize) -> u64 {
+    u64::from(n.ilog2()) + 1
 }
 
 impl OpDef for Gather {
@@ -129,7 +143,11 @@ impl OpDef for GatherGrad {
             return Err(Error::parameter(self.name(), "rows", "at least 1", 0));
         }
         let Some(rest) = dy.shape.strip_prefix(&*ids.shape) else {
-            return Err(Error::shape(self.name(), format!("a gradient whose shape begins with {}", ids.shape), dy.to_string()));
+            return Err(Error::shape(
+                self.name(),
+                format!("a gradient whose shape begins with {}", ids.shape),
+                dy.to_string(),
+            ));
         };
         Ok(vec![TensorSpec::f32([&[self.rows], rest].concat())])
     }
@@ -140,25 +158,49 @@ impl OpDef for GatherGrad {
         let params = Params::new(n, self.rows, width, self.padding);
         if n <= LOOP {
             let kernel = kernel("gather_grad_loop", "loop", self.padding);
-            return Launch::new(kernel, &params, grid(out)).bind_all(io).into();
+            return Launch::new(kernel, &params, grid(out)).iterations(n as u64).bind_all(io).into();
         }
         let blocks = grid(n.div_ceil(SORTED) * GROUP_SIZE);
-        let sort = Launch::new(kernel("gather_grad_block", "block", None), &params, blocks);
+        let sort =
+            Launch::new(kernel("gather_grad_block", "block", None), &params, blocks).iterations(n.min(SORTED) as u64);
         let mut list = vec![sort.read(Slot::Input(0)).write(Slot::Temp(1))];
         let (mut run, mut sorted, mut other) = (SORTED, 1, 2);
         while run < n {
-            let merge = Launch::new(kernel("gather_grad_merge", "merge", None), &Params { run: run as u32, ..params }, grid(n));
+            let merge =
+                Launch::new(kernel("gather_grad_merge", "merge", None), &Params { run: run as u32, ..params }, grid(n));
+            let merge = merge.iterations(halvings(run.min(n)));
             list.push(merge.read(Slot::Input(0)).read(Slot::Temp(sorted)).write(Slot::Temp(other)));
             (run, sorted, other) = (run * 2, other, sorted);
         }
         let start = Launch::new(kernel("gather_grad_start", "start", None), &params, grid(self.rows + 1));
-        list.push(start.read(Slot::Input(0)).read(Slot::Temp(sorted)).write(Slot::Temp(0)));
-        let sum = Launch::new(kernel("gather_grad_sum", "sum", self.padding), &params, grid(out));
-        list.push(sum.read(Slot::Input(1)).read(Slot::Temp(sorted)).read(Slot::Temp(0)).write(Slot::Output(0)));
+        list.push(start.iterations(halvings(n)).read(Slot::Input(0)).read(Slot::Temp(sorted)).write(Slot::Temp(0)));
         // One block needs no merge and so no second order.
         let mut temps = vec![TensorSpec::u32([n]); if n > SORTED { 3 } else { 2 }];
         temps[0] = TensorSpec::u32([self.rows + 1]);
-        Launches { list, temps }
+        let (mut all, long) = (Launches { list, temps }, n > SERIAL);
+        let sum = Launch::new(
+            kernel("gather_grad_sum", "sum", self.padding).define("LONG", u32::from(long)),
+            &params,
+            grid(out),
+        );
+        let mut sum = sum.read(Slot::Input(1)).read(Slot::Temp(sorted)).read(Slot::Temp(0)).iterations(n as u64);
+        if long {
+            let (mut from, mut left) = (Slot::Input(1), n);
+            for ordered in [true, false] {
+                let parts = left.div_ceil(PART);
+                let to = all.temp(TensorSpec::f32([parts, width]));
+                let kernel = kernel("gather_grad_part", "part", None).define("ORDERED", u32::from(ordered));
+                let part = Launch::new(kernel, &Params { n: left as u32, ..params }, grid(parts * width)).read(from);
+                let part = if ordered { part.read(Slot::Temp(sorted)) } else { part };
+                all.list.push(part.iterations(PART.min(left) as u64).write(to));
+                sum = sum.read(to);
+                (from, left) = (to, parts);
+            }
+            // Before and behind whole parts, and before and behind whole parts of those.
+            sum = sum.iterations((4 * (PART - 1) + left) as u64);
+        }
+        all.list.push(sum.write(Slot::Output(0)));
+        all
     }
 
     fn cpu<T: Real>(&self, mut call: CpuCall<'_, T>) {

@@ -7,13 +7,14 @@ use ndarray::{ArrayView2, ArrayViewMut2, Axis, linalg::general_mat_mul};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::passes::add_parts;
 use super::{arity, expect_dtype, indices};
-use gpu::{Form, Tiles};
 use crate::contract::{CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, Slot, fold, grid, stem};
 use crate::error::{Error, Result};
 use crate::graph::{Grad, GradientCtx, Var};
 use crate::microkernel::{Isa, product};
 use crate::shape::{DType, Shape, TensorSpec};
+use gpu::{Form, Tiles};
 
 /// `y = op(a) · op(b)`, then `+ bias` where there is a third input, then ReLU where asked for.
 ///
@@ -84,7 +85,11 @@ impl OpDef for Matmul {
         let Sizes { m, n, k } = self.sizes(&a.shape, &b.shape);
         let have = b.shape[b.shape.len() - inner];
         if have != k {
-            return Err(Error::shape("matmul", format!("the second tensor with {k} for the first one's {a}"), b.to_string()));
+            return Err(Error::shape(
+                "matmul",
+                format!("the second tensor with {k} for the first one's {a}"),
+                b.to_string(),
+            ));
         }
         debug_assert_eq!(n, b.shape[b.shape.len() - outer]);
         let batch = lead(&a.shape).broadcast(&lead(&b.shape)).ok_or_else(|| {
@@ -104,7 +109,13 @@ impl OpDef for Matmul {
         let (a, b, y) = (&io.inputs[0].shape, &io.inputs[1].shape, &io.outputs[0].shape);
         let (s, batch) = (self.sizes(a, b), lead(y));
         // Strides over the batch count matrices of each operand; broadcast ones have stride 0.
-        let strides = |x: &Shape| lead(x).broadcast_strides(&batch).iter().map(|s| s * x.around(x.len() - 2).1 * x[x.len() - 1]).collect::<Vec<_>>();
+        let strides = |x: &Shape| {
+            lead(x)
+                .broadcast_strides(&batch)
+                .iter()
+                .map(|s| s * x.around(x.len() - 2).1 * x[x.len() - 1])
+                .collect::<Vec<_>>()
+        };
         let matrices = batch.elements();
         let (splits, chunk) = gpu::splits(s, matrices);
         let tiles = Tiles::choose(Sizes { k: chunk, ..s }, matrices * splits, gpu);
@@ -131,21 +142,26 @@ impl OpDef for Matmul {
             }
             Form::Register => fold((row_tiles * column_tiles * matrices * splits).div_ceil(gpu::REGISTER_GROUP)),
         };
+        let iterations = tiles.iterations(chunk);
         if splits == 1 {
             let kernel = kernel.define("BIAS", bias).define("RELU", relu);
-            return Launch::new(kernel, &params, groups).bind_all(io).into();
+            return Launch::new(kernel, &params, groups).iterations(iterations).bind_all(io).into();
         }
-        let sum = Kernel::of::<Self>("matmul_sum").define("FORM", "sum").define("BIAS", bias).define("RELU", relu);
-        let elements = matrices * s.m * s.n;
-        let mut sum = Launch::new(sum, &params, grid(elements)).read(Slot::Temp(0));
-        if bias == 1 {
-            sum = sum.read(Slot::Input(2));
-        }
-        let product = Launch::new(kernel, &params, groups).read(Slot::Input(0)).read(Slot::Input(1));
-        Launches {
-            list: vec![product.write(Slot::Temp(0)), sum.write(Slot::Output(0))],
-            temps: vec![TensorSpec::f32([splits, elements])],
-        }
+        let (elements, mut all) = (matrices * s.m * s.n, Launches::default());
+        let parts = all.temp(TensorSpec::f32([splits, elements]));
+        let product =
+            Launch::new(kernel, &params, groups).iterations(iterations).read(Slot::Input(0)).read(Slot::Input(1));
+        all.list.push(product.write(parts));
+        add_parts(&mut all, parts, splits, elements, |pass| {
+            let kernel =
+                Kernel::of::<Self>("matmul_sum").define("FORM", "sum").define("PARTIAL", u32::from(!pass.last));
+            let (bias, relu) = if pass.last { (bias, relu) } else { (0, 0) };
+            let params = Params { splits: pass.parts as u32, chunk: pass.each as u32, ..params };
+            let sum = Launch::new(kernel.define("BIAS", bias).define("RELU", relu), &params, grid(pass.results));
+            let sum = sum.iterations(pass.each as u64).read(pass.from);
+            if bias == 1 { sum.read(Slot::Input(2)) } else { sum }
+        });
+        all
     }
 
     fn cpu<T: Real>(&self, mut call: CpuCall<'_, T>) {

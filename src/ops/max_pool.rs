@@ -8,14 +8,12 @@
 
 use std::ops::Range;
 
-use bytemuck::{Pod, Zeroable};
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
-use super::{arity, expect_dtype, spatial, volume};
+use super::{arity, expect_dtype, passes, spatial, volume};
 use crate::contract::{
-    CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Padding, Real, Window, grid, parallel_row_pairs,
-    parallel_rows, stem,
+    CpuCall, GpuTraits, Io, Launches, OpDef, Padding, Real, Window, parallel_row_pairs, parallel_rows, stem,
 };
 use crate::error::{Error, Result};
 use crate::graph::{Grad, GradientCtx, Var};
@@ -88,28 +86,6 @@ impl<const N: usize> PoolOptions<N> {
     }
 }
 
-/// The uniform of both poolings' kernels: how many elements they compute.
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-pub(super) struct Params {
-    pub(super) n: u32,
-}
-
-/// The kernel with the sizes of a pooling of `x` into `y`: without a loop over slices where there is one alone.
-pub(super) fn prepare(kernel: Kernel, window: &Window<3>, x: [usize; 3], y: [usize; 3]) -> Kernel {
-    let before = [window.before(0), window.before(1), window.before(2)];
-    let named = [
-        (["D", "H", "W"], x),
-        (["OD", "OH", "OW"], y),
-        (["KD", "KH", "KW"], window.kernel),
-        (["SD", "SH", "SW"], window.stride),
-        (["FRONT", "TOP", "LEFT"], before),
-    ];
-    let flat = x[0] == 1 && y[0] == 1 && window.kernel[0] == 1;
-    let sizes = named.into_iter().flat_map(|(names, values)| names.into_iter().zip(values));
-    sizes.fold(kernel, |kernel, (name, value)| kernel.define(name, value)).define("DEPTH", u32::from(!flat))
-}
-
 /// Refuses dilation, and padding as large as the window: what would the maximum of padding alone be?
 fn check<const N: usize>(op: &str, window: &Window<N>) -> Result<()> {
     if window.dilation != [1; N] {
@@ -159,9 +135,7 @@ impl OpDef for MaxPool {
     }
 
     fn gpu(&self, io: &Io, _gpu: &GpuTraits) -> Launches {
-        let (x, y, n) = (volume(&io.inputs[0]), volume(&io.outputs[0]), io.outputs[0].shape.elements());
-        let kernel = prepare(Kernel::of::<Self>("max_pool"), &self.window, x, y);
-        Launch::new(kernel, &Params { n: n as u32 }, grid(n)).bind_all(io).into()
+        passes::pool::maxima(&self.window, io)
     }
 
     fn cpu<T: Real>(&self, mut call: CpuCall<'_, T>) {
@@ -353,10 +327,8 @@ impl OpDef for MaxPoolGrad {
         Ok(vec![x])
     }
 
-    fn gpu(&self, io: &Io, _gpu: &GpuTraits) -> Launches {
-        let (y, n) = (volume(&io.inputs[1]), io.outputs[0].shape.elements());
-        let kernel = prepare(Kernel::of::<Self>("max_pool_grad"), &self.window, self.input, y).define("GRAD", 1);
-        Launch::new(kernel, &Params { n: n as u32 }, grid(n)).bind_all(io).into()
+    fn gpu(&self, io: &Io, gpu: &GpuTraits) -> Launches {
+        passes::pool::grad(&self.window, self.input, io, gpu)
     }
 
     fn cpu<T: Real>(&self, call: CpuCall<'_, T>) {

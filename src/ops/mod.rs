@@ -1,6 +1,7 @@
 //! Every op, one stem each: `src/ops/<stem>.rs` holds contract, twin, launch and gradient, `shaders/<stem>.wgsl` its kernels,
 //! `tests/common/rows/<stem>.rs` its test rows, and the list below its line.
 
+mod passes;
 mod recurrent;
 
 use std::sync::Arc;

@@ -10,7 +10,9 @@ use bytemuck::{Pod, Zeroable};
 use serde::{Deserialize, Serialize};
 
 use super::{arity, expect_dtype};
-use crate::contract::{exact, CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, grid, parallel_rows, stem};
+use crate::contract::{
+    CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, exact, grid, parallel_rows, stem,
+};
 use crate::error::{Error, Result};
 use crate::graph::{Grad, GradientCtx, Var};
 use crate::shape::{DType, TensorSpec};
@@ -118,7 +120,8 @@ impl OpDef for Signal {
             .define("HEAD", HEAD)
             .define("WAVES", WAVES)
             .define("WANDER", u32::from(self.wander > 0.0));
-        Launch::new(kernel, &params, grid(x.elements())).bind_all(io).into()
+        let iterations = if self.wander > 0.0 { WAVES as u64 } else { 0 };
+        Launch::new(kernel, &params, grid(x.elements())).iterations(iterations).bind_all(io).into()
     }
 
     fn cpu<T: Real>(&self, mut call: CpuCall<'_, T>) {

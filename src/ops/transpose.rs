@@ -1,8 +1,8 @@
 //! Another order of a tensor's axes; and the strided walk that slices share.
 
 use bytemuck::{Pod, Zeroable};
-use smallvec::SmallVec;
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 use super::{arity, indices};
 use crate::contract::{CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, grid, parallel_rows, stem};
@@ -22,6 +22,8 @@ pub struct Transpose {
 
 /// Sides of a square tile that a workgroup turns around in its memory.
 const TILE: usize = 32;
+/// Lines that it moves at a time.
+const TILE_LINES: usize = 8;
 /// Rows and columns from which tiles pay.
 const TILE_FROM: usize = 16;
 
@@ -130,8 +132,9 @@ impl OpDef for Transpose {
             let groups = [columns.div_ceil(TILE), rows.div_ceil(TILE), batch];
             if rows.min(columns) >= TILE_FROM && groups.iter().all(|g| *g <= 65_535) {
                 let params = TileParams { rows: rows as u32, columns: columns as u32 };
-                let kernel = Kernel::of::<Self>("transpose_tile").define("TILE", TILE);
-                return Launch::new(kernel, &params, groups.map(|g| g as u32)).bind_all(io).into();
+                let kernel = Kernel::of::<Self>("transpose_tile").define("TILE", TILE).define("LINES", TILE_LINES);
+                let launch = Launch::new(kernel, &params, groups.map(|g| g as u32));
+                return launch.iterations(2 * TILE.div_ceil(TILE_LINES) as u64).bind_all(io).into();
             }
         }
         let (dims, strides) = (indices(&walk.dims, 1), indices(&walk.strides, 0));

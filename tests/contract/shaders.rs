@@ -21,7 +21,7 @@ fn every_shader_is_portable_and_agrees_with_its_launch() {
     // Translation is slow and depends on the text alone; bindings are compared for every launch, whose tensors differ.
     let (mut modules, mut translated) = (HashMap::new(), HashSet::new());
     let mut failures = BTreeMap::new();
-    for (name, plan) in super::plans() {
+    for (name, plan) in super::plans().into_iter().chain(super::loops_windows::cut_up()) {
         for step in &plan.steps {
             for launch in &step.launches {
                 let wgsl = launch.kernel.wgsl().expect("a template without mistakes");
@@ -58,6 +58,9 @@ fn agrees(module: &Module, info: &ModuleInfo, step: &Step, launch: &Launch) -> R
         "cross_entropy" => &["softmax", "reduce"],
         "masked_softmax" => &["softmax"],
         "correct_count" => &["argmax"],
+        "avg_pool" | "avg_pool_grad" | "adaptive_avg_pool" | "adaptive_avg_pool_grad" | "resize_grad" => &["reduce"],
+        "max_pool_grad" => &["gather"],
+        "adaptive_max_pool_grad" => &["max_pool", "gather"],
         _ => &[],
     };
     let together = others.contains(&stem);

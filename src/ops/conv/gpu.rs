@@ -5,13 +5,19 @@ use bytemuck::{Pod, Zeroable};
 use super::tiles::{BK, Form, Product, Tiles, phases, splits};
 use super::{Conv, Sizes};
 use crate::contract::{GpuTraits, Io, Kernel, Launch, Launches, Slot, fold, grid};
+use crate::ops::passes::add_parts;
 use crate::shape::TensorSpec;
 
 /// Which product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// With `moments`, also those of every output channel in every column of tiles, as a second output.
-    Forward { bias: bool, residual: bool, relu: bool, moments: bool },
+    Forward {
+        bias: bool,
+        residual: bool,
+        relu: bool,
+        moments: bool,
+    },
     GradX,
     GradW,
 }
@@ -51,11 +57,13 @@ struct Params {
     jobs: u32,
 }
 
-/// Columns of tiles of a convolution forwards that is computed by tiles in workgroup memory, and results of a channel in one of them.
+/// Columns of tiles of a convolution forwards that is computed by tiles in workgroup memory, each in one sum over k, and results of a
+/// channel in one of them.
 pub(super) fn tiled(kind: Kind, s: &Sizes, gpu: &GpuTraits) -> Option<[usize; 2]> {
     let cut = Cut::of(kind, &flattened(s), gpu);
     let [_, columns] = cut.tiles.unit();
-    matches!(cut.tiles.form, Form::Tiled { .. }).then(|| [cut.product.columns.div_ceil(columns), columns])
+    let whole = matches!(cut.tiles.form, Form::Tiled { .. }) && cut.splits == 1;
+    whole.then(|| [cut.product.columns.div_ceil(columns), columns])
 }
 
 /// How a product is cut up.
@@ -72,7 +80,7 @@ struct Cut {
 impl Cut {
     fn of(kind: Kind, s: &Sizes, gpu: &GpuTraits) -> Self {
         let product = Product::of(kind, s);
-        let (splits, chunk) = if kind == Kind::GradW { splits(&product, s.groups) } else { (1, product.k) };
+        let (splits, chunk) = splits(kind, s, &product, s.groups);
         let jobs = s.groups * splits * phases(kind, s);
         Cut { product, splits, chunk, jobs, tiles: Tiles::choose(kind, s, &product, jobs, gpu) }
     }
@@ -123,22 +131,38 @@ pub(super) fn launches(kind: Kind, s: &Sizes, io: &Io, gpu: &GpuTraits) -> Launc
         }
         Form::Window { .. } => grid(row_tiles * column_tiles * jobs * (product.columns / kind.row(s))),
     };
-    let launch = Launch::new(kernel(kind, s, tiles), &params, workgroups);
+    let launch = |kind| {
+        let launch = Launch::new(kernel(kind, s, tiles, splits), &params, workgroups);
+        launch.iterations(tiles.iterations(kind, s, (splits, chunk)))
+    };
     if splits == 1 {
-        return launch.bind_all(io).into();
+        return launch(kind).bind_all(io).into();
     }
-    let elements = io.outputs[0].shape.elements();
-    let sum = Launch::new(Kernel::of::<Conv>("conv_sum").define("KIND", "sum"), &params, grid(elements));
-    Launches {
-        list: vec![
-            launch.read(Slot::Input(0)).read(Slot::Input(1)).write(Slot::Temp(0)),
-            sum.read(Slot::Temp(0)).write(Slot::Output(0)),
-        ],
-        temps: vec![TensorSpec::f32([splits, elements])],
-    }
+    // What is added to the sum is added to the whole of it.
+    let nothing = Kind::Forward { bias: false, residual: false, relu: false, moments: false };
+    let forward = matches!(kind, Kind::Forward { .. });
+    let (elements, mut all) = (io.outputs[0].shape.elements(), Launches::default());
+    let parts = all.temp(TensorSpec::f32([splits, elements]));
+    all.list.push(launch(if forward { nothing } else { kind }).read(Slot::Input(0)).read(Slot::Input(1)).write(parts));
+    add_parts(&mut all, parts, splits, elements, |pass| {
+        let kernel = Kernel::of::<Conv>("conv_sum").define("KIND", "sum").define("PARTIAL", u32::from(!pass.last));
+        let kernel = epilogue(kernel, if forward && pass.last { kind } else { nothing });
+        let params = Params { splits: pass.parts as u32, chunk: pass.each as u32, ..params };
+        let sum = Launch::new(kernel, &params, grid(pass.results)).iterations(pass.each as u64).read(pass.from);
+        let added = if forward && pass.last { 2..io.inputs.len() } else { 2..2 };
+        added.fold(sum, |sum, input| sum.read(Slot::Input(input)))
+    });
+    all
 }
 
-fn kernel(kind: Kind, s: &Sizes, tiles: Tiles) -> Kernel {
+/// What is added to the sums.
+fn epilogue(kernel: Kernel, kind: Kind) -> Kernel {
+    let Kind::Forward { bias, residual, relu, moments } = kind else { return kernel };
+    let flags = [("BIAS", bias), ("RESIDUAL", residual), ("RELU", relu), ("MOMENTS", moments)];
+    flags.into_iter().fold(kernel, |kernel, (name, flag)| kernel.define(name, u32::from(flag)))
+}
+
+fn kernel(kind: Kind, s: &Sizes, tiles: Tiles, splits: usize) -> Kernel {
     let (name, entries) = match kind {
         Kind::Forward { .. } => ("forward", ["conv_forward_tiled", "conv_forward_register", "conv_forward_window"]),
         Kind::GradX => ("grad_x", ["conv_grad_x_tiled", "conv_grad_x_register", "conv_grad_x_window"]),
@@ -152,6 +176,7 @@ fn kernel(kind: Kind, s: &Sizes, tiles: Tiles) -> Kernel {
     let mut kernel = Kernel::of::<Conv>(entry)
         .define("KIND", name)
         .define("DEPTH", u32::from(depth(s)))
+        .define("SPLIT", u32::from(splits > 1))
         .define("TM", tiles.tm)
         .define("TN", tiles.tn);
     match tiles.form {
@@ -171,10 +196,7 @@ fn kernel(kind: Kind, s: &Sizes, tiles: Tiles) -> Kernel {
         }
     }
     match kind {
-        Kind::Forward { bias, residual, relu, moments } => {
-            let flags = [("BIAS", bias), ("RESIDUAL", residual), ("RELU", relu), ("MOMENTS", moments)];
-            flags.into_iter().fold(kernel, |kernel, (name, flag)| kernel.define(name, u32::from(flag)))
-        }
+        Kind::Forward { .. } => epilogue(kernel, kind),
         Kind::GradX => {
             let strided = s.window.stride != [1; 3];
             let phased = strided && s.window.dilation == [1; 3];
@@ -214,7 +236,14 @@ mod tests {
 
     #[test]
     fn a_large_dispatch_is_folded_and_stays_within_the_limit() {
-        let conv = Conv { stride: [1; 3], padding: [[0; 2], [1; 2], [1; 2]], dilation: [1; 3], groups: 1, relu: false, residual: false };
+        let conv = Conv {
+            stride: [1; 3],
+            padding: [[0; 2], [1; 2], [1; 2]],
+            dilation: [1; 3],
+            groups: 1,
+            relu: false,
+            residual: false,
+        };
         let inputs = vec![TensorSpec::f32([400, 3, 256, 256]), TensorSpec::f32([32, 3, 3, 3])];
         let outputs = conv.infer(&inputs).unwrap();
         let launch = conv.gpu(&Io { inputs, outputs }, &GpuTraits { software: false }).list.remove(0);

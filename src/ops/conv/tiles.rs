@@ -2,7 +2,7 @@
 
 use super::Sizes;
 use super::gpu::Kind;
-use crate::contract::GpuTraits;
+use crate::contract::{GpuTraits, MAX_ITERATIONS};
 
 /// The matrix product of one group.
 #[derive(Clone, Copy, Debug)]
@@ -10,32 +10,32 @@ pub(super) struct Product {
     pub(super) rows: usize,
     pub(super) columns: usize,
     pub(super) k: usize,
-    /// Neighbours along k that its parts should not be cut between.
+    /// Neighbours along k that its parts should not be cut between, where they are fewer than a part has.
     pub(super) line: usize,
 }
 
 impl Product {
     pub(super) fn of(kind: Kind, s: &Sizes) -> Product {
         match kind {
-            Kind::Forward { .. } => Product {
-                rows: s.group_out(),
-                columns: s.batch * s.positions(),
-                k: s.taps(),
-                line: 1,
-            },
+            Kind::Forward { .. } => {
+                Product { rows: s.group_out(), columns: s.batch * s.positions(), k: s.taps(), line: s.window.kernel[2] }
+            }
             Kind::GradX => {
                 // The largest phase.
                 let step = phase_steps(s);
-                let each = |extents: [usize; 3]| (0..3).map(|axis| extents[axis].div_ceil(step[axis])).product::<usize>();
+                let each =
+                    |extents: [usize; 3]| (0..3).map(|axis| extents[axis].div_ceil(step[axis])).product::<usize>();
                 let taps = each(s.window.kernel);
-                Product { rows: s.group_in(), columns: s.batch * each(s.input), k: s.group_out() * taps, line: 1 }
+                Product {
+                    rows: s.group_in(),
+                    columns: s.batch * each(s.input),
+                    k: s.group_out() * taps,
+                    line: s.window.kernel[2],
+                }
             }
-            Kind::GradW => Product {
-                rows: s.group_out(),
-                columns: s.taps(),
-                k: s.batch * s.positions(),
-                line: s.output[2],
-            },
+            Kind::GradW => {
+                Product { rows: s.group_out(), columns: s.taps(), k: s.batch * s.positions(), line: s.output[2] }
+            }
         }
     }
 
@@ -65,6 +65,8 @@ pub(super) struct Tiles {
     pub(super) tn: usize,
 }
 
+/// The longest part of a sum over k: with what it takes to store the results, an invocation stays within [`MAX_ITERATIONS`].
+const LONGEST: usize = MAX_ITERATIONS as usize - 256;
 /// Rows up to which a workgroup tile would be mostly empty: depthwise convolutions, and images of three channels.
 const FEW_ROWS: usize = 4;
 /// Workgroups that keep a large GPU busy.
@@ -116,7 +118,11 @@ impl Tiles {
             const TAPS: usize = 10;
             let tap_rows = if kh * kw <= TAPS { kh } else { 1 };
             let inputs = (TAPS / (tap_rows * kw)).clamp(1, s.group_in());
-            return Tiles { form: Form::Window { inputs, tap_rows }, tm: s.group_out().next_power_of_two().min(4), tn: 1 };
+            return Tiles {
+                form: Form::Window { inputs, tap_rows },
+                tm: s.group_out().next_power_of_two().min(4),
+                tn: 1,
+            };
         }
         let rows = if kind == Kind::GradX { s.group_in() } else { s.group_out() };
         // What loads and products cost, in the time that a product takes.
@@ -160,20 +166,58 @@ pub(super) fn phases(kind: Kind, s: &Sizes) -> usize {
 }
 
 /// Into how many parts the sum over k of `jobs` products is cut, and how long each is. Only the shape decides, so that results
-/// repeat from adapter to adapter.
-pub(super) fn splits(product: &Product, jobs: usize) -> (usize, usize) {
+/// repeat from adapter to adapter: the gradient of the weights, whose results are few, is shared by many workgroups; the others are cut
+/// where a sum is too long for one invocation.
+pub(super) fn splits(kind: Kind, s: &Sizes, product: &Product, jobs: usize) -> (usize, usize) {
     const WANTED: usize = 512;
     const SHORTEST: usize = 256;
-    let wanted = (WANTED / (product.tiles(64, 64) * jobs)).clamp(1, product.k.div_ceil(SHORTEST));
-    // Parts are whole rows of dy where those are shorter.
-    let chunk = product.k.div_ceil(wanted);
-    let chunk = chunk.next_multiple_of(if product.line <= chunk { product.line } else { BK });
-    (product.k.div_ceil(chunk), chunk)
+    let k = product.k;
+    let line = if product.line <= LONGEST { product.line } else { 1 };
+    let (wanted, longest) = match kind {
+        // The window form begins anew with every line.
+        Kind::GradW => {
+            ((WANTED / (product.tiles(64, 64) * jobs)).clamp(1, k.div_ceil(SHORTEST)), LONGEST * line / (line + 1))
+        }
+        // The window form has a loop over channels around that over their rows of taps.
+        _ if product.line > 1 && k <= LONGEST || k + channels(kind, s) <= LONGEST => return (1, k),
+        _ => (1, LONGEST / 2),
+    };
+    let longest = if line <= longest { longest / line * line } else { longest };
+    // Parts are whole lines where those are shorter.
+    let chunk = k.div_ceil(wanted.max(k.div_ceil(longest)));
+    let chunk = chunk.next_multiple_of(if line <= chunk { line } else { BK });
+    (k.div_ceil(chunk), chunk)
+}
+
+/// Channels of what the windows of a result see.
+fn channels(kind: Kind, s: &Sizes) -> usize {
+    if kind == Kind::GradX { s.group_out() } else { s.group_in() }
+}
+
+impl Tiles {
+    /// The loop iterations of an invocation that sums over `chunk` of k, in `splits` parts of all, and stores its results.
+    pub(super) fn iterations(&self, kind: Kind, s: &Sizes, (splits, chunk): (usize, usize)) -> u64 {
+        let [kd, kh, kw] = s.window.kernel;
+        let count = match (self.form, kind) {
+            (Form::Tiled { bn, .. }, Kind::Forward { moments: true, .. }) => chunk.div_ceil(BK) + 2 * bn / self.tn + 4,
+            (Form::Tiled { .. }, _) => chunk.div_ceil(BK),
+            (Form::Register, _) => chunk + self.tn * (1 + self.tm),
+            (Form::Window { inputs, tap_rows }, Kind::GradW) => {
+                chunk + chunk.div_ceil(s.output[2]) + 1 + self.tm * (1 + inputs * (1 + tap_rows * kw))
+            }
+            (Form::Window { .. }, _) => {
+                let steps = if splits > 1 { chunk / kw } else { channels(kind, s) * (1 + kd * kh) };
+                steps + self.tm * (1 + self.tn)
+            }
+        };
+        count as u64
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::contract::Window;
 
     #[test]
     fn a_lane_brings_one_four_of_each_tile() {
@@ -195,12 +239,19 @@ mod tests {
 
     #[test]
     fn splits_cover_k_once() {
-        for (rows, columns, k, jobs) in
-            [(32, 9, 21_632, 1), (1, 9, 1_000_000, 64), (512, 4608, 50_000, 1), (3, 3, 1, 1)]
-        {
-            let product = Product { rows, columns, k, line: 26 };
-            let (splits, chunk) = splits(&product, jobs);
-            assert!(splits * chunk >= k && (splits - 1) * chunk < k && splits * jobs <= 65_535);
+        let window = Window { kernel: [1, 3, 3], stride: [1; 3], padding: [[0; 2]; 3], dilation: [1; 3] };
+        let s = Sizes { batch: 1, c_in: 7, c_out: 7, groups: 1, input: [1, 28, 28], output: [1, 26, 26], window };
+        let lines = [1, 3, 26, 1000, 100_003];
+        let sizes =
+            [(32, 9, 21_632, 1), (1, 9, 1_000_000, 64), (512, 4608, 50_000, 1), (3, 3, 1, 1), (1, 1, 10_000_000, 900)];
+        for ((rows, columns, k, jobs), line) in sizes.into_iter().flat_map(|size| lines.map(|line| (size, line))) {
+            let product = Product { rows, columns, k, line };
+            for kind in [Kind::GradW, Kind::GradX] {
+                let (splits, chunk) = splits(kind, &s, &product, jobs);
+                assert!(splits * chunk >= k && (splits - 1) * chunk < k, "{product:?}: {splits} of {chunk}");
+                let lines = if kind == Kind::GradW { chunk.div_ceil(line) + 1 } else { 0 };
+                assert!(chunk + lines <= LONGEST + BK, "{product:?}: {splits} of {chunk}");
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! How matrix products are cut up on a GPU.
 
 use super::{Matmul, Sizes};
-use crate::contract::{GpuTraits, Kernel};
+use crate::contract::{GpuTraits, Kernel, MAX_ITERATIONS};
 
 /// Which kernel computes a product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub(super) struct Tiles {
     tn: usize,
 }
 
+/// The longest part of a sum over k: with what it takes to store the results, an invocation stays within [`MAX_ITERATIONS`].
+const LONGEST: usize = MAX_ITERATIONS as usize - 256;
 /// Invocations of a workgroup of the register form: few, so that small products have several.
 pub(super) const REGISTER_GROUP: usize = 8;
 /// How many products a load costs on a software adapter (Mesa 22.3.6).
@@ -45,9 +47,7 @@ impl Tiles {
     fn tiled(s: Sizes, jobs: usize) -> Tiles {
         // Enough workgroups to fill an adapter, and no tile of which more than half lies outside along a side: the heads of an attention
         // are many small products.
-        let fits = |b: usize, enough: usize| {
-            s.m.min(s.n) > b / 2 && s.m.div_ceil(b) * s.n.div_ceil(b) * jobs >= enough
-        };
+        let fits = |b: usize, enough: usize| s.m.min(s.n) > b / 2 && s.m.div_ceil(b) * s.n.div_ceil(b) * jobs >= enough;
         let form = Form::Tiled { bk: 8 };
         if fits(128, 128) {
             Tiles { form, bm: 128, bn: 128, tm: 8, tn: 8 }
@@ -78,15 +78,24 @@ impl Tiles {
     fn lanes(&self) -> usize {
         self.bm * self.bn / (self.tm * self.tn)
     }
+
+    /// The loop iterations of an invocation that sums over `chunk` of k and stores its tile.
+    pub(super) fn iterations(&self, chunk: usize) -> u64 {
+        let count = match self.form {
+            Form::Tiled { bk } => chunk.div_ceil(bk),
+            Form::Register => chunk + self.tm * (1 + self.tn),
+        };
+        count as u64
+    }
 }
 
 /// Into how many parts the sum over k is cut, and how long each is: where there are few tiles, so that many workgroups share the work.
-/// Only the shape decides, so that results repeat from adapter to adapter.
+/// And where a sum is too long for one invocation. Only the shape decides, so that results repeat from adapter to adapter.
 pub(super) fn splits(s: Sizes, matrices: usize) -> (usize, usize) {
     const WANTED: usize = 128;
     const SHORTEST: usize = 256;
     let tiles = s.m.div_ceil(64) * s.n.div_ceil(64) * matrices;
-    let wanted = (WANTED / tiles).clamp(1, (s.k / SHORTEST).max(1));
+    let wanted = (WANTED / tiles).clamp(1, (s.k / SHORTEST).max(1)).max(s.k.div_ceil(LONGEST));
     let chunk = s.k.div_ceil(wanted);
     let chunk = if wanted == 1 { s.k } else { chunk.next_multiple_of(8) };
     (s.k.div_ceil(chunk), chunk)
@@ -97,7 +106,8 @@ impl Matmul {
     pub(super) fn product_kernel(&self, s: Sizes, tiles: &Tiles, even: bool) -> Kernel {
         let (kernel, exact) = match tiles.form {
             Form::Tiled { bk } => {
-                let exact = even && s.m.is_multiple_of(tiles.bm) && s.n.is_multiple_of(tiles.bn) && s.k.is_multiple_of(bk);
+                let exact =
+                    even && s.m.is_multiple_of(tiles.bm) && s.n.is_multiple_of(tiles.bn) && s.k.is_multiple_of(bk);
                 let kernel = Kernel::of::<Self>("matmul_tiled").define("FORM", "tiled").define("LANES", tiles.lanes());
                 let kernel = kernel.define("BM", tiles.bm).define("BN", tiles.bn).define("BK", bk);
                 let swizzle = |across: bool| if across { 7 } else { 0 };
@@ -138,9 +148,12 @@ mod tests {
 
     #[test]
     fn splits_cover_k_once() {
-        for (m, n, k, matrices) in [(32, 10, 5408, 1), (1, 1, 1_000_000, 1), (1, 1, 300, 9), (5000, 5000, 5000, 1), (1, 1, 1, 1)] {
+        let usual = [(32, 10, 5408, 1), (1, 1, 1_000_000, 1), (1, 1, 300, 9), (5000, 5000, 5000, 1), (1, 1, 1, 1)];
+        let long = [(5000, 5000, LONGEST + 1, 1), (1, 1, 10_000_000, 1), (64, 64, 100_003, 500)];
+        for (m, n, k, matrices) in usual.into_iter().chain(long) {
             let (splits, chunk) = splits(Sizes { m, n, k }, matrices);
             assert!(splits * chunk >= k && (splits - 1) * chunk < k && splits * matrices <= 65_535);
+            assert!(chunk <= LONGEST, "{m} {n} {k}: {chunk}");
         }
     }
 }

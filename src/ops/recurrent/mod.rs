@@ -16,7 +16,7 @@ use bytemuck::{Pod, Zeroable};
 use ndarray::{ArrayView2, ArrayViewMut2, ShapeBuilder};
 
 use super::{expect_dtype, matmul};
-use crate::contract::{GROUP_SIZE, GpuTraits, Io, Kernel, Launch, Launches, Real, grid};
+use crate::contract::{GROUP_SIZE, GpuTraits, Io, Kernel, Launch, Launches, MAX_ITERATIONS, Real, grid};
 use crate::error::{Error, Result};
 use crate::graph::Var;
 use crate::shape::{DType, TensorSpec};
@@ -167,8 +167,7 @@ impl Sequence {
         io: &Io,
         gpu: &GpuTraits,
     ) -> Launches {
-        // There are few states and long sums: where invocations are cheap, eight share a sum.
-        let (lanes, width) = if !gpu.software && work >= 32 { (8, 256) } else { (1, GROUP_SIZE) };
+        let (lanes, width) = lanes(work, gpu);
         let masked = io.inputs.last().is_some_and(|x| x.dtype == DType::U32);
         let kernel =
             kernel.define("MASK", u32::from(masked)).define("SUM", sum).define("LANES", lanes).define("WIDTH", width);
@@ -177,10 +176,26 @@ impl Sequence {
         let launch = |(t, other): (usize, usize)| {
             let (units, time) = (self.units as u32, self.time as u32);
             let params = Params { n: n as u32, units, time, t: t as u32, other: other as u32 };
-            Launch::new(kernel.clone(), &params, groups).bind_all(io)
+            Launch::new(kernel.clone(), &params, groups).iterations(iterations(work, lanes)).bind_all(io)
         };
         Launches { list: places.map(launch).collect(), temps: Vec::new() }
     }
+}
+
+/// How many invocations share a sum of `work` terms, and how many a workgroup has.
+fn lanes(work: usize, gpu: &GpuTraits) -> (usize, usize) {
+    const WIDTH: usize = 256;
+    // There are few states and long sums: where invocations are cheap, eight share a sum.
+    let mut lanes = if !gpu.software && work >= 32 { 8 } else { 1 };
+    while lanes < WIDTH && iterations(work, lanes) > MAX_ITERATIONS {
+        lanes *= 2;
+    }
+    (lanes, if lanes == 1 { GROUP_SIZE } else { WIDTH })
+}
+
+/// The loop iterations of an invocation that takes its share of such a sum, and adds up the shares.
+fn iterations(work: usize, lanes: usize) -> u64 {
+    (work.div_ceil(lanes) + lanes - 1) as u64
 }
 
 /// The inputs of an op that takes `N` tensors, and lengths after them where the recurrence is masked.
@@ -287,6 +302,17 @@ mod tests {
         assert_eq!(places(&sequence(true).launches_grad(kernel(), 5, &io, &gpu)), [(0, 3), (1, 0), (2, 1), (3, 2)]);
         assert_eq!(sequence(true).forwards().collect::<Vec<_>>(), [(2, None), (1, Some(2)), (0, Some(1))]);
         assert_eq!(sequence(true).backwards().collect::<Vec<_>>(), [0, 1, 2]);
+    }
+
+    #[test]
+    fn a_sum_too_long_for_one_invocation_is_shared() {
+        for software in [true, false] {
+            let of = |work| lanes(work, &GpuTraits { software });
+            assert_eq!(of(2048), if software { (1, GROUP_SIZE) } else { (8, 256) });
+            for work in [16_384, 16_385, 200_000, 4_000_000] {
+                assert!(iterations(work, of(work).0) <= MAX_ITERATIONS, "{work}: {:?}", of(work));
+            }
+        }
     }
 
     #[test]

@@ -14,11 +14,14 @@
 mod taps;
 
 use bytemuck::{Pod, Zeroable};
-use smallvec::SmallVec;
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
+use super::passes::{Pass, nested, passes, sums};
 use super::{arity, spatial, volume};
-use crate::contract::{CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, grid, parallel_rows};
+use crate::contract::{
+    CpuCall, GpuTraits, Io, Kernel, Launch, Launches, MAX_ITERATIONS, OpDef, Real, grid, parallel_rows,
+};
 use crate::error::{Error, Result};
 use crate::graph::{Grad, GradientCtx, Var};
 use crate::microkernel::sums::{self, RUN};
@@ -110,9 +113,8 @@ impl Interpolation {
     }
 }
 
-/// The launch of `kernel`, which goes along `axes` or back, one invocation for each of the output's elements.
-pub(super) fn launch(kernel: Kernel, axes: [Axis; 3], io: &Io) -> Launches {
-    let n = io.outputs[0].shape.elements();
+/// The launch of `kernel`, which goes along `axes` or back, one invocation for each of `n` elements, without bindings.
+pub(super) fn launch(kernel: Kernel, axes: &[Axis; 3], n: usize) -> Launch {
     let of = |f: fn(&Axis) -> u64| [f(&axes[0]) as u32, f(&axes[1]) as u32, f(&axes[2]) as u32, 0];
     let params = Params {
         x_size: of(|axis| axis.input as u64),
@@ -124,8 +126,83 @@ pub(super) fn launch(kernel: Kernel, axes: [Axis; 3], io: &Io) -> Launches {
     };
     let changes = |axis: usize| u32::from(axes[axis].input != axes[axis].output);
     let kernel = kernel.define("DEPTH", changes(0)).define("ROWS", changes(1));
-    let kernel = kernel.define("WIDE", u32::from(axes.iter().any(Axis::is_wide)));
-    Launch::new(kernel, &params, grid(n)).bind_all(io).into()
+    let kernel = kernel.define("WIDE", u32::from(is_wide(axes)));
+    Launch::new(kernel, &params, grid(n))
+}
+
+fn is_wide(axes: &[Axis; 3]) -> bool {
+    axes.iter().any(Axis::is_wide)
+}
+
+/// An op whose elements each go through a range of elements along every axis that changes, in three loops.
+pub(super) struct Ranges {
+    /// From `x` to `y`, whichever way the op goes.
+    pub axes: [Axis; 3],
+    /// From `y` to `x`.
+    pub back: bool,
+    /// How many elements an element reaches along an axis, at most.
+    pub reach: fn(&Axis) -> usize,
+    /// Exact ratios that an element computes before its loops, and in each iteration of them.
+    pub ratios: [usize; 2],
+}
+
+/// Loop iterations of an exact ratio of large numbers.
+const WIDE: usize = 31;
+
+impl Ranges {
+    /// Loop iterations for ratios, before the loops and in each of them.
+    fn extra(&self) -> [usize; 2] {
+        let each = if is_wide(&self.axes) { WIDE } else { 0 };
+        self.ratios.map(|ratios| ratios * each)
+    }
+
+    fn iterations(&self, loops: &[usize]) -> u64 {
+        let [before, inside] = self.extra();
+        nested(loops, inside as u64) + before as u64
+    }
+
+    /// Samples times channels.
+    fn planes(io: &Io) -> usize {
+        io.outputs[0].shape[..2].iter().product()
+    }
+
+    /// The launch that computes all in one pass, where one invocation may go through all that an element reaches.
+    pub fn whole(&self, kernel: &Kernel, io: &Io) -> Option<Launches> {
+        let changes = |axis: &Axis| axis.input != axis.output;
+        let [depths, rows, columns] = &self.axes;
+        let loops: Vec<usize> =
+            [depths, rows].into_iter().filter(|axis| changes(axis)).chain([columns]).map(self.reach).collect();
+        let iterations = self.iterations(&loops);
+        let launch = launch(kernel.clone(), &self.axes, io.outputs[0].shape.elements());
+        (iterations <= MAX_ITERATIONS).then(|| launch.iterations(iterations).bind_all(io).into())
+    }
+
+    /// The passes that do the same along one axis after the other.
+    pub fn passes(&self) -> Vec<Pass> {
+        let sizes = |of: fn(&Axis) -> usize| self.axes.each_ref().map(of);
+        let (x, y) = (sizes(|axis| axis.input), sizes(|axis| axis.output));
+        let reach = sizes(|axis| usize::from(axis.input != axis.output));
+        let reach = std::array::from_fn(|axis| reach[axis] * (self.reach)(&self.axes[axis]));
+        let (from, to) = if self.back { (y, x) } else { (x, y) };
+        passes(from, to, reach, self.extra()[1])
+    }
+
+    /// The launch of one of the passes, without bindings.
+    pub fn pass(&self, kernel: Kernel, planes: usize, pass: &Pass) -> Launch {
+        let stays = |axis: usize| Axis::new(pass.to[axis], pass.to[axis]);
+        let along = if pass.merges { Axis::new(pass.from[1], pass.to[1]) } else { self.axes[pass.axis] };
+        let axes = [stays(0), along, stays(2)];
+        let kernel = if pass.parts > 1 { kernel.define("PARTS", pass.parts).define("PART", pass.each) } else { kernel };
+        let iterations = Ranges { axes, ..*self }.iterations(&[pass.each, 1]);
+        launch(kernel, &axes, planes * pass.results()).iterations(iterations)
+    }
+
+    /// The launches of an op that sums.
+    pub fn sums(&self, kernel: &Kernel, io: &Io, gpu: &GpuTraits) -> Launches {
+        let planes = Self::planes(io);
+        let by_axis = || sums(planes, &self.passes(), gpu, |pass| self.pass(kernel.clone(), planes, pass));
+        self.whole(kernel, io).unwrap_or_else(by_axis)
+    }
 }
 
 impl OpDef for Resize {
@@ -139,7 +216,10 @@ impl OpDef for Resize {
 
     fn gpu(&self, io: &Io, _gpu: &GpuTraits) -> Launches {
         let axes = self.interpolation.axes(&io.inputs[0], &io.outputs[0]);
-        launch(self.interpolation.kernel(Kernel::of::<Self>("resize")), axes, io)
+        let kernel = self.interpolation.kernel(Kernel::of::<Self>("resize"));
+        // A place along the columns, along the depth, and in up to two planes along the rows.
+        let iterations = if is_wide(&axes) { 4 * WIDE as u64 } else { 0 };
+        launch(kernel, &axes, io.outputs[0].shape.elements()).iterations(iterations).bind_all(io).into()
     }
 
     fn cpu<T: Real>(&self, mut call: CpuCall<'_, T>) {
@@ -182,9 +262,16 @@ impl OpDef for ResizeGrad {
         Ok(vec![resized(self.name(), dy, &self.input)?])
     }
 
-    fn gpu(&self, io: &Io, _gpu: &GpuTraits) -> Launches {
+    fn gpu(&self, io: &Io, gpu: &GpuTraits) -> Launches {
         let kernel = self.interpolation.kernel(Kernel::of::<Self>("resize_grad")).define("GRAD", 1);
-        launch(kernel, self.interpolation.axes(&io.outputs[0], &io.inputs[0]), io)
+        let linear = self.interpolation.is_linear();
+        let ranges = Ranges {
+            axes: self.interpolation.axes(&io.outputs[0], &io.inputs[0]),
+            back: true,
+            reach: if linear { |axis| axis.readers(2) } else { |axis| axis.readers(1) },
+            ratios: [6, usize::from(linear)],
+        };
+        ranges.sums(&kernel, io, gpu)
     }
 
     fn cpu<T: Real>(&self, mut call: CpuCall<'_, T>) {

@@ -85,8 +85,7 @@ impl Update {
                 [params.gain1, params.gain2, params.epsilon] = [gains[0], gains[1], epsilon as f32];
             }
             Rule::RmsProp { rho, momentum, epsilon, .. } => {
-                [params.momentum, params.gain2, params.epsilon] =
-                    [momentum as f32, (1.0 - rho) as f32, epsilon as f32];
+                [params.momentum, params.gain2, params.epsilon] = [momentum as f32, (1.0 - rho) as f32, epsilon as f32];
             }
             Rule::Adagrad { epsilon, .. } => params.epsilon = epsilon as f32,
         }
@@ -149,7 +148,13 @@ impl OpDef for Update {
         } else {
             Launch::new(self.kernel(), &common, grid(len / 4))
         };
-        launch.bind_in_place(io, self.writes()).into()
+        // A power of the step's number takes one iteration for each of its bits.
+        let powers = match self.rule {
+            Rule::Adam { .. } => 2,
+            Rule::Nadam { .. } => 4,
+            _ => 0,
+        };
+        launch.iterations(powers * u64::from(u32::BITS)).bind_in_place(io, self.writes()).into()
     }
 
     fn cpu<T: Real>(&self, call: CpuCall<'_, T>) {

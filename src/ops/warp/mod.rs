@@ -119,7 +119,8 @@ impl OpDef for Warp {
             [x, map] => (x, map),
             [x, map, grid] => {
                 expect_dtype("warp", grid, DType::F32)?;
-                let fits = matches!(*grid.shape, [b, 2, rows, columns] if b == x.shape[0] && rows == columns && rows > 3);
+                let fits =
+                    matches!(*grid.shape, [b, 2, rows, columns] if b == x.shape[0] && rows == columns && rows > 3);
                 if !fits {
                     let expected = "control points f32[batch, 2, cells + 3, cells + 3]";
                     return Err(Error::shape("warp", expected, grid.to_string()));
@@ -152,7 +153,9 @@ impl OpDef for Warp {
             .define("FILL", fill)
             .define("LINEAR", u32::from(self.sampling == Sampling::Linear))
             .define("ELASTIC", u32::from(cells > 0));
-        Launch::new(kernel, &params, grid(n)).bind_all(io).into()
+        // The control points around a pixel, four each way.
+        let iterations = if cells > 0 { 4 + 4 * 4 } else { 0 };
+        Launch::new(kernel, &params, grid(n)).iterations(iterations).bind_all(io).into()
     }
 
     fn cpu<T: Real>(&self, mut call: CpuCall<'_, T>) {
@@ -247,9 +250,8 @@ impl Plane {
         let blend = |part: T, near: T, far: &dyn Fn() -> T| {
             if part == T::zero() { near } else { (T::one() - part) * near + part * far() }
         };
-        let between = |row: i64| {
-            blend(part[0], self.pixel(x, column, row, fill), &|| self.pixel(x, column + 1, row, fill))
-        };
+        let between =
+            |row: i64| blend(part[0], self.pixel(x, column, row, fill), &|| self.pixel(x, column + 1, row, fill));
         blend(part[1], between(row), &|| between(row + 1))
     }
 }
