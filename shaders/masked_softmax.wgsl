@@ -3,6 +3,9 @@
 // Shapes: x, y, dy, dx [batch, .., query, key]; lengths [batch]; mask broadcasts to x. A key is seen where it lies before the
 // lengths' end, with CAUSAL not after its query, and where the mask is not 0. One invocation, or one workgroup, computes one row
 // (a column of shared/column.wgsl, with inner = 1); with REGISTERS a lane keeps its elements, so that the row is read and written once.
+// Rows that are too long for that are cut into parts (shared/parts.wgsl): masked_softmax_tops gives m and s of every part, which
+// shaders/softmax.wgsl merges, masked_softmax_grad_terms the sums of dy y, which shaders/reduce.wgsl adds up; masked_softmax_apply and
+// masked_softmax_grad_apply then write y and dx, one invocation per element.
 // s x - m is never above 0, so exp cannot overflow; a NaN or an infinite maximum makes all seen keys of the row NaN; a row in which no
 // key is seen is 0. Twin: src/ops/masked_softmax.rs.
 #include "index"
@@ -22,15 +25,21 @@ struct Params {
     // How far the mask moves from one key to the next: 0 or 1.
     step: u32,
     scale: f32,
+    // Parts of a row, and keys of each.
+    parts: u32,
+    part: u32,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
 #include "column"
+#if STAGE == whole
+#else
+#include "parts"
+#end
 
 #if GRAD
 @group(0) @binding(1) var<storage, read> y: array<f32>;
 @group(0) @binding(2) var<storage, read> dy: array<f32>;
-@group(0) @binding(3) var<storage, read_write> dx: array<f32>;
 #else
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 #if LENGTHS
@@ -39,7 +48,6 @@ struct Params {
 #if MASK
 @group(0) @binding(${2 + LENGTHS}) var<storage, read> mask: array<f32>;
 #end
-@group(0) @binding(${2 + LENGTHS + MASK}) var<storage, read_write> y: array<f32>;
 #end
 
 // Keys from here on are not seen.
@@ -55,6 +63,55 @@ fn end_of(row: u32) -> u32 {
 }
 
 #if GRAD
+#if STAGE == terms
+@group(0) @binding(3) var<storage, read_write> sums: array<f32>;
+
+@compute @workgroup_size(256)
+fn masked_softmax_grad_terms(
+    @builtin(global_invocation_id) gid: vec3<u32>,
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let job = column_of(gid, group, groups);
+    if (job >= p.columns * p.parts) {
+        return;
+    }
+    let at = span_of(job);
+    let end = min(at.end, end_of(at.column));
+    var s = 0.0;
+    for (var j = at.start + lane; j < end; j += LANES) {
+        s += dy[at.first + j] * y[at.first + j];
+    }
+    s = column_sum(lane, s);
+    if (lane == 0u) {
+        sums[job] = s;
+    }
+}
+#end
+
+#if STAGE == apply
+@group(0) @binding(3) var<storage, read> sums: array<f32>;
+@group(0) @binding(4) var<storage, read_write> dx: array<f32>;
+
+@compute @workgroup_size(${GROUP})
+fn masked_softmax_grad_apply(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let i = linear_id(gid, groups);
+    if (i >= p.columns * p.c) {
+        return;
+    }
+    let row = i / p.c;
+    var v = 0.0;
+    if (i % p.c < end_of(row)) {
+        v = p.scale * (y[i] * (dy[i] - sums[row]));
+    }
+    dx[i] = v;
+}
+#end
+
+#if STAGE == whole
+@group(0) @binding(3) var<storage, read_write> dx: array<f32>;
+
 @compute @workgroup_size(${WIDTH})
 fn masked_softmax_grad(
     @builtin(global_invocation_id) gid: vec3<u32>,
@@ -101,6 +158,7 @@ fn masked_softmax_grad(
     }
 #end
 }
+#end
 #else
 // Where the row's part of the mask starts.
 fn mask_of(row: u32) -> u32 {
@@ -123,6 +181,67 @@ fn seen(start: u32, j: u32) -> bool {
     return true;
 #end
 }
+
+#if STAGE == tops
+@group(0) @binding(${2 + LENGTHS + MASK}) var<storage, read_write> tops: array<f32>;
+
+@compute @workgroup_size(256)
+fn masked_softmax_tops(
+    @builtin(global_invocation_id) gid: vec3<u32>,
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let job = column_of(gid, group, groups);
+    if (job >= p.columns * p.parts) {
+        return;
+    }
+    let at = span_of(job);
+    let end = min(at.end, end_of(at.column));
+    let start = mask_of(at.column);
+    // Below every finite score.
+    var m = -3.4028234e38;
+    for (var j = at.start + lane; j < end; j += LANES) {
+        if (seen(start, j)) {
+            m = larger(m, p.scale * x[at.first + j]);
+        }
+    }
+    m = column_max(lane, m);
+    var s = 0.0;
+    for (var j = at.start + lane; j < end; j += LANES) {
+        s += select(0.0, exp(p.scale * x[at.first + j] - m), seen(start, j));
+    }
+    s = column_sum(lane, s);
+    if (lane == 0u) {
+        tops[2u * job] = m;
+        tops[2u * job + 1u] = s;
+    }
+}
+#end
+
+#if STAGE == apply
+@group(0) @binding(${2 + LENGTHS + MASK}) var<storage, read> tops: array<f32>;
+@group(0) @binding(${3 + LENGTHS + MASK}) var<storage, read_write> y: array<f32>;
+
+@compute @workgroup_size(${GROUP})
+fn masked_softmax_apply(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let i = linear_id(gid, groups);
+    if (i >= p.columns * p.c) {
+        return;
+    }
+    let row = i / p.c;
+    let j = i % p.c;
+    let m = tops[2u * row];
+    var w = 0.0;
+    if (j < end_of(row)) {
+        w = select(0.0, spoiled_by(m, exp(p.scale * x[i] - m) / tops[2u * row + 1u]), seen(mask_of(row), j));
+    }
+    y[i] = w;
+}
+#end
+
+#if STAGE == whole
+@group(0) @binding(${2 + LENGTHS + MASK}) var<storage, read_write> y: array<f32>;
 
 @compute @workgroup_size(${WIDTH})
 fn masked_softmax(
@@ -187,4 +306,5 @@ fn masked_softmax(
     }
 #end
 }
+#end
 #end

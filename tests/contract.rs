@@ -5,6 +5,8 @@ mod common;
 mod layers;
 #[path = "contract/limits.rs"]
 mod limits;
+#[path = "contract/loops.rs"]
+mod loops;
 #[path = "contract/loops_windows.rs"]
 mod loops_windows;
 #[path = "contract/shaders.rs"]

@@ -2,8 +2,12 @@
 //! that they also show that an op can.
 
 mod common;
+#[path = "harness/row_sum.rs"]
+mod row_sum;
 #[path = "harness/softsign.rs"]
 mod softsign;
+
+use std::sync::Mutex;
 
 use common::rows::{Bound, Row, Values};
 use galen::nn::{Dense, MeanSquaredError, Sequential};
@@ -11,6 +15,7 @@ use galen::optim::Adam;
 use galen::train::{Compile, Fit, Setup};
 use galen::{Device, Error, Plan, Tensor};
 use ndarray::Array2;
+use row_sum::row_sum;
 use softsign::{Fault, softsign};
 
 /// A fault's name and what it does to a result.
@@ -190,6 +195,72 @@ fn a_shader_that_does_not_compile_is_an_error() {
         }
     }
     parity(&row(Fault::None), &gpu).expect("the device works on");
+}
+
+/// 70 rows of 9: the loop takes 9 iterations.
+fn looped(iterations: u64) -> Row {
+    Row::new("row_sum", move |_, x| row_sum(&x[0], iterations)).constant([70, 9], Values::Normal)
+}
+
+#[test]
+fn a_launch_that_says_too_little_or_too_much_of_its_loops_is_seen() {
+    let Some(gpu) = common::own_gpu() else { return };
+    let judged = |iterations| {
+        let case = common::build(&looped(iterations)).expect("a case");
+        common::iterations::judge(&common::iterations::count(&case, &gpu)?)
+    };
+    judged(9).expect("the truth");
+    red(judged(8), "row_sum::row_sum takes 9 iterations and declares 8");
+    red(judged(1), "takes 9 iterations");
+    red(judged(19), "never takes half of what it declares: at best 9 of 19");
+}
+
+/// What is logged at the level of warnings and above, by any test of this binary.
+static LOGGED: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+struct Keep;
+
+impl log::Log for Keep {
+    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
+        metadata.level() <= log::Level::Warn
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        if self.enabled(record.metadata()) {
+            LOGGED.lock().expect("no panic while logging").push(record.args().to_string());
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+#[test]
+fn a_software_adapter_tells_user_code_how_long_loops_may_be() {
+    let Some(gpu) = common::own_gpu() else { return };
+    if gpu.adapter().is_none_or(|a| a.kind != galen::gpu::AdapterKind::Software) {
+        return;
+    }
+    log::set_logger(&Keep).expect("the only logger of this binary");
+    log::set_max_level(log::LevelFilter::Warn);
+    let said = |iterations| {
+        let case = common::build(&looped(iterations)).expect("a case");
+        case.run(&gpu.clone()).map(drop)
+    };
+    let warned =
+        || LOGGED.lock().expect("no panic while logging").iter().filter(|m| m.contains("row_sum::row_sum")).count();
+    said(65_535).expect("as long as loops may be");
+    match said(65_536) {
+        Err(Error::Limit { node, needed: 65_536, allowed: 65_535, limit, .. }) => {
+            assert!(node == "row_sum" && limit.contains("loop iterations"), "{node}: {limit}");
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(warned(), 0, "it said how long its loop is");
+    let other = common::own_gpu().expect("the same adapter");
+    let case = common::build(&looped(0)).expect("a case");
+    case.run(&other).expect("a run");
+    case.run(&other).expect("a run");
+    assert_eq!(warned(), 1, "a loop of unknown length is warned of once: {:?}", LOGGED.lock());
 }
 
 #[test]

@@ -331,7 +331,7 @@ fn ops_of_updates_refuse_what_is_no_arena() {
     says(w.accumulate(&shares, &g, &one, &clock, 0), &["accumulate", "steps per update"]);
     says(w.accumulate(&shares, &short, &one, &clock, 2), &["accumulate", "f32[128]"]);
     says(w.ema(galen::ops::ema::Ema { keep: 1.0, every: 1 }, &g, &clock), &["ema", "momentum"]);
-    says(w.max_norm(&clock, &clock, 1), &["max_norm", "table of units"]);
+    says(w.max_norm(&clock, 1, &clock, 1), &["max_norm", "table of units"]);
     says(w.penalty(&clock).map(drop), &["penalty", "table of groups"]);
     says(w.add_penalty_gradient(&short, &table).map(drop), &["penalty_grad"]);
     says(w.clip_gradients(Some(-1.0), None).map(drop), &["clip_norm", "clip value"]);

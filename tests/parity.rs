@@ -1,7 +1,10 @@
 //! Every row of the table: the GPU's results and the CPU's f32 results are those of the f64 twin, gradients included.
 
 mod common;
+#[path = "parity/large.rs"]
+mod large;
 
+use common::iterations;
 use common::rows::Row;
 use galen::Device;
 use galen::contract::GpuTraits;
@@ -50,4 +53,21 @@ fn the_gpu_agrees_in_its_other_form() {
 #[test]
 fn the_cpu_agrees_with_the_f64_twin() {
     run(&Device::cpu().expect("a thread pool"), false);
+}
+
+/// What a launch says of its loops ([`galen::contract::Launch::iterations`]) is compared with a count, in both forms of every kernel.
+#[test]
+fn no_launch_takes_more_iterations_than_it_says() {
+    let Some(gpu) = common::own_gpu() else { return };
+    let (mut counted, rows) = (Vec::new(), chosen());
+    for software in [true, false] {
+        let device = gpu.with_gpu_traits(GpuTraits { software });
+        for row in &rows {
+            let case = common::build(row).unwrap_or_else(|e| panic!("{}/{}: {e}", row.stem, row.name));
+            let launches = iterations::count(&case, &device);
+            counted.extend(launches.unwrap_or_else(|e| panic!("{}/{}: {e}", row.stem, row.name)));
+        }
+    }
+    iterations::judge(&counted).unwrap_or_else(|e| panic!("{} launches on {gpu}:\n{e}", counted.len()));
+    println!("{} launches with loops on {gpu}", counted.len());
 }

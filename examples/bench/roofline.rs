@@ -76,7 +76,8 @@ impl CustomOp for MultiplyAdds {
         let n = io.inputs[0].shape.elements();
         let params = [n as u32, ROUNDS as u32, FACTOR.to_bits(), SUMMAND.to_bits()];
         let kernel = Kernel::custom(self.name(), Self::wgsl(), self.name());
-        Launch::new(kernel, &params, [n.div_ceil(GROUP) as u32, 1, 1]).bind_all(io).into()
+        let launch = Launch::new(kernel, &params, [n.div_ceil(GROUP) as u32, 1, 1]).bind_all(io);
+        launch.iterations(ROUNDS as u64).into()
     }
 
     fn cpu_f32(&self, call: CpuCall<'_, f32>) {

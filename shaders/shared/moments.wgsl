@@ -41,18 +41,26 @@ fn count_of(part: u32) -> f32 {
 fn merged(row: u32, lane: u32) -> Moments {
     let first = row * p.parts;
     var sum = 0.0;
-    for (var q = lane; q < p.parts; q += ${GROUP}u) {
-        sum += count_of(q) * moments[(first + q) * 3u];
+    for (var turn = lane; turn < p.parts; turn += ${GROUP}u * TURNS) {
+        var own = 0.0;
+        for (var q = turn; q < min(turn + ${GROUP}u * TURNS, p.parts); q += ${GROUP}u) {
+            own += count_of(q) * moments[(first + q) * 3u];
+        }
+        sum += own;
     }
     let n = f32(p.planes * p.space);
     var m: Moments;
     m.mean = tree_sum(lane, lane, ${GROUP}u, vec2<f32>(sum, 0.0)).x / n;
     var s = vec2<f32>(0.0, 0.0);
-    for (var q = lane; q < p.parts; q += ${GROUP}u) {
-        let at = (first + q) * 3u;
-        let count = count_of(q);
-        let d = (moments[at] - m.mean) + moments[at + 1u];
-        s += vec2<f32>(count * d, moments[at + 2u] + count * d * d);
+    for (var turn = lane; turn < p.parts; turn += ${GROUP}u * TURNS) {
+        var own = vec2<f32>(0.0, 0.0);
+        for (var q = turn; q < min(turn + ${GROUP}u * TURNS, p.parts); q += ${GROUP}u) {
+            let at = (first + q) * 3u;
+            let count = count_of(q);
+            let d = (moments[at] - m.mean) + moments[at + 1u];
+            own += vec2<f32>(count * d, moments[at + 2u] + count * d * d);
+        }
+        s += own;
     }
     s = tree_sum(lane, lane, ${GROUP}u, s);
     m.rest = s.x / n;

@@ -22,6 +22,8 @@ struct Params {
 }
 
 const WIDTH: u32 = 256u;
+// Parts that a lane adds up before it begins anew, when it merges those of a row: so rounding does not grow with their number.
+const TURNS: u32 = 32u;
 
 @group(0) @binding(0) var<uniform> p: Params;
 

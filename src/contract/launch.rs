@@ -17,11 +17,16 @@ const MAX_GROUPS: u64 = 65_535;
 /// 65,535 iterations in all, without an error; on a graphics card a loop of that length is slow and may meet the driver's time limit.
 pub const MAX_ITERATIONS: u64 = 16_384;
 
+/// The loop iterations after which Mesa's llvmpipe ends every loop of an invocation, silently (`LP_MAX_TGSI_LOOP_ITERATIONS`). A launch
+/// that says it takes more is refused on every software adapter.
+pub const SOFTWARE_ITERATIONS: u64 = 65_535;
+
 /// What a kernel's author may know of the adapter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct GpuTraits {
     /// The adapter is a program on the processor (lavapipe, SwiftShader, WARP): register tiles without workgroup memory are the
-    /// fast form there, workgroup tiles everywhere else.
+    /// fast form there, workgroup tiles everywhere else. Such an adapter may end the loops of an invocation after
+    /// [`SOFTWARE_ITERATIONS`] in all, silently.
     pub software: bool,
 }
 
@@ -53,7 +58,7 @@ impl Kernel {
         Kernel { stem: O::STEM.into(), source: Source::Own(O::SHADER), entry: entry.into(), defines: Vec::new() }
     }
 
-    /// Entry point `entry` of a user's shader.
+    /// Entry point `entry` of a user's shader. A launch of a kernel with loops says how long they are: see [`Launch::iterations`].
     pub fn custom(name: impl Into<String>, wgsl: impl Into<Arc<str>>, entry: impl Into<String>) -> Self {
         Kernel {
             stem: Cow::Owned(name.into()),
@@ -122,8 +127,10 @@ pub struct Launch {
     pub bindings: Vec<Binding>,
     /// Workgroups along x, y, z.
     pub workgroups: [u32; 3],
-    /// The loop iterations of the invocation that takes most: summed over its loops, those of nested loops multiplied. At most
-    /// [`MAX_ITERATIONS`]; loops of a length that the kernel's text fixes count too.
+    /// The loop iterations of the invocation that takes most: summed over its loops, those of nested loops multiplied. Loops of a
+    /// length that the kernel's text fixes count too; 0 says that there is no loop. Galen's own launches take at most
+    /// [`MAX_ITERATIONS`]. A launch that says more than [`SOFTWARE_ITERATIONS`] is refused on a software adapter, which would end the
+    /// loop early and give a wrong result without an error.
     pub iterations: u64,
 }
 

@@ -22,7 +22,9 @@ pub use host::{
     CpuCall, Real, View, parallel_all, parallel_chunks, parallel_outputs, parallel_row_pairs, parallel_rows,
     parallel_together, with_own_memory,
 };
-pub use launch::{Access, Binding, GpuTraits, Kernel, Launch, Launches, MAX_ITERATIONS, Slot, Source, fold, grid};
+pub use launch::{
+    Access, Binding, GpuTraits, Kernel, Launch, Launches, MAX_ITERATIONS, SOFTWARE_ITERATIONS, Slot, Source, fold, grid,
+};
 pub(crate) use random::StreamKey;
 pub use random::{Threefry, stream_of};
 pub use template::{GROUP_SIZE, expand};
@@ -102,6 +104,12 @@ pub(crate) use stem;
 /// An op that lives in user code: WGSL, twin and gradient. See [`OpDef`] for what the methods owe.
 ///
 /// Its WGSL is built with all of wgpu's run-time checks, unlike Galen's own, which is built as trusted.
+///
+/// Loops must be short: Mesa's llvmpipe, on which Galen runs where there is no graphics card but a GPU is asked for, ends all loops of an
+/// invocation after [`SOFTWARE_ITERATIONS`] iterations, silently, and on a graphics card a long loop is slow. Share long sums among
+/// invocations and passes, and say with [`Launch::iterations`] how many iterations an invocation takes at most. A plan with a launch that
+/// says more than [`SOFTWARE_ITERATIONS`] is refused on a software adapter ([`Error::Limit`](crate::Error::Limit)); a kernel that has loops
+/// and says nothing is warned of in the log there.
 pub trait CustomOp: fmt::Debug + Send + Sync {
     /// What a launch list and an error call this op.
     fn name(&self) -> &str;

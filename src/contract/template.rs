@@ -23,6 +23,7 @@ const SHARED: &[(&str, &str)] = &[
     ("conv_window", include_str!("../../shaders/shared/conv_window.wgsl")),
     ("column", include_str!("../../shaders/shared/column.wgsl")),
     ("math", include_str!("../../shaders/shared/math.wgsl")),
+    ("parts", include_str!("../../shaders/shared/parts.wgsl")),
     ("pool", include_str!("../../shaders/shared/pool.wgsl")),
     ("ratio", include_str!("../../shaders/shared/ratio.wgsl")),
     ("recurrent", include_str!("../../shaders/shared/recurrent.wgsl")),

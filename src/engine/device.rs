@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::contract::GpuTraits;
+use crate::contract::{GpuTraits, SOFTWARE_ITERATIONS};
 use crate::cpu::Threads;
 use crate::env;
 use crate::error::{Error, Result};
@@ -222,11 +222,17 @@ impl Device {
                 buffer: a.max_buffer,
                 workgroups: a.max_workgroups,
                 storage_bindings: a.storage_buffers,
+                iterations: if a.kind == AdapterKind::Software { SOFTWARE_ITERATIONS } else { u64::MAX },
                 budget,
             },
-            None => {
-                Limits { binding: u64::MAX, buffer: u64::MAX, workgroups: u32::MAX, storage_bindings: u32::MAX, budget }
-            }
+            None => Limits {
+                binding: u64::MAX,
+                buffer: u64::MAX,
+                workgroups: u32::MAX,
+                storage_bindings: u32::MAX,
+                iterations: u64::MAX,
+                budget,
+            },
         }
     }
 }

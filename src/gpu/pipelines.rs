@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::cache::Store;
-use super::device::{AdapterSummary, Gpu};
-use crate::contract::{Access, Kernel, Launch, Source};
+use super::device::{AdapterKind, AdapterSummary, Gpu};
+use crate::contract::{Access, Kernel, Launch, SOFTWARE_ITERATIONS, Source};
 use crate::error::Result;
 
 /// A pipeline and the layout of its one bind group.
@@ -74,6 +74,17 @@ impl Gpu {
             return Ok(Arc::clone(found));
         }
         let wgsl = launch.kernel.wgsl()?;
+        let summary = self.summary();
+        let custom = matches!(launch.kernel.source, Source::Custom(_));
+        if custom && launch.iterations == 0 && summary.kind == AdapterKind::Software && has_loop(&wgsl) {
+            log::warn!(
+                "{}::{} has loops, but its launch does not say how many iterations an invocation takes (Launch::iterations): {} may end \
+                 them after {SOFTWARE_ITERATIONS}, without an error",
+                launch.kernel.stem,
+                launch.kernel.entry,
+                summary.name
+            );
+        }
         let cache = pipelines.kept.as_mut().map(|kept| {
             kept.new += 1;
             &kept.cache
@@ -83,6 +94,13 @@ impl Gpu {
         pipelines.made.insert(key, Arc::clone(&made));
         Ok(made)
     }
+}
+
+/// Whether there is a loop in a text, in any of its functions.
+fn has_loop(wgsl: &str) -> bool {
+    let code = wgsl.lines().map(|line| line.split("//").next().unwrap_or_default());
+    let mut words = code.flat_map(|line| line.split(|c: char| !c.is_alphanumeric() && c != '_'));
+    words.any(|word| ["for", "while", "loop"].contains(&word))
 }
 
 fn compile(
@@ -137,4 +155,19 @@ fn compile(
         cache,
     });
     Compiled { pipeline, layout }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::has_loop;
+
+    #[test]
+    fn a_loop_is_one_of_three_words_of_code() {
+        for text in ["for (var i = 0u; i < 3u; i++) {\n", "    while(i < 3u) { }", "fn f() { loop { break; } }"] {
+            assert!(has_loop(text), "{text}");
+        }
+        for text in ["", "y[i] = x[i]; // for all", "let looped = before + while_2;"] {
+            assert!(!has_loop(text), "{text}");
+        }
+    }
 }

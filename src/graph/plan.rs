@@ -84,6 +84,8 @@ pub struct Limits {
     pub workgroups: u32,
     /// Storage bindings of one dispatch.
     pub storage_bindings: u32,
+    /// Loop iterations of one invocation: [`Launch::iterations`].
+    pub iterations: u64,
     /// Bytes that the plan may take in all.
     pub budget: u64,
 }
@@ -201,6 +203,8 @@ impl Plan {
                 refuse(step.name(), groups.into(), limits.workgroups.into(), "workgroups", "workgroups per dimension")?;
                 let bindings = launch.bindings.len() as u64;
                 refuse(step.name(), bindings, limits.storage_bindings.into(), "bindings", "storage buffers per stage")?;
+                let limit = "loop iterations of an invocation, after which this software adapter ends every loop";
+                refuse(step.name(), launch.iterations, limits.iterations, "iterations", limit)?;
             }
         }
         let [state, activations, scratch] =

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::softmax::{BLOCK, Columns, expect_axis};
 use super::{arity, expect_dtype};
-use crate::contract::{CpuCall, GpuTraits, Io, Kernel, Launches, OpDef, Real, stem};
+use crate::contract::{CpuCall, GpuTraits, Io, Kernel, Launches, OpDef, Real, Slot, stem};
 use crate::error::Result;
 use crate::graph::{Grad, GradientCtx, Var};
 use crate::shape::{DType, TensorSpec, resolve_axis};
@@ -34,7 +34,17 @@ impl OpDef for Argmax {
     }
 
     fn gpu(&self, io: &Io, gpu: &GpuTraits) -> Launches {
-        Columns::new(&io.inputs[0].shape, self.axis).launch(Kernel::of::<Self>("argmax"), io, gpu)
+        let columns = Columns::new(&io.inputs[0].shape, self.axis);
+        if !columns.are_long() {
+            return columns.launch(Kernel::of::<Self>("argmax"), io, gpu, [1, 1]);
+        }
+        let mut launches = Launches::default();
+        let best = launches.temp(TensorSpec { dtype: DType::U32, ..columns.of_parts(2) });
+        let parts = columns.over_parts(Kernel::of::<Self>("argmax_parts"), "parts", &columns.params(), [1, 1]);
+        let merge = columns.over_merged(Kernel::of::<Self>("argmax_merge"), [1, 1]);
+        launches.list.push(parts.read(Slot::Input(0)).write(best));
+        launches.list.push(merge.read(best).write(Slot::Output(0)));
+        launches
     }
 
     fn cpu<T: Real>(&self, mut call: CpuCall<'_, T>) {

@@ -7,10 +7,11 @@
 use bytemuck::{Pod, Zeroable};
 use serde::{Deserialize, Serialize};
 
+use super::reduce::sum_iterations;
 use super::{arity, expect_dtype};
 use crate::contract::{
-    CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, Slot, grid, parallel_outputs, parallel_together,
-    stem,
+    CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, Slot, fold, grid, parallel_outputs,
+    parallel_together, stem,
 };
 use crate::error::{Error, Result};
 use crate::graph::{Grad, GradientCtx, Var};
@@ -32,6 +33,8 @@ pub struct ClipGradients {
 
 /// Elements that one workgroup sums.
 const PER_GROUP: usize = 1 << 14;
+/// Invocations of such a workgroup.
+const INVOCATIONS: usize = 256;
 /// `2⁻⁸⁰`, by which numbers are scaled whose squares would be infinite.
 const DOWN: f64 = 1.0 / (1u128 << 80) as f64;
 
@@ -134,17 +137,16 @@ impl OpDef for ClipGradients {
         if self.norm.is_none() {
             return scale.write(Slot::Output(0)).into();
         }
-        let fold = |groups: usize| {
-            if groups <= 65_535 { [groups as u32, 1, 1] } else { [32_768, groups.div_ceil(32_768) as u32, 1] }
-        };
         Launches {
             list: vec![
                 Launch::new(kernel("clip_norm_sum").define("STAGE", 1), &params, fold(parts))
                     .read(Slot::Input(0))
-                    .write(Slot::Temp(0)),
+                    .write(Slot::Temp(0))
+                    .iterations(sum_iterations(n.min(PER_GROUP), INVOCATIONS)),
                 Launch::new(kernel("clip_norm_factor").define("STAGE", 2), &params, [1, 1, 1])
                     .read(Slot::Temp(0))
-                    .write(Slot::Temp(1)),
+                    .write(Slot::Temp(1))
+                    .iterations(sum_iterations(parts, INVOCATIONS)),
                 scale.read(Slot::Temp(1)).write(Slot::Output(0)),
             ],
             temps: vec![TensorSpec::f32([parts, 2]), TensorSpec::f32([2])],

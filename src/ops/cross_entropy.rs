@@ -11,9 +11,10 @@
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::reduce::{Reduce, ReduceFn};
 use super::softmax::{BLOCK, Columns, expect_axis};
 use super::{arity, expect_dtype};
-use crate::contract::{CpuCall, GpuTraits, Io, Kernel, Launches, OpDef, Real, View, parallel_rows, stem};
+use crate::contract::{CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, Slot, View, parallel_rows, stem};
 use crate::error::{Error, Result};
 use crate::graph::{Grad, GradientCtx, Var};
 use crate::shape::{DType, TensorSpec, resolve_axis};
@@ -76,8 +77,34 @@ impl OpDef for CrossEntropy {
     }
 
     fn gpu(&self, io: &Io, gpu: &GpuTraits) -> Launches {
-        let kernel = kernel("cross_entropy", self.from_logits, io.inputs[1].dtype);
-        Columns::new(&io.inputs[0].shape, self.axis).launch(kernel, io, gpu)
+        let columns = Columns::new(&io.inputs[0].shape, self.axis);
+        let (logits, targets) = (self.from_logits, io.inputs[1].dtype);
+        let soft = targets == DType::F32;
+        if !columns.are_long() || !(soft || logits) {
+            let work = [2 * usize::from(logits) + usize::from(soft); 2];
+            return columns.launch(kernel("cross_entropy", logits, targets), io, gpu, work);
+        }
+        let mut launches = Launches::default();
+        let tops = logits.then(|| columns.tops(&mut launches, Slot::Input(0)));
+        let with_tops = |launch: Launch| tops.iter().fold(launch, |launch, tops| launch.read(*tops));
+        let inputs = |launch: Launch| launch.read(Slot::Input(0)).read(Slot::Input(1));
+        let sums = soft.then(|| {
+            let terms = launches.temp(columns.of_parts(1));
+            let sums = launches.temp(TensorSpec::f32([columns.count]));
+            let launch =
+                columns.over_parts(kernel("cross_entropy_terms", logits, targets), "terms", &columns.params(), [1, 1]);
+            launches.list.push(with_tops(inputs(launch)).write(terms));
+            columns.sum_parts(&mut launches, terms, sums, gpu);
+            sums
+        });
+        let kernel = kernel("cross_entropy_finish", logits, targets).define("FROM_SUMS", u32::from(soft));
+        let launch = columns.over_elements(kernel, "finish", &columns.params(), columns.count);
+        let launch = match sums {
+            Some(sums) => launch.read(sums),
+            None => inputs(launch),
+        };
+        launches.list.push(with_tops(launch).write(Slot::Output(0)).write(Slot::Output(1)));
+        launches
     }
 
     fn cpu<T: Real>(&self, mut call: CpuCall<'_, T>) {
@@ -212,8 +239,26 @@ impl OpDef for CrossEntropyGrad {
     }
 
     fn gpu(&self, io: &Io, gpu: &GpuTraits) -> Launches {
-        let kernel = kernel("cross_entropy_grad", self.from_logits, io.inputs[1].dtype).define("GRAD", 1);
-        Columns::new(&io.inputs[0].shape, self.axis).launch(kernel, io, gpu)
+        let columns = Columns::new(&io.inputs[0].shape, self.axis);
+        let kernel = |entry| kernel(entry, self.from_logits, io.inputs[1].dtype).define("GRAD", 1);
+        let sums = self.from_logits && io.inputs[1].dtype == DType::F32;
+        if !columns.are_long() {
+            return columns.launch(kernel("cross_entropy_grad"), io, gpu, [1 + usize::from(sums), usize::from(sums)]);
+        }
+        let mut launches = Launches::default();
+        let apply = kernel("cross_entropy_grad_apply").define("ALL_WANTED", u32::from(sums));
+        let apply = columns.over_elements(apply, "apply", &columns.params(), io.inputs[0].shape.elements());
+        let mut apply = (0..4).fold(apply, |launch, i| launch.read(Slot::Input(i)));
+        if sums {
+            let all_wanted = launches.temp(TensorSpec::f32([columns.count]));
+            let sum = Reduce { function: ReduceFn::Sum, axes: vec![self.axis] };
+            let spec = TensorSpec::f32(io.inputs[1].shape.without(self.axis));
+            let of_sum = Io { inputs: vec![io.inputs[1].clone()], outputs: vec![spec] };
+            launches.append(sum.gpu(&of_sum, gpu), &[Slot::Input(1)], &[all_wanted]);
+            apply = apply.read(all_wanted);
+        }
+        launches.list.push(apply.write(Slot::Output(0)));
+        launches
     }
 
     fn cpu<T: Real>(&self, mut call: CpuCall<'_, T>) {

@@ -101,11 +101,14 @@ impl OpDef for GroupNorm {
         let rows = groups_of(&io.inputs[0].shape, self.groups);
         let params = rows.params(self.groups, self.epsilon);
         if rows.parts == 1 {
-            return Launch::new(kernel::<Self>("group_norm", "whole"), &params, rows.grid()).bind_all(io).into();
+            let launch = Launch::new(kernel::<Self>("group_norm", "whole"), &params, rows.grid()).bind_all(io);
+            return launch.iterations(rows.iterations(3, 2)).into();
         }
         let moments = Launch::new(kernel::<Self>("group_norm_moments", "moments"), &params, rows.grid());
         let merge = Launch::new(kernel::<Self>("group_norm_merge", "merge"), &params, rows.merge_grid());
         let apply = Launch::new(kernel::<Self>("group_norm_apply", "apply"), &params, rows.grid());
+        let (moments, apply) = (moments.iterations(rows.iterations(2, 2)), apply.iterations(rows.iterations(1, 0)));
+        let merge = merge.iterations(rows.merge_iterations(2, 2));
         let apply = (0..3).fold(apply, |launch, i| launch.read(Slot::Input(i)));
         Launches {
             list: vec![
@@ -186,12 +189,15 @@ impl OpDef for GroupNormGrad {
             kernel::<Self>(entry, pass).define("DX", dx).define("GRAD", u32::from(pass != "grad_merge"))
         };
         if rows.parts == 1 {
-            return Launch::new(kernel("group_norm_grad", "grad_whole", 1), &params, rows.grid()).bind_all(io).into();
+            let launch = Launch::new(kernel("group_norm_grad", "grad_whole", 1), &params, rows.grid()).bind_all(io);
+            return launch.iterations(rows.iterations(2, 1)).into();
         }
         let inputs = |launch: Launch| (0..4).fold(launch, |launch, i| launch.read(Slot::Input(i)));
         let sums = Launch::new(kernel("group_norm_grad_sums", "grad_sums", 0), &params, rows.grid());
         let merge = Launch::new(kernel("group_norm_grad_merge", "grad_merge", 0), &params, rows.merge_grid());
         let apply = Launch::new(kernel("group_norm_grad_apply", "grad_apply", 1), &params, rows.grid());
+        let (sums, apply) = (sums.iterations(rows.iterations(1, 1)), apply.iterations(rows.iterations(1, 0)));
+        let merge = merge.iterations(rows.merge_iterations(1, 1));
         Launches {
             list: vec![
                 inputs(sums).write(Slot::Temp(0)),
@@ -279,11 +285,13 @@ impl OpDef for GroupNormGradAffine {
         let kernel =
             |entry, pass: &str| kernel::<Self>(entry, pass).define("AFFINE", u32::from(pass != "affine_merge"));
         if rows.parts == 1 {
-            let kernel = kernel("group_norm_grad_affine", "affine_whole");
-            return Launch::new(kernel, &params, rows.grid()).bind_all(io).into();
+            let launch =
+                Launch::new(kernel("group_norm_grad_affine", "affine_whole"), &params, rows.grid()).bind_all(io);
+            return launch.iterations(rows.iterations(1, 1)).into();
         }
         let sums = Launch::new(kernel("group_norm_grad_affine_sums", "affine_sums"), &params, rows.grid());
         let merge = Launch::new(kernel("group_norm_grad_affine_merge", "affine_merge"), &params, rows.merge_grid());
+        let (sums, merge) = (sums.iterations(rows.iterations(1, 1)), merge.iterations(rows.merge_iterations(1, 1)));
         Launches {
             list: vec![
                 (0..3).fold(sums, |launch, i| launch.read(Slot::Input(i))).write(Slot::Temp(0)),

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::softmax::Columns;
 use super::{arity, expect_dtype, indices};
 use crate::contract::exact;
-use crate::contract::{CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, parallel_rows, stem};
+use crate::contract::{CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, Slot, parallel_rows, stem};
 use crate::error::{Error, Result};
 use crate::graph::{Grad, GradientCtx, Var};
 use crate::microkernel::sums::{dot, sum};
@@ -61,7 +61,8 @@ struct Params {
     queries: u32,
     step: u32,
     scale: f32,
-    pad: u32,
+    parts: u32,
+    part: u32,
 }
 
 /// Elements of a row that a lane keeps in registers; longer rows are read again.
@@ -72,6 +73,7 @@ impl Params {
         let (lead, c) = (&x.shape[..x.shape.len() - 1], x.shape[x.shape.len() - 1]);
         let steps = mask.map_or(vec![0; x.shape.len()], |m| m.shape.broadcast_strides(&x.shape));
         let columns: usize = lead.iter().product();
+        let [parts, part] = rows_of(x).parts().map(|n| n as u32);
         Params {
             dims: indices(lead, 1),
             steps: indices(&steps[..lead.len()], 0),
@@ -82,7 +84,8 @@ impl Params {
             queries: queries(x) as u32,
             step: steps[lead.len()] as u32,
             scale,
-            pad: 0,
+            parts,
+            part,
         }
     }
 }
@@ -92,14 +95,21 @@ fn queries(x: &TensorSpec) -> usize {
     if x.shape.len() > 2 { x.shape[x.shape.len() - 2] } else { 1 }
 }
 
-/// One dispatch over the rows of `x`: see [`Columns::cut`]. A workgroup's lanes keep what they read in registers where it fits.
-fn launch(kernel: Kernel, params: &Params, io: &Io, gpu: &GpuTraits) -> Launches {
-    let x = &io.inputs[0].shape;
-    let cut = Columns::new(x, x.len() - 1).cut(gpu);
+/// The rows of `x` as columns.
+fn rows_of(x: &TensorSpec) -> Columns {
+    Columns::new(&x.shape, x.shape.len() - 1)
+}
+
+/// One dispatch over the rows of `x`: see [`Columns::cut`]. A workgroup's lanes keep what they read in registers where it fits. `sweeps` are
+/// the loops along a row, `trees` those over the lanes.
+fn launch(kernel: Kernel, params: &Params, io: &Io, gpu: &GpuTraits, [sweeps, trees]: [usize; 2]) -> Launches {
+    let cut = rows_of(&io.inputs[0]).cut(gpu);
     let per_lane = (params.c as usize).div_ceil(cut.lanes).next_power_of_two();
     let registers = if cut.lanes > 1 && per_lane <= REGISTERS { per_lane } else { 0 };
+    let sweeps = if registers > 0 { 0 } else { sweeps };
     let kernel = kernel.define("LANES", cut.lanes).define("WIDTH", cut.width).define("REGISTERS", registers);
-    Launch::new(kernel, params, cut.groups).bind_all(io).into()
+    let launch = Launch::new(kernel.define("STAGE", "whole"), params, cut.groups).bind_all(io);
+    launch.iterations(cut.iterations(sweeps, trees)).into()
 }
 
 impl MaskedSoftmax {
@@ -156,12 +166,26 @@ impl OpDef for MaskedSoftmax {
     fn gpu(&self, io: &Io, gpu: &GpuTraits) -> Launches {
         let x = &io.inputs[0];
         let params = Params::new(x, self.places().1.map(|i| &io.inputs[i]), self.scale);
-        let kernel = Kernel::of::<Self>("masked_softmax")
-            .define("CAUSAL", u32::from(self.causal))
-            .define("LENGTHS", u32::from(self.lengths))
-            .define("MASK", u32::from(self.mask))
-            .define("RANK", x.shape.len() - 1);
-        launch(kernel, &params, io, gpu)
+        let kernel = |entry| {
+            Kernel::of::<Self>(entry)
+                .define("CAUSAL", u32::from(self.causal))
+                .define("LENGTHS", u32::from(self.lengths))
+                .define("MASK", u32::from(self.mask))
+                .define("RANK", x.shape.len() - 1)
+        };
+        let rows = rows_of(x);
+        if !rows.are_long() {
+            return launch(kernel("masked_softmax"), &params, io, gpu, [3, 2]);
+        }
+        let mut launches = Launches::default();
+        let inputs = |launch: Launch| (0..io.inputs.len()).fold(launch, |launch, i| launch.read(Slot::Input(i)));
+        let tops = launches.temp(rows.of_parts(2));
+        let of_parts = rows.over_parts(kernel("masked_softmax_tops"), "tops", &params, [2, 2]);
+        launches.list.push(inputs(of_parts).write(tops));
+        let tops = rows.merge_tops(&mut launches, tops);
+        let apply = rows.over_elements(kernel("masked_softmax_apply"), "apply", &params, x.shape.elements());
+        launches.list.push(inputs(apply).read(tops).write(Slot::Output(0)));
+        launches
     }
 
     fn cpu<T: Real>(&self, mut call: CpuCall<'_, T>) {
@@ -235,12 +259,24 @@ impl OpDef for MaskedSoftmaxGrad {
     fn gpu(&self, io: &Io, gpu: &GpuTraits) -> Launches {
         let params = Params::new(&io.inputs[0], None, self.scale);
         // Lengths and mask are told by the zeros of y.
-        let kernel = Kernel::of::<Self>("masked_softmax_grad")
-            .define("GRAD", 1)
-            .define("CAUSAL", u32::from(self.causal))
-            .define("LENGTHS", 0)
-            .define("MASK", 0);
-        launch(kernel, &params, io, gpu)
+        let kernel = |entry| {
+            let kernel = Kernel::of::<Self>(entry).define("GRAD", 1).define("CAUSAL", u32::from(self.causal));
+            kernel.define("LENGTHS", 0).define("MASK", 0)
+        };
+        let rows = rows_of(&io.inputs[0]);
+        if !rows.are_long() {
+            return launch(kernel("masked_softmax_grad"), &params, io, gpu, [2, 1]);
+        }
+        let mut launches = Launches::default();
+        let inputs = |launch: Launch| launch.read(Slot::Input(0)).read(Slot::Input(1));
+        let (terms, sums) = (launches.temp(rows.of_parts(1)), launches.temp(TensorSpec::f32([rows.count])));
+        let of_parts = rows.over_parts(kernel("masked_softmax_grad_terms"), "terms", &params, [1, 1]);
+        launches.list.push(inputs(of_parts).write(terms));
+        rows.sum_parts(&mut launches, terms, sums, gpu);
+        let elements = io.inputs[0].shape.elements();
+        let apply = rows.over_elements(kernel("masked_softmax_grad_apply"), "apply", &params, elements);
+        launches.list.push(inputs(apply).read(sums).write(Slot::Output(0)));
+        launches
     }
 
     fn cpu<T: Real>(&self, mut call: CpuCall<'_, T>) {

@@ -10,9 +10,10 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::arity;
+use super::reduce::sum_iterations;
 use crate::contract::blocks::expect_arenas;
 use crate::contract::clock::{expect_clock, update_of};
-use crate::contract::{CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, stem};
+use crate::contract::{CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, Slot, fold, stem};
 use crate::error::{Error, Result};
 use crate::graph::{Grad, GradientCtx, Var};
 use crate::microkernel::sums::{RUN, pairwise};
@@ -25,6 +26,8 @@ use crate::shape::TensorSpec;
 pub struct MaxNorm {
     /// Every so many steps make an update; at least 1.
     pub every: u32,
+    /// Elements of the longest unit in the table: see [`longest`].
+    pub longest: usize,
 }
 
 /// Units that lie at equal distances: those of a parameter.
@@ -50,6 +53,12 @@ const PER_ROW: usize = 16;
 const ROW: usize = 6;
 /// Keras's ε.
 const EPSILON: f64 = 1e-7;
+/// Invocations that share a unit.
+const LANES: usize = 16;
+/// Elements of a unit up to which a workgroup takes it whole.
+const WHOLE: usize = 1 << 14;
+/// Elements that a workgroup takes of a longer unit.
+const PART: usize = 1 << 13;
 
 #[repr(C)]
 #[derive(Clone, Copy, Pod, Zeroable)]
@@ -58,6 +67,9 @@ struct Params {
     rows: u32,
     every: u32,
     epsilon: f32,
+    /// Elements of a part of a unit, and parts.
+    part: u32,
+    parts: u32,
 }
 
 /// The table of units for [`MaxNorm`], for an arena of `len` elements.
@@ -87,6 +99,11 @@ pub fn table(len: usize, parameters: &[Units]) -> Result<Vec<u32>> {
         return Err(Error::usage("max_norm", "there are no units"));
     }
     Ok(words)
+}
+
+/// Elements of the longest unit in a [table].
+pub fn longest(table: &[u32]) -> usize {
+    table.chunks_exact(ROW).map(|row| row[3] as usize).max().unwrap_or(0)
 }
 
 /// A row of the table as the twin reads it.
@@ -147,15 +164,43 @@ impl OpDef for MaxNorm {
         if *table != TensorSpec::u32([words]) || !words.is_multiple_of(ROW) {
             return Err(Error::shape("max_norm", format!("a table of units, u32[{ROW} * rows]"), table.to_string()));
         }
+        if self.longest == 0 {
+            return Err(Error::parameter("max_norm", "longest unit", "at least one element", self.longest));
+        }
         expect_clock("max_norm", clock)?;
         Ok(vec![])
     }
 
     fn gpu(&self, io: &Io, _gpu: &GpuTraits) -> Launches {
         let (n, rows) = (io.inputs[0].shape[0], io.inputs[1].shape[0] / ROW);
-        let params = Params { n: n as u32, rows: rows as u32, every: self.every, epsilon: EPSILON as f32 };
-        let groups = if rows <= 65_535 { [rows as u32, 1, 1] } else { [32_768, rows.div_ceil(32_768) as u32, 1] };
-        Launch::new(Kernel::of::<Self>("max_norm"), &params, groups).bind_in_place(io, self.writes()).into()
+        let parts = if self.longest <= WHOLE { 1 } else { self.longest.div_ceil(PART) };
+        let params = Params {
+            n: n as u32,
+            rows: rows as u32,
+            every: self.every,
+            epsilon: EPSILON as f32,
+            part: PART as u32,
+            parts: parts as u32,
+        };
+        let kernel = |entry, stage: &str| Kernel::of::<Self>(entry).define("STAGE", stage);
+        let (tree, per_lane) = (sum_iterations(0, LANES), |elements: usize| elements.div_ceil(LANES) as u64);
+        if parts == 1 {
+            let launch = Launch::new(kernel("max_norm", "whole"), &params, fold(rows)).bind_in_place(io, self.writes());
+            return launch.iterations(2 * per_lane(self.longest) + tree).into();
+        }
+        let mut launches = Launches::default();
+        let sums = launches.temp(TensorSpec::f32([rows, parts, PER_ROW]));
+        let factors = launches.temp(TensorSpec::f32([rows, PER_ROW]));
+        let of_sums = Launch::new(kernel("max_norm_sums", "sums"), &params, fold(rows * parts));
+        let of_factors = Launch::new(kernel("max_norm_factors", "factors"), &params, fold(rows));
+        let of_scale = Launch::new(kernel("max_norm_scale", "scale"), &params, fold(rows * parts));
+        let rest = |launch: Launch| launch.read(Slot::Input(1)).read(Slot::Input(2));
+        launches.list = vec![
+            rest(of_sums.read(Slot::Input(0))).write(sums).iterations(per_lane(PART) + tree),
+            rest(of_factors.read(sums)).write(factors).iterations(per_lane(parts) + tree),
+            rest(of_scale.write(Slot::Input(0))).read(factors).iterations(per_lane(PART)),
+        ];
+        launches
     }
 
     fn cpu<T: Real>(&self, mut call: CpuCall<'_, T>) {
@@ -199,12 +244,13 @@ impl OpDef for MaxNorm {
 }
 
 impl Var {
-    /// Limits the norms of units of these parameters (a whole arena); `table` is a [table] of them.
+    /// Limits the norms of units of these parameters (a whole arena); `table` is a [table] of them, whose [longest] unit has `longest`
+    /// elements.
     ///
     /// # Errors
-    /// Where this is not a whole arena, `table` is not a table, or `every` is 0.
-    pub fn max_norm(&self, table: &Var, clock: &Var, every: u32) -> Result<()> {
-        self.graph.push(MaxNorm { every }, &[self, table, clock]).map(drop)
+    /// Where this is not a whole arena, `table` is not a table, or `every` or `longest` is 0.
+    pub fn max_norm(&self, table: &Var, longest: usize, clock: &Var, every: u32) -> Result<()> {
+        self.graph.push(MaxNorm { every, longest }, &[self, table, clock]).map(drop)
     }
 }
 
@@ -215,7 +261,8 @@ mod tests {
     #[test]
     fn units_outside_of_the_arena_and_senseless_limits_are_refused() {
         let good = Units { offset: 64, units: 33, unit_stride: 1, elements: 3, element_stride: 33, limit: 2.0 };
-        assert_eq!(table(192, &[good]).expect("a table").len(), 3 * ROW);
+        let words = table(192, &[good]).expect("a table");
+        assert_eq!((words.len(), longest(&words)), (3 * ROW, 3));
         for bad in [
             Units { limit: 0.0, ..good },
             Units { limit: f32::NAN, ..good },

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::{arity, expect_dtype, indices};
 use crate::contract::exact;
 use crate::contract::{
-    CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, Slot, grid, parallel_outputs, parallel_rows, stem,
+    CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, Slot, fold, grid, parallel_outputs, parallel_rows,
+    stem,
 };
 use crate::error::{Error, Result};
 use crate::graph::{Grad, GradientCtx, Var};
@@ -52,11 +53,24 @@ pub struct Expand {
 
 /// Elements per output up to which one invocation reduces them all; above, a workgroup does.
 const SERIAL: usize = 128;
-/// Elements per output that one workgroup takes; where there are more, several workgroups share them in a first pass.
-const PER_GROUP: usize = 1 << 14;
+/// Elements that one workgroup takes; where there are more, several workgroups share them.
+pub(super) const PER_GROUP: usize = 1 << 14;
+/// Invocations of a workgroup that reduces.
+const LANES: usize = 256;
 /// Elements below which a twin does not wake another thread, and results that it sums side by side.
 const WORK: usize = 1 << 14;
 const TOGETHER: usize = 64;
+
+/// Loop iterations of an invocation where `lanes` of them share `elements` and add up what they have in a tree.
+pub(super) fn sum_iterations(elements: usize, lanes: usize) -> u64 {
+    elements.div_ceil(lanes) as u64 + u64::from(lanes.ilog2())
+}
+
+/// The launches that sum `[rows, count]` over its last axis.
+pub(super) fn row_sums(rows: usize, count: usize, gpu: &GpuTraits) -> Launches {
+    let io = Io { inputs: vec![TensorSpec::f32([rows, count])], outputs: vec![TensorSpec::f32([rows])] };
+    Reduce { function: ReduceFn::Sum, axes: vec![1] }.gpu(&io, gpu)
+}
 
 #[repr(C)]
 #[derive(Clone, Copy, Pod, Zeroable)]
@@ -135,16 +149,15 @@ impl OpDef for Reduce {
         let x = &io.inputs[0].shape;
         let (kept, kept_strides) = side(x, |a| !self.axes.contains(&a));
         let (gone, gone_strides) = side(x, |a| self.axes.contains(&a));
-        let (outputs, count) = (io.outputs[0].shape.elements(), self.count(x));
-        let parts = count.div_ceil(PER_GROUP);
-        let params = Params {
+        let (outputs, mut count) = (io.outputs[0].shape.elements(), self.count(x));
+        let mut params = Params {
             kept: indices(&kept, 1),
             kept_strides: indices(&kept_strides, 0),
             gone_strides: indices(&gone_strides, 0),
             outputs: outputs as u32,
             count: count as u32,
-            part: count.div_ceil(parts) as u32,
-            parts: parts as u32,
+            part: count as u32,
+            parts: 1,
             scale: self.scale(x) as f32,
             pad: [0; 3],
         };
@@ -157,36 +170,28 @@ impl OpDef for Reduce {
             let kernel = kernel.define("GONE", gone.len()).define("GONE_DIMS", dims.join(", "));
             kernel.define("MAX", u32::from(self.function == ReduceFn::Max))
         };
-        let k = kept.len();
         if count <= SERIAL {
-            return Launch::new(kernel("reduce_serial", k, &gone), &params, grid(outputs)).bind_all(io).into();
+            let launch = Launch::new(kernel("reduce_serial", kept.len(), &gone), &params, grid(outputs));
+            return launch.bind_all(io).iterations(count as u64).into();
         }
-        let fold = |groups: usize| {
-            if groups <= 65_535 { [groups as u32, 1, 1] } else { [32_768, groups.div_ceil(32_768) as u32, 1] }
-        };
-        if parts == 1 {
-            return Launch::new(kernel("reduce_group", k, &gone), &params, fold(outputs)).bind_all(io).into();
-        }
-        let first = Params { scale: 1.0, ..params };
-        let second = Params {
-            kept: indices(&[outputs], 1),
-            kept_strides: indices(&[parts], 0),
-            gone_strides: indices(&[1], 0),
-            count: parts as u32,
-            part: parts as u32,
-            parts: 1,
-            ..params
-        };
-        Launches {
-            list: vec![
-                Launch::new(kernel("reduce_group", k, &gone), &first, fold(outputs * parts))
-                    .read(Slot::Input(0))
-                    .write(Slot::Temp(0)),
-                Launch::new(kernel("reduce_group", 1, &[parts]), &second, fold(outputs))
-                    .read(Slot::Temp(0))
-                    .write(Slot::Output(0)),
-            ],
-            temps: vec![TensorSpec::f32([outputs, parts])],
+        // Every pass makes one number of at most PER_GROUP, until one is left: rounding grows with the number of passes.
+        let (mut launches, mut from, mut k, mut gone) = (Launches::default(), Slot::Input(0), kept.len(), gone);
+        loop {
+            let parts = count.div_ceil(PER_GROUP);
+            let part = count.div_ceil(parts);
+            let to = if parts == 1 { Slot::Output(0) } else { launches.temp(TensorSpec::f32([outputs, parts])) };
+            let scale = if parts == 1 { params.scale } else { 1.0 };
+            let pass = Params { count: count as u32, part: part as u32, parts: parts as u32, scale, ..params };
+            let launch =
+                Launch::new(kernel("reduce_group", k, &gone), &pass, fold(outputs * parts)).read(from).write(to);
+            launches.list.push(launch.iterations(sum_iterations(part, LANES)));
+            if parts == 1 {
+                return launches;
+            }
+            (from, k, gone, count) = (to, 1, vec![parts], parts);
+            params.kept = indices(&[outputs], 1);
+            params.kept_strides = indices(&[parts], 0);
+            params.gone_strides = indices(&[1], 0);
         }
     }
 

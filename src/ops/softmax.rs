@@ -9,9 +9,10 @@ use bytemuck::{Pod, Zeroable};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::reduce::{PER_GROUP, row_sums};
 use super::{arity, expect_dtype};
 use crate::contract::{
-    CpuCall, GROUP_SIZE, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, grid, parallel_rows, stem,
+    CpuCall, GROUP_SIZE, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, Slot, fold, grid, parallel_rows, stem,
 };
 use crate::error::{Error, Result};
 use crate::graph::{Grad, GradientCtx, Var};
@@ -52,6 +53,8 @@ pub(crate) struct Columns {
 /// How a dispatch shares out columns.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cut {
+    /// Elements of a column.
+    c: usize,
     /// Invocations that share a column: `LANES` in `shared/column.wgsl`.
     pub(crate) lanes: usize,
     /// Invocations of a workgroup.
@@ -60,16 +63,31 @@ pub(crate) struct Cut {
     pub(crate) groups: [u32; 3],
 }
 
+impl Cut {
+    /// Loop iterations of a kernel whose loops along a column are `sweeps`, one after another, with `trees` over the lanes.
+    pub(crate) fn iterations(&self, sweeps: usize, trees: usize) -> u64 {
+        (sweeps * self.c.div_ceil(self.lanes)) as u64 + trees as u64 * u64::from(self.lanes.ilog2())
+    }
+}
+
 /// The uniform of every kernel that includes `shared/column.wgsl`.
 #[repr(C)]
 #[derive(Clone, Copy, Pod, Zeroable)]
-struct Params {
+pub(super) struct Params {
     columns: u32,
     c: u32,
     inner: u32,
     /// Always 0, which no compiler knows.
     zero: u32,
+    /// Parts of a column, and elements of each: see `shared/parts.wgsl`.
+    parts: u32,
+    part: u32,
 }
+
+/// Elements that one invocation takes alone on a software adapter.
+const ALONE: usize = 2048;
+/// Invocations that share a part of a column.
+const LANES: usize = 256;
 
 /// Elements that one CPU task takes.
 const WORK: usize = 1 << 14;
@@ -82,26 +100,91 @@ impl Columns {
         Columns { count: outer * inner, c, inner }
     }
 
-    /// How a dispatch shares out the columns. Software adapters, short columns and those too many to need it get one invocation each;
-    /// the others a workgroup, whose size depends on the shape alone.
+    /// How a dispatch shares out the columns. On software adapters columns get one invocation each, elsewhere short ones and those too many to
+    /// need more; the others a workgroup, whose size depends on the shape alone.
     pub(crate) fn cut(&self, gpu: &GpuTraits) -> Cut {
-        let shared = !gpu.software && self.c >= 32 && (self.inner == 1 || self.count < 1024);
+        let few = !gpu.software && self.c >= 32 && (self.inner == 1 || self.count < 1024);
+        let shared = few || self.c > ALONE;
         let lanes = match (shared, self.c) {
             (false, _) => 1,
             (true, ..=512) => 64,
-            _ => 256,
+            _ => LANES,
         };
         let (width, groups) =
             if shared { (lanes, grid(self.count * GROUP_SIZE)) } else { (GROUP_SIZE, grid(self.count)) };
-        Cut { lanes, width, groups }
+        Cut { c: self.c, lanes, width, groups }
     }
 
-    /// One dispatch of `kernel` over all columns.
-    pub(crate) fn launch(&self, kernel: Kernel, io: &Io, gpu: &GpuTraits) -> Launches {
+    /// Whether a column is too long for one workgroup.
+    pub(crate) fn are_long(&self) -> bool {
+        self.c > PER_GROUP
+    }
+
+    /// Parts of a column, and elements of each.
+    pub(crate) fn parts(&self) -> [usize; 2] {
+        let parts = self.c.div_ceil(PER_GROUP);
+        [parts, self.c.div_ceil(parts)]
+    }
+
+    pub(super) fn params(&self) -> Params {
+        let [parts, part] = self.parts().map(|n| n as u32);
+        Params { columns: self.count as u32, c: self.c as u32, inner: self.inner as u32, zero: 0, parts, part }
+    }
+
+    /// One dispatch of `kernel` over all columns, none of them long, with so many loops along a column and trees over its lanes.
+    pub(crate) fn launch(&self, kernel: Kernel, io: &Io, gpu: &GpuTraits, [sweeps, trees]: [usize; 2]) -> Launches {
         let cut = self.cut(gpu);
-        let params = Params { columns: self.count as u32, c: self.c as u32, inner: self.inner as u32, zero: 0 };
-        let kernel = kernel.define("LANES", cut.lanes).define("WIDTH", cut.width);
-        Launch::new(kernel, &params, cut.groups).bind_all(io).into()
+        let kernel = kernel.define("LANES", cut.lanes).define("WIDTH", cut.width).define("STAGE", "whole");
+        let launch = Launch::new(kernel, &self.params(), cut.groups).bind_all(io);
+        launch.iterations(cut.iterations(sweeps, trees)).into()
+    }
+
+    /// A dispatch of `kernel` with a workgroup per part of a column.
+    pub(super) fn over_parts(&self, kernel: Kernel, stage: &str, params: &impl Pod, work: [usize; 2]) -> Launch {
+        let [parts, part] = self.parts();
+        let cut = Cut { c: part, lanes: LANES, width: LANES, groups: fold(self.count * parts) };
+        let kernel = kernel.define("LANES", LANES).define("STAGE", stage);
+        Launch::new(kernel, params, cut.groups).iterations(cut.iterations(work[0], work[1]))
+    }
+
+    /// A dispatch of `kernel` with a workgroup per column, which merges what its parts gave.
+    pub(super) fn over_merged(&self, kernel: Kernel, [sweeps, trees]: [usize; 2]) -> Launch {
+        let [parts, _] = self.parts();
+        let kernel = kernel.define("LANES", LANES).define("STAGE", "merge");
+        let cut = Cut { c: parts, lanes: LANES, width: LANES, groups: fold(self.count) };
+        Launch::new(kernel, &self.params(), cut.groups).iterations(cut.iterations(sweeps, trees))
+    }
+
+    /// A dispatch of `kernel` with an invocation per element of `elements`, which has no loop.
+    pub(super) fn over_elements(&self, kernel: Kernel, stage: &str, params: &impl Pod, elements: usize) -> Launch {
+        Launch::new(kernel.define("LANES", LANES).define("STAGE", stage), params, grid(elements))
+    }
+
+    /// The spec of `width` numbers per part.
+    pub(super) fn of_parts(&self, width: usize) -> TensorSpec {
+        TensorSpec::f32([self.count, self.parts()[0], width])
+    }
+
+    /// Adds the launch that makes of every part's largest element and sum of exponentials, `tops`, those of the column, in memory of
+    /// their own.
+    pub(super) fn merge_tops(&self, launches: &mut Launches, tops: Slot) -> Slot {
+        let merged = launches.temp(TensorSpec::f32([self.count, 2]));
+        let kernel = Kernel::of::<Softmax>("softmax_merge").define("LOG", 0);
+        launches.list.push(self.over_merged(kernel, [2, 2]).read(tops).write(merged));
+        merged
+    }
+
+    /// Adds the launches that find every column's largest element and `Σ eˣ⁻ᵐ`, and tells where they are.
+    pub(super) fn tops(&self, launches: &mut Launches, x: Slot) -> Slot {
+        let tops = launches.temp(self.of_parts(2));
+        let kernel = Kernel::of::<Softmax>("softmax_tops").define("LOG", 0);
+        launches.list.push(self.over_parts(kernel, "tops", &self.params(), [2, 2]).read(x).write(tops));
+        self.merge_tops(launches, tops)
+    }
+
+    /// Adds the launches that sum what the parts of every column gave.
+    pub(super) fn sum_parts(&self, launches: &mut Launches, sums: Slot, to: Slot, gpu: &GpuTraits) {
+        launches.append(row_sums(self.count, self.parts()[0], gpu), &[sums], &[to]);
     }
 
     /// Scratch of a twin that keeps one number per column, where columns are not rows.
@@ -181,8 +264,17 @@ impl OpDef for Softmax {
     }
 
     fn gpu(&self, io: &Io, gpu: &GpuTraits) -> Launches {
-        let kernel = Kernel::of::<Self>("softmax").define("LOG", u32::from(self.log));
-        Columns::new(&io.inputs[0].shape, self.axis).launch(kernel, io, gpu)
+        let kernel = |entry| Kernel::of::<Self>(entry).define("LOG", u32::from(self.log));
+        let columns = Columns::new(&io.inputs[0].shape, self.axis);
+        if !columns.are_long() {
+            return columns.launch(kernel("softmax"), io, gpu, [3, 2]);
+        }
+        let mut launches = Launches::default();
+        let tops = columns.tops(&mut launches, Slot::Input(0));
+        let apply =
+            columns.over_elements(kernel("softmax_apply"), "apply", &columns.params(), io.inputs[0].shape.elements());
+        launches.list.push(apply.read(Slot::Input(0)).read(tops).write(Slot::Output(0)));
+        launches
     }
 
     fn cpu<T: Real>(&self, mut call: CpuCall<'_, T>) {
@@ -262,8 +354,27 @@ impl OpDef for SoftmaxGrad {
     }
 
     fn gpu(&self, io: &Io, gpu: &GpuTraits) -> Launches {
-        let kernel = Kernel::of::<Self>("softmax_grad").define("LOG", u32::from(self.log)).define("GRAD", 1);
-        Columns::new(&io.inputs[0].shape, self.axis).launch(kernel, io, gpu)
+        let kernel = |entry| Kernel::of::<Self>(entry).define("LOG", u32::from(self.log)).define("GRAD", 1);
+        let columns = Columns::new(&io.inputs[0].shape, self.axis);
+        if !columns.are_long() {
+            return columns.launch(kernel("softmax_grad"), io, gpu, [2, 1]);
+        }
+        let mut launches = Launches::default();
+        let terms = launches.temp(columns.of_parts(1));
+        let sums = launches.temp(TensorSpec::f32([columns.count]));
+        let inputs = |launch: Launch| launch.read(Slot::Input(0)).read(Slot::Input(1));
+        launches.list.push(
+            inputs(columns.over_parts(kernel("softmax_grad_terms"), "terms", &columns.params(), [1, 1])).write(terms),
+        );
+        columns.sum_parts(&mut launches, terms, sums, gpu);
+        let apply = columns.over_elements(
+            kernel("softmax_grad_apply"),
+            "apply",
+            &columns.params(),
+            io.inputs[0].shape.elements(),
+        );
+        launches.list.push(inputs(apply).read(sums).write(Slot::Output(0)));
+        launches
     }
 
     fn cpu<T: Real>(&self, mut call: CpuCall<'_, T>) {

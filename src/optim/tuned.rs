@@ -392,8 +392,8 @@ impl Tuned {
         let (clock, schedule) = (clock.clone(), schedule.clone());
         let ctx = UpdateCtx { parameters, gradients, clock, schedule, groups, every };
         self.optimizer.build(graph, &ctx)?;
-        if let Some(table) = self.norms(graph, holds)? {
-            ctx.parameters.max_norm(&table, &ctx.clock, every)?;
+        if let Some((table, longest)) = self.norms(graph, holds)? {
+            ctx.parameters.max_norm(&table, longest, &ctx.clock, every)?;
         }
         if let Some(keep) = self.ema {
             let average = graph.mirror(PARAMETERS, EMA, f32::NAN)?;
@@ -418,8 +418,8 @@ impl Tuned {
         words(graph, TABLES[1], table(graph, numbers.into_iter())).map(Some)
     }
 
-    /// The table of largest norms, where there are some.
-    fn norms(&self, graph: &Graph, holds: &[Hold]) -> Result<Option<Var>> {
+    /// The table of largest norms, where there are some, and the elements of its longest unit.
+    fn norms(&self, graph: &Graph, holds: &[Hold]) -> Result<Option<(Var, usize)>> {
         let slots = graph.slots(PARAMETERS);
         let trained = slots.iter().filter(|slot| !self.is_frozen(&slot.name));
         let units: Vec<max_norm::Units> = trained
@@ -429,7 +429,9 @@ impl Tuned {
             return Ok(None);
         }
         let len = graph.whole(PARAMETERS)?.shape().elements();
-        words(graph, TABLES[2], max_norm::table(len, &units)?).map(Some)
+        let table = max_norm::table(len, &units)?;
+        let longest = max_norm::longest(&table);
+        Ok(Some((words(graph, TABLES[2], table)?, longest)))
     }
 }
 

@@ -2,6 +2,7 @@
 #![allow(dead_code)]
 
 pub mod finite;
+pub mod iterations;
 pub mod rows;
 
 use std::sync::OnceLock;

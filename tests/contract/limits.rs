@@ -1,12 +1,19 @@
 //! A plan that does not fit is refused before anything is allocated, with the node that broke the limit.
 
+use galen::contract::MAX_ITERATIONS;
 use galen::graph::{Init, Limits};
 use galen::{DType, Error, Graph, Plan};
 
 use super::FORMS;
 
-const ROOMY: Limits =
-    Limits { binding: u64::MAX, buffer: u64::MAX, workgroups: u32::MAX, storage_bindings: u32::MAX, budget: u64::MAX };
+const ROOMY: Limits = Limits {
+    binding: u64::MAX,
+    buffer: u64::MAX,
+    workgroups: u32::MAX,
+    storage_bindings: u32::MAX,
+    iterations: u64::MAX,
+    budget: u64::MAX,
+};
 
 /// A product of `[64, 32]` and a parameter `[32, 128]` in a layer, then its exponential: 32 KiB each.
 fn plan() -> Plan {
@@ -92,6 +99,19 @@ fn a_dispatch_with_too_many_bindings() {
 }
 
 #[test]
+fn a_loop_that_a_software_adapter_would_cut_short() {
+    let graph = Graph::new();
+    let x = graph.input("x", [64, 128], DType::F32).expect("an input");
+    let y = graph.in_layer("head", || x.softmax(1)).expect("a layer");
+    let plan = Plan::new(&graph, &[y], Some(&FORMS[0])).expect("a plan");
+    let most = plan.steps.iter().flat_map(|s| &s.launches).map(|l| l.iterations).max().expect("a launch");
+    let limits = |iterations| Limits { iterations, ..ROOMY };
+    let (node, needed, allowed, limit) = refused(&plan, &limits(most), &limits(most - 1));
+    assert_eq!((node.as_str(), needed, allowed), ("head/softmax", most, most - 1));
+    assert!(limit.contains("iterations"), "{limit}");
+}
+
+#[test]
 fn a_plan_over_the_budget() {
     let plan = plan();
     let total = plan.state_bytes() + plan.activation_bytes();
@@ -107,8 +127,14 @@ fn a_plan_over_the_budget() {
 /// What every adapter has fits every row, and the plan for the CPU has no launches to break a limit with.
 #[test]
 fn every_row_fits_the_limits_of_webgpu() {
-    let limits =
-        Limits { binding: 128 << 20, buffer: 256 << 20, workgroups: 65_535, storage_bindings: 8, budget: 1 << 30 };
+    let limits = Limits {
+        binding: 128 << 20,
+        buffer: 256 << 20,
+        workgroups: 65_535,
+        storage_bindings: 8,
+        iterations: MAX_ITERATIONS,
+        budget: 1 << 30,
+    };
     for (name, plan) in super::plans() {
         plan.check(&limits).unwrap_or_else(|e| panic!("{name}: {e}"));
     }

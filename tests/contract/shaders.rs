@@ -42,7 +42,7 @@ fn every_shader_is_portable_and_agrees_with_its_launch() {
 }
 
 /// A text as naga's module. No capability is given: WebGPU's baseline is all that Galen's own kernels may use.
-fn parse(wgsl: &str) -> (Module, ModuleInfo) {
+pub(super) fn parse(wgsl: &str) -> (Module, ModuleInfo) {
     let module = naga::front::wgsl::parse_str(wgsl).unwrap_or_else(|e| panic!("{}", e.emit_to_string(wgsl)));
     let info = Validator::new(ValidationFlags::all(), Capabilities::empty()).validate(&module);
     (module, info.unwrap_or_else(|e| panic!("{}", e.emit_to_string(wgsl))))
@@ -54,6 +54,10 @@ fn agrees(module: &Module, info: &ModuleInfo, step: &Step, launch: &Launch) -> R
     let others: &[&str] = match step.op.name() {
         "conv_grad" => &["reduce", "unary"],
         "conv_norm" => &["batch_norm"],
+        "softmax_grad" | "log_softmax_grad" | "cross_entropy_grad" | "masked_softmax_grad" => &["reduce"],
+        "cross_entropy" => &["softmax", "reduce"],
+        "masked_softmax" => &["softmax"],
+        "correct_count" => &["argmax"],
         "avg_pool" | "avg_pool_grad" | "adaptive_avg_pool" | "adaptive_avg_pool_grad" | "resize_grad" => &["reduce"],
         "max_pool_grad" => &["gather"],
         "adaptive_max_pool_grad" => &["max_pool", "gather"],

@@ -106,16 +106,15 @@ impl BatchNorm {
 
     /// The launch that makes mean, variance and what is saved of the moments of the parts of every row.
     fn merge(&self, rows: &Rows) -> Launch {
-        Launch::new(
-            kernel::<Self>("batch_norm_merge", "merge", false),
-            &rows.params(1, self.epsilon),
-            rows.merge_grid(),
-        )
+        let kernel = kernel::<Self>("batch_norm_merge", "merge", false);
+        let launch = Launch::new(kernel, &rows.params(1, self.epsilon), rows.merge_grid());
+        launch.iterations(rows.merge_iterations(2, 2))
     }
 
     /// The launch that makes `y` of `x`, `gamma`, `beta` and what was saved.
     fn apply(&self, rows: &Rows) -> Launch {
-        Launch::new(kernel::<Self>("batch_norm_apply", "apply", self.relu), &rows.params(1, self.epsilon), rows.grid())
+        let kernel = kernel::<Self>("batch_norm_apply", "apply", self.relu);
+        Launch::new(kernel, &rows.params(1, self.epsilon), rows.grid()).iterations(rows.iterations(1, 0))
     }
 
     /// The same as [`BatchNorm::merge`], of moments that somebody else made of `x` `[batch, channels, space]`: of `piece` neighbours after
@@ -150,11 +149,11 @@ impl OpDef for BatchNorm {
         let rows = channels(&io.inputs[0].shape);
         let params = rows.params(1, self.epsilon);
         if rows.parts == 1 {
-            return Launch::new(kernel::<Self>("batch_norm", "whole", self.relu), &params, rows.grid())
-                .bind_all(io)
-                .into();
+            let launch = Launch::new(kernel::<Self>("batch_norm", "whole", self.relu), &params, rows.grid());
+            return launch.bind_all(io).iterations(rows.iterations(3, 2)).into();
         }
         let moments = Launch::new(kernel::<Self>("batch_norm_moments", "moments", false), &params, rows.grid());
+        let moments = moments.iterations(rows.iterations(2, 2));
         let (merge, apply) = (self.merge(&rows), self.apply(&rows));
         Launches {
             list: vec![
@@ -325,7 +324,8 @@ impl OpDef for BatchNormInfer {
     fn gpu(&self, io: &Io, _gpu: &GpuTraits) -> Launches {
         let rows = channels(&io.inputs[0].shape);
         let params = rows.params(1, self.epsilon);
-        Launch::new(kernel::<Self>("batch_norm_infer", "infer", self.relu), &params, rows.grid()).bind_all(io).into()
+        let launch = Launch::new(kernel::<Self>("batch_norm_infer", "infer", self.relu), &params, rows.grid());
+        launch.bind_all(io).iterations(rows.iterations(1, 0)).into()
     }
 
     fn cpu<T: Real>(&self, mut call: CpuCall<'_, T>) {
@@ -383,12 +383,14 @@ impl OpDef for BatchNormGrad {
         };
         if rows.parts == 1 {
             let kernel = kernel("batch_norm_grad", "grad_whole", 1);
-            return Launch::new(kernel, &params, rows.grid()).bind_all(io).into();
+            return Launch::new(kernel, &params, rows.grid()).bind_all(io).iterations(rows.iterations(2, 1)).into();
         }
         let inputs = |launch| (0..io.inputs.len()).fold(launch, |launch: Launch, i| launch.read(Slot::Input(i)));
         let sums = Launch::new(kernel("batch_norm_grad_sums", "grad_sums", 0), &params, rows.grid());
         let merge = Launch::new(kernel("batch_norm_grad_merge", "grad_merge", 0), &params, rows.merge_grid());
         let apply = Launch::new(kernel("batch_norm_grad_apply", "grad_apply", 1), &params, rows.grid());
+        let (sums, apply) = (sums.iterations(rows.iterations(1, 1)), apply.iterations(rows.iterations(1, 0)));
+        let merge = merge.iterations(rows.merge_iterations(1, 1));
         Launches {
             list: vec![
                 inputs(sums).write(Slot::Temp(0)),

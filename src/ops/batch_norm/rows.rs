@@ -22,6 +22,8 @@ const PER_LANE: usize = 8;
 const PER_GROUP: usize = 1 << 13;
 /// Workgroups that keep a large GPU busy; fewer of them take more than [`PER_LANE`] elements per lane.
 const BUSY: usize = 1024;
+/// Parts that a lane adds up before it begins anew: `TURNS` in `shared/rows.wgsl`.
+const TURNS: usize = 32;
 /// Elements that one CPU task takes.
 const WORK: usize = 1 << 14;
 /// Rows that are enough to be shared out whole.
@@ -170,6 +172,19 @@ impl Rows {
     /// Workgroups for one row each, to merge its parts.
     pub(crate) fn merge_grid(&self) -> [u32; 3] {
         grid(self.rows * GROUP_SIZE)
+    }
+
+    /// Loop iterations of a kernel that walks `sweeps` times over a part and adds up what its lanes have in `trees`.
+    pub(crate) fn iterations(&self, sweeps: usize, trees: u32) -> u64 {
+        let planes = self.part_planes.div_ceil(self.plane_lanes);
+        let sweep = planes * (1 + self.piece.div_ceil(self.space_lanes));
+        (sweeps * sweep) as u64 + u64::from(trees * (self.space_lanes * self.plane_lanes).ilog2())
+    }
+
+    /// The same of a kernel that merges the parts of a row.
+    pub(crate) fn merge_iterations(&self, sweeps: usize, trees: u32) -> u64 {
+        let sweep = self.parts.div_ceil(GROUP_SIZE) + self.parts.div_ceil(GROUP_SIZE * TURNS);
+        (sweeps * sweep) as u64 + u64::from(trees * GROUP_SIZE.ilog2())
     }
 
     /// Rows that a CPU task takes side by side.

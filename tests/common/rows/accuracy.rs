@@ -1,15 +1,19 @@
 use super::{Bound, Row, Values};
 
 pub fn rows() -> Vec<Row> {
-    let row = |name: &str| {
-        Row::new(name, |_, x| Ok(vec![x[0].correct_count(&x[1])?])).bounds(Bound::Exact, Bound::Exact)
-    };
+    let row =
+        |name: &str| Row::new(name, |_, x| Ok(vec![x[0].correct_count(&x[1])?])).bounds(Bound::Exact, Bound::Exact);
     vec![
         row("index").constant([300, 4], Values::Normal).u32([300], 4),
         row("index_ties").constant([70, 5], Values::Whole(3)).u32([70], 7),
         row("one_sample").constant([3], Values::Exactly(vec![0.1, 0.7, 0.2])).u32([], 1),
         row("one_hot").constant([257, 3], Values::Normal).constant([257, 3], Values::Whole(2)),
         row("soft").constant([2, 9, 5], Values::Normal).constant([2, 9, 5], Values::Uniform(0.0, 1.0)),
+        row("many_rows").constant([4_097, 3], Values::Normal).u32([4_097], 3),
+        row("many_rows_one_hot").constant([2_055, 200], Values::Normal).constant([2_055, 200], Values::Whole(2)),
+        row("many_binary").constant([9_000, 1], Values::Uniform(0.0, 1.0)).constant([9_000, 1], Values::Whole(2)),
+        row("long_rows").constant([300, 2_049], Values::Whole(3)).u32([300], 4),
+        row("long_rows_one_hot").constant([3, 16_390], Values::Normal).constant([3, 16_390], Values::Whole(2)),
         row("binary").constant([261, 1], Values::Uniform(0.0, 1.0)).constant([261, 1], Values::Whole(2)),
         row("binary_index").constant([31, 1], Values::Uniform(0.0, 1.0)).u32([31], 2),
         // Exactly one half is class 0; a NaN is class 1, or the class where it stands.

@@ -1,12 +1,15 @@
 use super::{Bound, Row, Values};
 
 pub fn rows() -> Vec<Row> {
-    let shapes: [(&str, &[usize], isize); 8] = [
+    let shapes: [(&str, &[usize], isize); 11] = [
         ("one", &[1], 0),
         ("vector", &[1000], 0),
         ("classes", &[70, 10], -1),
         ("group", &[3, 37], 1),
         ("wide_group", &[2, 700], 1),
+        ("past_2048", &[2, 2_051], 1),
+        ("parts", &[3, 33_000], 1),
+        ("parts_of_columns", &[16_385, 3], 0),
         ("first_axis", &[5, 9], 0),
         ("tall", &[90, 3], 0),
         ("image", &[2, 3, 5, 7], 1),

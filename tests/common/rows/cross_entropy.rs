@@ -3,13 +3,16 @@ use galen::ops::cross_entropy::{CrossEntropy, CrossEntropyGrad};
 use super::{Bound, Row, Values};
 
 /// Shapes of the scores, and the axis of the classes: a scalar loss, one class, both group sizes, columns that are not rows.
-const SHAPES: [(&str, &[usize], usize); 8] = [
+const SHAPES: [(&str, &[usize], usize); 11] = [
     ("one_sample", &[5], 0),
     ("one_class", &[3, 1], 1),
     ("classes", &[33, 10], 1),
     ("many_rows", &[70, 3], 1),
     ("group", &[3, 37], 1),
     ("wide_group", &[2, 600], 1),
+    ("past_2048", &[2, 2_051], 1),
+    ("parts", &[2, 16_390], 1),
+    ("parts_of_columns", &[16_385, 3], 0),
     ("first_axis", &[40, 5], 0),
     ("image", &[2, 3, 5, 7], 1),
 ];
@@ -33,12 +36,15 @@ pub fn rows() -> Vec<Row> {
     }
     // Some losses are near 0 and others near 600. The statistic is near 300, where half a unit is 256 times 2⁻²⁴.
     let large = Row::new("logits_large", |_, x| Ok(vec![x[0].cross_entropy(&x[1], 1, true)?]));
-    rows.push(large.f32([9, 4], Values::Uniform(-300.0, 300.0)).u32([9], 4).bounds(Bound::Scale(4.0), Bound::Scale(288.0)));
+    rows.push(
+        large.f32([9, 4], Values::Uniform(-300.0, 300.0)).u32([9], 4).bounds(Bound::Scale(4.0), Bound::Scale(288.0)),
+    );
     let after = Row::new("after_softmax", |_, x| Ok(vec![x[0].softmax(-1)?.cross_entropy(&x[1], -1, false)?]));
     rows.push(after.f32([6, 5], Values::Normal).u32([6], 5).bounds(Bound::Scale(48.0), Bound::Scale(48.0)));
     for from_logits in [true, false] {
         rows.push(out_of_range("out_of_range", &[40, 4], from_logits, 7));
         rows.push(out_of_range("out_of_range_group", &[5, 40], from_logits, 70));
+        rows.push(out_of_range("out_of_range_parts", &[5, 16_400], from_logits, 40_000));
         rows.push(clipped(from_logits));
     }
     rows

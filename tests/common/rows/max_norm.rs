@@ -1,5 +1,5 @@
 use super::{Bound, Row, arena, clock_at, faulty_clock, words};
-use galen::ops::max_norm::{Units, table};
+use galen::ops::max_norm::{Units, longest, table};
 
 pub fn rows() -> Vec<Row> {
     let at = |offset, units, unit_stride, elements, element_stride, limit| Units {
@@ -20,6 +20,10 @@ pub fn rows() -> Vec<Row> {
         row("columns_of_one", 65, vec![columns(1, 65, 0.3)], 1, None, scaled),
         row("rows", 35 * 27, vec![rows(35, 27, 2.5)], 1, None, scaled),
         row("long_rows", 3 * 5000, vec![rows(3, 5000, 1.0)], 1, None, scaled),
+        // Units that several workgroups share, beside short ones.
+        row("cut_rows", 2 * 20_001, vec![at(0, 7, 1, 1, 7, 0.1), rows(2, 20_001, 3.0)], 1, None, scaled),
+        row("cut_columns", 3 * 17_000, vec![columns(17_000, 3, 1.0)], 1, None, scaled),
+        row("cut_between_updates", 3 * 17_000, vec![columns(17_000, 3, 1.0)], 4, None, plain),
         row("far_below", 33 * 17, vec![columns(33, 17, 1e6)], 1, None, scaled),
         row("two_slots", 6 * 40, vec![at(0, 7, 1, 1, 7, 0.1), columns(40, 6, 1.0)], 1, None, scaled),
         row("in_an_update", 6 * 40, vec![columns(40, 6, 1.0)], 2, None, scaled),
@@ -37,8 +41,8 @@ fn row(name: &str, len: usize, units: Vec<Units>, every: u32, fault: Option<u32>
             None => clock_at(g, 5)?,
         };
         let params = arena(g, "parameters", len, false)?;
-        let units = words(g, "units", &table(params.shape().elements(), &units)?)?;
-        params.max_norm(&units, &clock, every)?;
+        let table = table(params.shape().elements(), &units)?;
+        params.max_norm(&words(g, "units", &table)?, longest(&table), &clock, every)?;
         Ok(vec![params])
     })
     .bounds(bound, Bound::Exact)
