@@ -12,7 +12,9 @@ use serde::{Deserialize, Serialize};
 
 use super::max_pool::{Params, PoolOptions, cells, pooled, prepare, with_spatial};
 use super::{arity, spatial, volume};
-use crate::contract::{CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, Window, grid, parallel_rows, stem};
+use crate::contract::{
+    CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, Window, grid, parallel_rows, stem,
+};
 use crate::error::{Error, Result};
 use crate::graph::{Grad, GradientCtx, Var};
 use crate::shape::TensorSpec;
@@ -44,7 +46,8 @@ pub struct AvgPoolGrad {
 
 /// By what the sum of the cells in these slices, rows and columns is divided.
 fn count<T: Real>(window: &Window<3>, include_pad: bool, cells: [&Range<usize>; 3]) -> T {
-    let count: usize = if include_pad { window.kernel.iter().product() } else { cells.map(Range::len).iter().product() };
+    let count: usize =
+        if include_pad { window.kernel.iter().product() } else { cells.map(Range::len).iter().product() };
     T::of(count as f64)
 }
 

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{arity, expect_dtype};
 use crate::contract::{
-    CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, Slot, grid, parallel_outputs, parallel_together, stem,
+    CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, Slot, grid, parallel_outputs, parallel_together,
+    stem,
 };
 use crate::error::{Error, Result};
 use crate::graph::{Grad, GradientCtx, Var};

@@ -51,7 +51,9 @@ fn check(op: &str, axis: usize, scores: &TensorSpec, targets: &TensorSpec) -> Re
     let wanted = match targets.dtype {
         DType::F32 => scores.clone(),
         DType::U32 => TensorSpec::u32(scores.shape.without(axis)),
-        DType::U8 => return Err(Error::dtype(op, "f32 (shares) or u32 (class indices) as targets", targets.to_string())),
+        DType::U8 => {
+            return Err(Error::dtype(op, "f32 (shares) or u32 (class indices) as targets", targets.to_string()));
+        }
     };
     if *targets != wanted {
         return Err(Error::shape(op, format!("targets {wanted} for scores {scores}"), targets.to_string()));
@@ -167,7 +169,16 @@ fn from_probabilities<T: Real>(columns: Columns, p: &[T], targets: Targets<'_, T
     let Columns { c, inner, .. } = columns;
     let (low, high) = (T::of(EPSILON), T::of(1.0 - EPSILON));
     // Not clamp's order of comparisons: a NaN must stay one.
-    let surprise = |p: T| -(if p < low { low } else if p > high { high } else { p }).ln();
+    let surprise = |p: T| {
+        -(if p < low {
+            low
+        } else if p > high {
+            high
+        } else {
+            p
+        })
+        .ln()
+    };
     match targets {
         Targets::Index(ids) => {
             for (i, loss) in loss.iter_mut().enumerate() {

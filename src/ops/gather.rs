@@ -124,7 +124,11 @@ impl OpDef for GatherGrad {
             return Err(Error::parameter(self.name(), "rows", "at least 1", 0));
         }
         let Some(rest) = dy.shape.strip_prefix(&*ids.shape) else {
-            return Err(Error::shape(self.name(), format!("a gradient whose shape begins with {}", ids.shape), dy.to_string()));
+            return Err(Error::shape(
+                self.name(),
+                format!("a gradient whose shape begins with {}", ids.shape),
+                dy.to_string(),
+            ));
         };
         Ok(vec![TensorSpec::f32([&[self.rows], rest].concat())])
     }
@@ -142,7 +146,8 @@ impl OpDef for GatherGrad {
         let mut list = vec![sort.read(Slot::Input(0)).write(Slot::Temp(1))];
         let (mut run, mut sorted, mut other) = (SORTED, 1, 2);
         while run < n {
-            let merge = Launch::new(kernel("gather_grad_merge", "merge", None), &Params { run: run as u32, ..params }, grid(n));
+            let merge =
+                Launch::new(kernel("gather_grad_merge", "merge", None), &Params { run: run as u32, ..params }, grid(n));
             list.push(merge.read(Slot::Input(0)).read(Slot::Temp(sorted)).write(Slot::Temp(other)));
             (run, sorted, other) = (run * 2, other, sorted);
         }

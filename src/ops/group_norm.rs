@@ -10,10 +10,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::contract::exact;
+use super::arity;
 use super::batch_norm::rows::{Rows, Statistic, parallel_planes, products, weighted};
 use super::batch_norm::{expect_channels, expect_epsilon, saved_of, sizes, thirds};
-use super::arity;
+use crate::contract::exact;
 use crate::contract::{
     CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, Slot, parallel_rows, parallel_together, stem,
 };
@@ -272,7 +272,8 @@ impl OpDef for GroupNormGradAffine {
     fn gpu(&self, io: &Io, _gpu: &GpuTraits) -> Launches {
         let rows = channels_of(&io.inputs[0].shape);
         let params = rows.params(self.groups, 0.0);
-        let kernel = |entry, pass: &str| kernel::<Self>(entry, pass).define("AFFINE", u32::from(pass != "affine_merge"));
+        let kernel =
+            |entry, pass: &str| kernel::<Self>(entry, pass).define("AFFINE", u32::from(pass != "affine_merge"));
         if rows.parts == 1 {
             let kernel = kernel("group_norm_grad_affine", "affine_whole");
             return Launch::new(kernel, &params, rows.grid()).bind_all(io).into();

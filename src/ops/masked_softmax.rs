@@ -11,9 +11,9 @@
 use bytemuck::{Pod, Zeroable};
 use serde::{Deserialize, Serialize};
 
-use crate::contract::exact;
 use super::softmax::Columns;
 use super::{arity, expect_dtype, indices};
+use crate::contract::exact;
 use crate::contract::{CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, parallel_rows, stem};
 use crate::error::{Error, Result};
 use crate::graph::{Grad, GradientCtx, Var};
@@ -142,7 +142,8 @@ impl OpDef for MaskedSoftmax {
         if let Some(mask) = mask.map(|i| &inputs[i]) {
             expect_dtype(Self::STEM, mask, DType::F32)?;
             // As many dimensions as the scores: [batch, key] must not be taken for [query, key] where the two are equal.
-            let fits = mask.shape.len() == x.shape.len() && mask.shape.iter().zip(&*x.shape).all(|(m, x)| m == x || *m == 1);
+            let fits =
+                mask.shape.len() == x.shape.len() && mask.shape.iter().zip(&*x.shape).all(|(m, x)| m == x || *m == 1);
             if !fits {
                 let expected = format!("a mask of {} dimensions, each as in {} or 1", x.shape.len(), x.shape);
                 return Err(Error::shape(Self::STEM, expected, mask.to_string()));
@@ -348,12 +349,8 @@ impl Var {
     /// # Errors
     /// Where these are no such scores, the mask does not fit them, or `scale` is not finite.
     pub fn masked_softmax(&self, scale: f32, mask: &AttentionMask) -> Result<Var> {
-        let op = MaskedSoftmax {
-            scale,
-            causal: mask.causal,
-            lengths: mask.lengths.is_some(),
-            mask: mask.mask.is_some(),
-        };
+        let op =
+            MaskedSoftmax { scale, causal: mask.causal, lengths: mask.lengths.is_some(), mask: mask.mask.is_some() };
         let inputs: Vec<&Var> = [self].into_iter().chain(&mask.lengths).chain(&mask.mask).collect();
         self.graph.push1(op, &inputs)
     }

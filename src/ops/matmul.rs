@@ -8,12 +8,12 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::{arity, expect_dtype, indices};
-use gpu::{Form, Tiles};
 use crate::contract::{CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, Slot, fold, grid, stem};
 use crate::error::{Error, Result};
 use crate::graph::{Grad, GradientCtx, Var};
 use crate::microkernel::{Isa, product};
 use crate::shape::{DType, Shape, TensorSpec};
+use gpu::{Form, Tiles};
 
 /// `y = op(a) · op(b)`, then `+ bias` where there is a third input, then ReLU where asked for.
 ///
@@ -84,7 +84,11 @@ impl OpDef for Matmul {
         let Sizes { m, n, k } = self.sizes(&a.shape, &b.shape);
         let have = b.shape[b.shape.len() - inner];
         if have != k {
-            return Err(Error::shape("matmul", format!("the second tensor with {k} for the first one's {a}"), b.to_string()));
+            return Err(Error::shape(
+                "matmul",
+                format!("the second tensor with {k} for the first one's {a}"),
+                b.to_string(),
+            ));
         }
         debug_assert_eq!(n, b.shape[b.shape.len() - outer]);
         let batch = lead(&a.shape).broadcast(&lead(&b.shape)).ok_or_else(|| {
@@ -104,7 +108,13 @@ impl OpDef for Matmul {
         let (a, b, y) = (&io.inputs[0].shape, &io.inputs[1].shape, &io.outputs[0].shape);
         let (s, batch) = (self.sizes(a, b), lead(y));
         // Strides over the batch count matrices of each operand; broadcast ones have stride 0.
-        let strides = |x: &Shape| lead(x).broadcast_strides(&batch).iter().map(|s| s * x.around(x.len() - 2).1 * x[x.len() - 1]).collect::<Vec<_>>();
+        let strides = |x: &Shape| {
+            lead(x)
+                .broadcast_strides(&batch)
+                .iter()
+                .map(|s| s * x.around(x.len() - 2).1 * x[x.len() - 1])
+                .collect::<Vec<_>>()
+        };
         let matrices = batch.elements();
         let (splits, chunk) = gpu::splits(s, matrices);
         let tiles = Tiles::choose(Sizes { k: chunk, ..s }, matrices * splits, gpu);

@@ -5,8 +5,8 @@
 use bytemuck::{Pod, Zeroable};
 use serde::{Deserialize, Serialize};
 
-use crate::contract::exact;
 use super::{arity, expect_dtype};
+use crate::contract::exact;
 use crate::contract::{CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, grid, parallel_rows, stem};
 use crate::error::{Error, Result};
 use crate::graph::{Grad, GradientCtx, Var};
@@ -59,14 +59,8 @@ impl OpDef for OneHot {
     fn gpu(&self, io: &Io, _gpu: &GpuTraits) -> Launches {
         let y = &io.outputs[0].shape;
         let (n, (_, depth, inner)) = (y.elements(), y.around(self.axis));
-        let params = Params {
-            n: n as u32,
-            depth: depth as u32,
-            inner: inner as u32,
-            on: self.on,
-            off: self.off,
-            pad: [0; 3],
-        };
+        let params =
+            Params { n: n as u32, depth: depth as u32, inner: inner as u32, on: self.on, off: self.off, pad: [0; 3] };
         Launch::new(Kernel::of::<Self>("one_hot"), &params, grid(n)).bind_all(io).into()
     }
 

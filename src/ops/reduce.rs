@@ -3,10 +3,12 @@
 use bytemuck::{Pod, Zeroable};
 use serde::{Deserialize, Serialize};
 
-use crate::contract::exact;
 use super::batch_norm::rows::sum;
 use super::{arity, expect_dtype, indices};
-use crate::contract::{CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, Slot, grid, parallel_outputs, parallel_rows, stem};
+use crate::contract::exact;
+use crate::contract::{
+    CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, Slot, grid, parallel_outputs, parallel_rows, stem,
+};
 use crate::error::{Error, Result};
 use crate::graph::{Grad, GradientCtx, Var};
 use crate::shape::{DType, Shape, TensorSpec, resolve_axis};
@@ -140,7 +142,8 @@ impl OpDef for Reduce {
             pad: [0; 3],
         };
         let kernel = |entry, kept: usize, gone: &[usize]| {
-            let combine = if self.function == ReduceFn::Max { "select(a, b, b > a || is_nan_bits(b))" } else { "a + b" };
+            let combine =
+                if self.function == ReduceFn::Max { "select(a, b, b > a || is_nan_bits(b))" } else { "a + b" };
             // The first element of Max; a large finite number would hide that all elements are smaller.
             let kernel = Kernel::of::<Self>(entry).define("COMBINE", combine).define("KEPT", kept);
             let dims: Vec<String> = gone.iter().map(|d| format!("{d}u")).collect();
@@ -151,7 +154,9 @@ impl OpDef for Reduce {
         if count <= SERIAL {
             return Launch::new(kernel("reduce_serial", k, &gone), &params, grid(outputs)).bind_all(io).into();
         }
-        let fold = |groups: usize| if groups <= 65_535 { [groups as u32, 1, 1] } else { [32_768, groups.div_ceil(32_768) as u32, 1] };
+        let fold = |groups: usize| {
+            if groups <= 65_535 { [groups as u32, 1, 1] } else { [32_768, groups.div_ceil(32_768) as u32, 1] }
+        };
         if parts == 1 {
             return Launch::new(kernel("reduce_group", k, &gone), &params, fold(outputs)).bind_all(io).into();
         }
@@ -170,7 +175,9 @@ impl OpDef for Reduce {
                 Launch::new(kernel("reduce_group", k, &gone), &first, fold(outputs * parts))
                     .read(Slot::Input(0))
                     .write(Slot::Temp(0)),
-                Launch::new(kernel("reduce_group", 1, &[parts]), &second, fold(outputs)).read(Slot::Temp(0)).write(Slot::Output(0)),
+                Launch::new(kernel("reduce_group", 1, &[parts]), &second, fold(outputs))
+                    .read(Slot::Temp(0))
+                    .write(Slot::Output(0)),
             ],
             temps: vec![TensorSpec::f32([outputs, parts])],
         }
@@ -195,7 +202,8 @@ impl OpDef for Reduce {
                 }
                 let run = (0..last).map(|i| x[start + i * step]);
                 // Each run is summed by itself: the error grows with the longest run, not with the whole.
-                acc = if max { run.fold(acc, |a, b| if b > a || b.is_nan() { b } else { a }) } else { acc + lanes(run) };
+                acc =
+                    if max { run.fold(acc, |a, b| if b > a || b.is_nan() { b } else { a }) } else { acc + lanes(run) };
             }
             *y = if self.function == ReduceFn::Mean { acc * scale } else { acc };
         });

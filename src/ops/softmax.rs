@@ -88,7 +88,8 @@ impl Columns {
             (true, ..=512) => 64,
             _ => 256,
         };
-        let (width, groups) = if shared { (lanes, grid(self.count * GROUP_SIZE)) } else { (GROUP_SIZE, grid(self.count)) };
+        let (width, groups) =
+            if shared { (lanes, grid(self.count * GROUP_SIZE)) } else { (GROUP_SIZE, grid(self.count)) };
         Cut { lanes, width, groups }
     }
 

@@ -1,8 +1,8 @@
 //! Another order of a tensor's axes; and the strided walk that slices share.
 
 use bytemuck::{Pod, Zeroable};
-use smallvec::SmallVec;
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 use super::{arity, indices};
 use crate::contract::{CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, grid, parallel_rows, stem};

@@ -10,9 +10,9 @@ pub(crate) mod rows;
 
 use serde::{Deserialize, Serialize};
 
-use crate::contract::exact;
 use super::unary::passed;
 use super::{arity, expect_dtype};
+use crate::contract::exact;
 use crate::contract::{
     CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, Slot, parallel_rows, parallel_together,
 };
@@ -103,7 +103,11 @@ impl BatchNorm {
 
     /// The launch that makes mean, variance and what is saved of the moments of the parts of every row.
     fn merge(&self, rows: &Rows) -> Launch {
-        Launch::new(kernel::<Self>("batch_norm_merge", "merge", false), &rows.params(1, self.epsilon), rows.merge_grid())
+        Launch::new(
+            kernel::<Self>("batch_norm_merge", "merge", false),
+            &rows.params(1, self.epsilon),
+            rows.merge_grid(),
+        )
     }
 
     /// The launch that makes `y` of `x`, `gamma`, `beta` and what was saved.
@@ -143,7 +147,9 @@ impl OpDef for BatchNorm {
         let rows = channels(&io.inputs[0].shape);
         let params = rows.params(1, self.epsilon);
         if rows.parts == 1 {
-            return Launch::new(kernel::<Self>("batch_norm", "whole", self.relu), &params, rows.grid()).bind_all(io).into();
+            return Launch::new(kernel::<Self>("batch_norm", "whole", self.relu), &params, rows.grid())
+                .bind_all(io)
+                .into();
         }
         let moments = Launch::new(kernel::<Self>("batch_norm_moments", "moments", false), &params, rows.grid());
         let (merge, apply) = (self.merge(&rows), self.apply(&rows));
@@ -360,7 +366,8 @@ impl OpDef for BatchNormGrad {
         let rows = channels(&io.inputs[0].shape);
         let params = rows.params(1, 0.0);
         let kernel = |entry, pass: &str, writes_dx: u32| {
-            let kernel = kernel::<Self>(entry, pass, self.relu).define("DX", writes_dx).define("FROZEN", u32::from(self.frozen));
+            let kernel =
+                kernel::<Self>(entry, pass, self.relu).define("DX", writes_dx).define("FROZEN", u32::from(self.frozen));
             kernel.define("GRAD", u32::from(pass != "grad_merge"))
         };
         if rows.parts == 1 {

@@ -106,7 +106,20 @@ impl Rows {
         let piece = space.div_ceil(pieces);
         let pieces = space.div_ceil(piece);
         let parts = planes.div_ceil(part_planes) * pieces;
-        Rows { rows, planes, space, row_step, plane_step, part_planes, pieces, piece, parts, space_lanes, plane_lanes, row_lanes }
+        Rows {
+            rows,
+            planes,
+            space,
+            row_step,
+            plane_step,
+            part_planes,
+            pieces,
+            piece,
+            parts,
+            space_lanes,
+            plane_lanes,
+            row_lanes,
+        }
     }
 
     /// The channels of a tensor `[batch, c, space]`.

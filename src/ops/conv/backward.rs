@@ -166,6 +166,9 @@ impl OpDef for ConvGrad {
     }
 
     fn gradient(&self, _ctx: &GradientCtx) -> Result<Vec<Grad>> {
-        Ok(vec![Grad::Unsupported("gradients are taken before they are fused"); self.relu_input() + usize::from(self.conv.relu)])
+        Ok(vec![
+            Grad::Unsupported("gradients are taken before they are fused");
+            self.relu_input() + usize::from(self.conv.relu)
+        ])
     }
 }

@@ -29,7 +29,8 @@ fn spans(s: &Sizes, tap: [usize; 3], mut f: impl FnMut(Rows, Rows, usize, usize)
     if rows.is_empty() || columns.is_empty() {
         return;
     }
-    let place = |axis: usize, at: usize| at * window.stride[axis] + tap[axis] * window.dilation[axis] - window.before(axis);
+    let place =
+        |axis: usize, at: usize| at * window.stride[axis] + tap[axis] * window.dilation[axis] - window.before(axis);
     let ([_, h, w], [_, oh, ow], [_, down, right]) = (s.input, s.output, window.stride);
     for oz in slices {
         let y = Rows { at: (oz * oh + rows.start) * ow + columns.start, apart: ow, step: 1 };

@@ -22,9 +22,11 @@ fn run<T: Real, O: OpDef>(op: &O, specs: &[TensorSpec], inputs: &[Vec<f32>]) -> 
 /// Compares every output with the truth, within `factor` times 2⁻²⁴ of the sum of its terms' sizes.
 fn check<O: OpDef>(op: &O, specs: &[TensorSpec], what: &str, factor: f64) {
     let mut random = Threefry::new(7, 5);
-    let inputs: Vec<Vec<f32>> = specs.iter().map(|s| (0..s.shape.elements()).map(|_| random.normal()).collect()).collect();
+    let inputs: Vec<Vec<f32>> =
+        specs.iter().map(|s| (0..s.shape.elements()).map(|_| random.normal()).collect()).collect();
     let sizes: Vec<Vec<f32>> = inputs.iter().map(|x| x.iter().map(|x| x.abs()).collect()).collect();
-    let (have, truth, terms) = (run::<f32, _>(op, specs, &inputs), run::<f64, _>(op, specs, &inputs), run::<f64, _>(op, specs, &sizes));
+    let (have, truth, terms) =
+        (run::<f32, _>(op, specs, &inputs), run::<f64, _>(op, specs, &inputs), run::<f64, _>(op, specs, &sizes));
     for (output, ((have, truth), terms)) in have.iter().zip(&truth).zip(&terms).enumerate() {
         for (i, ((have, truth), terms)) in have.iter().zip(truth).zip(terms).enumerate() {
             let bound = factor / f64::from(1 << 24) * terms;
@@ -41,7 +43,12 @@ fn cases() -> Vec<(&'static str, Vec<usize>, Vec<usize>, Conv)> {
         ("four rows share", vec![2, 16, 9, 13], vec![16, 16, 3, 3], plain()),
         ("two rows share", vec![9, 16, 2, 7], vec![17, 16, 3, 3], plain()),
         ("no padding", vec![8, 16, 14, 9], vec![18, 16, 3, 3], conv([1; 3], [[0; 2]; 3], [1; 3])),
-        ("more padding than window", vec![3, 16, 5, 6], vec![16, 16, 3, 3], conv([1; 3], [[0, 0], [2, 3], [4, 1]], [1; 3])),
+        (
+            "more padding than window",
+            vec![3, 16, 5, 6],
+            vec![16, 16, 3, 3],
+            conv([1; 3], [[0, 0], [2, 3], [4, 1]], [1; 3]),
+        ),
         ("wide windows", vec![8, 20, 11, 19], vec![16, 20, 3, 5], conv([1; 3], [[0, 0], [1, 1], [2, 2]], [1, 1, 2])),
         ("bands", vec![1, 16, 70, 66], vec![16, 16, 3, 3], plain()),
         ("many bands and images", vec![9, 24, 41, 40], vec![9, 24, 3, 3], plain()),
@@ -50,7 +57,12 @@ fn cases() -> Vec<(&'static str, Vec<usize>, Vec<usize>, Conv)> {
         ("phases", vec![10, 5, 9, 11], vec![7, 5, 3, 4], conv([1, 2, 3], [[0, 0], [1, 0], [2, 1]], [1; 3])),
         ("a stride larger than the window", vec![8, 3, 7, 10], vec![4, 3, 2, 2], conv([1, 3, 3], [[0; 2]; 3], [1; 3])),
         ("pointwise", vec![8, 33, 7, 7], vec![20, 33, 1, 1], conv([1; 3], [[0; 2]; 3], [1; 3])),
-        ("windows of five rows", vec![8, 16, 11, 9], vec![17, 16, 5, 5], conv([1; 3], [[0, 0], [2, 2], [2, 2]], [1; 3])),
+        (
+            "windows of five rows",
+            vec![8, 16, 11, 9],
+            vec![17, 16, 5, 5],
+            conv([1; 3], [[0, 0], [2, 2], [2, 2]], [1; 3]),
+        ),
         ("a line", vec![16, 32, 45], vec![32, 32, 5], line([2, 2])),
         ("a line, three taps", vec![9, 16, 70], vec![18, 16, 3], line([1, 1])),
         ("a short line", vec![9, 17, 2], vec![16, 17, 3], line([1, 1])),
@@ -103,7 +115,8 @@ fn gradients_pass_a_relu_first() {
     let mut normal = |s: &TensorSpec| (0..s.shape.elements()).map(|_| random.normal()).collect::<Vec<f32>>();
     let (xs, dys, ws, ys) = (normal(&x), normal(&dy), normal(&w), normal(&dy));
     let masked = dys.iter().zip(&ys).map(|(dy, y)| if *y > 0.0 { *dy } else { 0.0 }).collect();
-    let have = run::<f32, _>(&relu, &[x.clone(), dy.clone(), w.clone(), dy.clone()], &[xs.clone(), dys, ws.clone(), ys]);
+    let have =
+        run::<f32, _>(&relu, &[x.clone(), dy.clone(), w.clone(), dy.clone()], &[xs.clone(), dys, ws.clone(), ys]);
     let expected = run::<f32, _>(&plain, &[x, dy, w], &[xs, masked, ws]);
     assert!(have == expected, "the ReLU's gradient inside the op, and before it");
 }

@@ -11,7 +11,12 @@ use crate::shape::TensorSpec;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// With `moments`, also those of every output channel in every column of tiles, as a second output.
-    Forward { bias: bool, residual: bool, relu: bool, moments: bool },
+    Forward {
+        bias: bool,
+        residual: bool,
+        relu: bool,
+        moments: bool,
+    },
     GradX,
     GradW,
 }
@@ -214,7 +219,14 @@ mod tests {
 
     #[test]
     fn a_large_dispatch_is_folded_and_stays_within_the_limit() {
-        let conv = Conv { stride: [1; 3], padding: [[0; 2], [1; 2], [1; 2]], dilation: [1; 3], groups: 1, relu: false, residual: false };
+        let conv = Conv {
+            stride: [1; 3],
+            padding: [[0; 2], [1; 2], [1; 2]],
+            dilation: [1; 3],
+            groups: 1,
+            relu: false,
+            residual: false,
+        };
         let inputs = vec![TensorSpec::f32([400, 3, 256, 256]), TensorSpec::f32([32, 3, 3, 3])];
         let outputs = conv.infer(&inputs).unwrap();
         let launch = conv.gpu(&Io { inputs, outputs }, &GpuTraits { software: false }).list.remove(0);

@@ -268,7 +268,8 @@ impl Var {
         }
         check_dtypes(op, &[self.spec(), w.spec()])?;
         // The window as a convolution has it that crops nothing; resolving its padding checks it.
-        let mut window = Window { kernel, stride, padding: Padding::Valid.resolve(op, input, kernel, stride, dilation)?, dilation };
+        let mut window =
+            Window { kernel, stride, padding: Padding::Valid.resolve(op, input, kernel, stride, dilation)?, dilation };
         // Beyond the last place that a convolution with this stride could have come from, zeros.
         let (mut output, mut zeros) = ([0; N], [0; N]);
         for axis in 0..N {

@@ -17,7 +17,9 @@ fn terms(s: &Sizes) -> Vec<Term> {
     };
     let index = |extents: [usize; 3], at: [usize; 3]| (at[0] * extents[1] + at[1]) * extents[2] + at[2];
     let mut terms = Vec::new();
-    for (n, o, i) in (0..s.batch).flat_map(|n| (0..s.c_out).flat_map(move |o| (0..s.group_in()).map(move |i| (n, o, i)))) {
+    for (n, o, i) in
+        (0..s.batch).flat_map(|n| (0..s.c_out).flat_map(move |o| (0..s.group_in()).map(move |i| (n, o, i))))
+    {
         let channel = o / s.group_out() * s.group_in() + i;
         for at in each(s.output) {
             for tap in each(s.window.kernel) {

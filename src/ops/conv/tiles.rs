@@ -17,25 +17,20 @@ pub(super) struct Product {
 impl Product {
     pub(super) fn of(kind: Kind, s: &Sizes) -> Product {
         match kind {
-            Kind::Forward { .. } => Product {
-                rows: s.group_out(),
-                columns: s.batch * s.positions(),
-                k: s.taps(),
-                line: 1,
-            },
+            Kind::Forward { .. } => {
+                Product { rows: s.group_out(), columns: s.batch * s.positions(), k: s.taps(), line: 1 }
+            }
             Kind::GradX => {
                 // The largest phase.
                 let step = phase_steps(s);
-                let each = |extents: [usize; 3]| (0..3).map(|axis| extents[axis].div_ceil(step[axis])).product::<usize>();
+                let each =
+                    |extents: [usize; 3]| (0..3).map(|axis| extents[axis].div_ceil(step[axis])).product::<usize>();
                 let taps = each(s.window.kernel);
                 Product { rows: s.group_in(), columns: s.batch * each(s.input), k: s.group_out() * taps, line: 1 }
             }
-            Kind::GradW => Product {
-                rows: s.group_out(),
-                columns: s.taps(),
-                k: s.batch * s.positions(),
-                line: s.output[2],
-            },
+            Kind::GradW => {
+                Product { rows: s.group_out(), columns: s.taps(), k: s.batch * s.positions(), line: s.output[2] }
+            }
         }
     }
 
@@ -116,7 +111,11 @@ impl Tiles {
             const TAPS: usize = 10;
             let tap_rows = if kh * kw <= TAPS { kh } else { 1 };
             let inputs = (TAPS / (tap_rows * kw)).clamp(1, s.group_in());
-            return Tiles { form: Form::Window { inputs, tap_rows }, tm: s.group_out().next_power_of_two().min(4), tn: 1 };
+            return Tiles {
+                form: Form::Window { inputs, tap_rows },
+                tm: s.group_out().next_power_of_two().min(4),
+                tn: 1,
+            };
         }
         let rows = if kind == Kind::GradX { s.group_in() } else { s.group_out() };
         // What loads and products cost, in the time that a product takes.

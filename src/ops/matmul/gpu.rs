@@ -45,9 +45,7 @@ impl Tiles {
     fn tiled(s: Sizes, jobs: usize) -> Tiles {
         // Enough workgroups to fill an adapter, and no tile of which more than half lies outside along a side: the heads of an attention
         // are many small products.
-        let fits = |b: usize, enough: usize| {
-            s.m.min(s.n) > b / 2 && s.m.div_ceil(b) * s.n.div_ceil(b) * jobs >= enough
-        };
+        let fits = |b: usize, enough: usize| s.m.min(s.n) > b / 2 && s.m.div_ceil(b) * s.n.div_ceil(b) * jobs >= enough;
         let form = Form::Tiled { bk: 8 };
         if fits(128, 128) {
             Tiles { form, bm: 128, bn: 128, tm: 8, tn: 8 }
@@ -97,7 +95,8 @@ impl Matmul {
     pub(super) fn product_kernel(&self, s: Sizes, tiles: &Tiles, even: bool) -> Kernel {
         let (kernel, exact) = match tiles.form {
             Form::Tiled { bk } => {
-                let exact = even && s.m.is_multiple_of(tiles.bm) && s.n.is_multiple_of(tiles.bn) && s.k.is_multiple_of(bk);
+                let exact =
+                    even && s.m.is_multiple_of(tiles.bm) && s.n.is_multiple_of(tiles.bn) && s.k.is_multiple_of(bk);
                 let kernel = Kernel::of::<Self>("matmul_tiled").define("FORM", "tiled").define("LANES", tiles.lanes());
                 let kernel = kernel.define("BM", tiles.bm).define("BN", tiles.bn).define("BK", bk);
                 let swizzle = |across: bool| if across { 7 } else { 0 };
@@ -138,7 +137,9 @@ mod tests {
 
     #[test]
     fn splits_cover_k_once() {
-        for (m, n, k, matrices) in [(32, 10, 5408, 1), (1, 1, 1_000_000, 1), (1, 1, 300, 9), (5000, 5000, 5000, 1), (1, 1, 1, 1)] {
+        for (m, n, k, matrices) in
+            [(32, 10, 5408, 1), (1, 1, 1_000_000, 1), (1, 1, 300, 9), (5000, 5000, 5000, 1), (1, 1, 1, 1)]
+        {
             let (splits, chunk) = splits(Sizes { m, n, k }, matrices);
             assert!(splits * chunk >= k && (splits - 1) * chunk < k && splits * matrices <= 65_535);
         }

@@ -14,8 +14,8 @@
 mod taps;
 
 use bytemuck::{Pod, Zeroable};
-use smallvec::SmallVec;
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 use super::{arity, spatial, volume};
 use crate::contract::{CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, grid, parallel_rows};

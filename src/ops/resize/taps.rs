@@ -187,17 +187,14 @@ pub(super) fn blend_back<T: Real>(how: Interpolation, axis: Axis, dy: &[T], mut 
 mod tests {
     use super::*;
 
-    const ALL: [Interpolation; 4] = [
-        Interpolation::Nearest,
-        Interpolation::NearestExact,
-        Interpolation::Linear,
-        Interpolation::LinearAlignCorners,
-    ];
+    const ALL: [Interpolation; 4] =
+        [Interpolation::Nearest, Interpolation::NearestExact, Interpolation::Linear, Interpolation::LinearAlignCorners];
     const SIZES: [usize; 9] = [1, 2, 3, 4, 5, 7, 12, 31, 64];
 
     #[test]
     fn the_walk_over_taps_is_their_formula() {
-        for (input, output) in SIZES.iter().flat_map(|i| SIZES.map(|o| (*i, o))).chain([(65_537, 70_001), (70_001, 9)]) {
+        for (input, output) in SIZES.iter().flat_map(|i| SIZES.map(|o| (*i, o))).chain([(65_537, 70_001), (70_001, 9)])
+        {
             for how in ALL {
                 let axis = axis(how, input, output);
                 let walk: Vec<Tap<f64>> = how.taps(axis).collect();
@@ -211,9 +208,7 @@ mod tests {
                             let position = (o as f64 + 0.5) * input as f64 / output as f64 - 0.5;
                             position.clamp(0.0, (input - 1) as f64)
                         }
-                        Interpolation::LinearAlignCorners => {
-                            o as f64 * (input - 1) as f64 / (output - 1).max(1) as f64
-                        }
+                        Interpolation::LinearAlignCorners => o as f64 * (input - 1) as f64 / (output - 1).max(1) as f64,
                     };
                     let found = tap.low as f64 + tap.far;
                     assert!((found - position).abs() < 1e-9 && (tap.near + tap.far - 1.0).abs() < 1e-12, "{tap:?}");

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::contract::exact;
 use crate::contract::Real;
+use crate::contract::exact;
 use crate::error::{Error, Result};
 
 /// Which function.
@@ -301,10 +301,28 @@ impl UnaryFn {
             UnaryFn::Sin => x.sin(),
             UnaryFn::Cos => x.cos(),
             UnaryFn::Erf => x.erf(),
-            UnaryFn::Relu => if x < zero { zero } else { x },
+            UnaryFn::Relu => {
+                if x < zero {
+                    zero
+                } else {
+                    x
+                }
+            }
             UnaryFn::Relu6 if x > T::of(6.0) => T::of(6.0),
-            UnaryFn::Relu6 => if x < zero { zero } else { x },
-            UnaryFn::LeakyRelu(alpha) => if x > zero { x } else { of(alpha) * x },
+            UnaryFn::Relu6 => {
+                if x < zero {
+                    zero
+                } else {
+                    x
+                }
+            }
+            UnaryFn::LeakyRelu(alpha) => {
+                if x > zero {
+                    x
+                } else {
+                    of(alpha) * x
+                }
+            }
             UnaryFn::Elu(_) if x > zero => x,
             UnaryFn::Elu(alpha) => of(alpha) * x.exp_m1(),
             UnaryFn::Selu if x > zero => T::of(SELU_SCALE) * x,
@@ -350,9 +368,27 @@ impl UnaryFn {
             UnaryFn::Erf => T::of(std::f64::consts::FRAC_2_SQRT_PI) * (-x * x).exp(),
             UnaryFn::Relu6 => within(y > zero && y < T::of(6.0)),
             UnaryFn::Relu => within(y > zero),
-            UnaryFn::LeakyRelu(alpha) => if x > zero { one } else { of(alpha) },
-            UnaryFn::Elu(alpha) => if x > zero { one } else { y + of(alpha) },
-            UnaryFn::Selu => if y > zero { T::of(SELU_SCALE) } else { y + T::of(SELU_DEPTH) },
+            UnaryFn::LeakyRelu(alpha) => {
+                if x > zero {
+                    one
+                } else {
+                    of(alpha)
+                }
+            }
+            UnaryFn::Elu(alpha) => {
+                if x > zero {
+                    one
+                } else {
+                    y + of(alpha)
+                }
+            }
+            UnaryFn::Selu => {
+                if y > zero {
+                    T::of(SELU_SCALE)
+                } else {
+                    y + T::of(SELU_DEPTH)
+                }
+            }
             UnaryFn::Gelu => {
                 let density = (-half * x * x).exp() * T::of(1.0 / (2.0 * std::f64::consts::PI).sqrt());
                 normal_cdf(x) + x * density

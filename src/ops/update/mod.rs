@@ -85,8 +85,7 @@ impl Update {
                 [params.gain1, params.gain2, params.epsilon] = [gains[0], gains[1], epsilon as f32];
             }
             Rule::RmsProp { rho, momentum, epsilon, .. } => {
-                [params.momentum, params.gain2, params.epsilon] =
-                    [momentum as f32, (1.0 - rho) as f32, epsilon as f32];
+                [params.momentum, params.gain2, params.epsilon] = [momentum as f32, (1.0 - rho) as f32, epsilon as f32];
             }
             Rule::Adagrad { epsilon, .. } => params.epsilon = epsilon as f32,
         }

@@ -119,7 +119,8 @@ impl OpDef for Warp {
             [x, map] => (x, map),
             [x, map, grid] => {
                 expect_dtype("warp", grid, DType::F32)?;
-                let fits = matches!(*grid.shape, [b, 2, rows, columns] if b == x.shape[0] && rows == columns && rows > 3);
+                let fits =
+                    matches!(*grid.shape, [b, 2, rows, columns] if b == x.shape[0] && rows == columns && rows > 3);
                 if !fits {
                     let expected = "control points f32[batch, 2, cells + 3, cells + 3]";
                     return Err(Error::shape("warp", expected, grid.to_string()));
@@ -247,9 +248,8 @@ impl Plane {
         let blend = |part: T, near: T, far: &dyn Fn() -> T| {
             if part == T::zero() { near } else { (T::one() - part) * near + part * far() }
         };
-        let between = |row: i64| {
-            blend(part[0], self.pixel(x, column, row, fill), &|| self.pixel(x, column + 1, row, fill))
-        };
+        let between =
+            |row: i64| blend(part[0], self.pixel(x, column, row, fill), &|| self.pixel(x, column + 1, row, fill));
         blend(part[1], between(row), &|| between(row + 1))
     }
 }

@@ -1,9 +1,8 @@
 use super::{Bound, Row, Values};
 
 pub fn rows() -> Vec<Row> {
-    let row = |name: &str| {
-        Row::new(name, |_, x| Ok(vec![x[0].correct_count(&x[1])?])).bounds(Bound::Exact, Bound::Exact)
-    };
+    let row =
+        |name: &str| Row::new(name, |_, x| Ok(vec![x[0].correct_count(&x[1])?])).bounds(Bound::Exact, Bound::Exact);
     vec![
         row("index").constant([300, 4], Values::Normal).u32([300], 4),
         row("index_ties").constant([70, 5], Values::Whole(3)).u32([70], 7),

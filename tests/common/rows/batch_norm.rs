@@ -30,7 +30,9 @@ pub fn rows() -> Vec<Row> {
     rows.push(train("small_epsilon", &[6, 3, 4, 4], Values::Normal, 1e-6));
     // The textbook's E[x²] − E[x]² would lose all digits here: the squares are a million and known to 0.06.
     let far = || Values::Uniform(1000.0 - 1.7320508, 1000.0 + 1.7320508);
-    for (name, shape) in [("far_dense", &[300usize, 33] as &[usize]), ("far", &[3, 2, 17, 11]), ("far_parts", &[4, 1, 45, 71])] {
+    for (name, shape) in
+        [("far_dense", &[300usize, 33] as &[usize]), ("far", &[3, 2, 17, 11]), ("far_parts", &[4, 1, 45, 71])]
+    {
         rows.push(train(name, shape, far(), 1e-3));
         rows.push(statistics(name, shape, far()));
     }
@@ -64,7 +66,8 @@ fn statistics(name: &str, shape: &[usize], values: Values) -> Row {
 
 fn given(name: &str, shape: &[usize]) -> Row {
     let c = shape[1];
-    let row = Row::new(&format!("given_{name}"), |_, x| Ok(vec![x[0].batch_norm_with(&x[1], &x[2], &x[3], &x[4], 1e-3)?]));
+    let row =
+        Row::new(&format!("given_{name}"), |_, x| Ok(vec![x[0].batch_norm_with(&x[1], &x[2], &x[3], &x[4], 1e-3)?]));
     let row = row.f32(shape, Values::Normal).f32([c], Values::OffZero).f32([c], Values::Normal);
     row.constant([c], Values::Normal).constant([c], Values::Uniform(0.1, 2.0)).bounds(FORWARD, BACKWARD)
 }

@@ -95,9 +95,17 @@ fn lines() -> Vec<Row> {
         row("many_channels_five", [8, 16, 45], [18, 16, 5], o().padding(same)),
         row("many_channels_three", [2, 17, 70], [16, 17, 3], o()),
     ];
-    let conv = Conv { stride: [1, 1, 2], padding: [[0; 2], [0; 2], [1; 2]], dilation: [1; 3], groups: 1, relu: true, residual: false };
-    let mut fused = both("line_fused", [5, 3, 10], [7, 3, 3], move |graph, x| graph.push(conv.clone(), &[&x[0], &x[1], &x[2]]))
-        .f32([7], Values::Normal);
+    let conv = Conv {
+        stride: [1, 1, 2],
+        padding: [[0; 2], [0; 2], [1; 2]],
+        dilation: [1; 3],
+        groups: 1,
+        relu: true,
+        residual: false,
+    };
+    let mut fused =
+        both("line_fused", [5, 3, 10], [7, 3, 3], move |graph, x| graph.push(conv.clone(), &[&x[0], &x[1], &x[2]]))
+            .f32([7], Values::Normal);
     fused.wrt.clear();
     rows.push(fused);
     rows
@@ -135,7 +143,8 @@ fn volumes() -> Vec<Row> {
     let (stride, padding) = ([1, 2, 1], [[1, 0], [0, 1], [1, 1]]);
     let conv = Conv { stride, padding, dilation: [1, 1, 2], groups: 2, relu: false, residual: false };
     let (x, w, dy) = ([2, 4, 3, 5, 6], [6, 2, 2, 2, 2], [2, 6, 3, 3, 6]);
-    let (of_x, of_w) = (ConvGradX { conv: conv.clone(), input: [3, 5, 6] }, ConvGradW { conv: conv.clone(), kernel: [2; 3] });
+    let (of_x, of_w) =
+        (ConvGradX { conv: conv.clone(), input: [3, 5, 6] }, ConvGradW { conv: conv.clone(), kernel: [2; 3] });
     let fused = Conv { relu: true, ..conv };
     let mut fused = both("volume_fused", x, w, move |graph, x| graph.push(fused.clone(), &[&x[0], &x[1], &x[2]]))
         .f32([6], Values::Normal);
@@ -149,8 +158,7 @@ fn volumes() -> Vec<Row> {
 }
 
 fn transposed() -> Vec<Row> {
-    let (one, two, three) =
-        (ConvTranspose1dOptions::new, ConvTranspose2dOptions::new, ConvTranspose3dOptions::new);
+    let (one, two, three) = (ConvTranspose1dOptions::new, ConvTranspose2dOptions::new, ConvTranspose3dOptions::new);
     let line = |name: &str, x: [usize; 3], w: [usize; 3], options: ConvTranspose1dOptions| {
         both(&format!("transposed_line_{name}"), x, w, move |_, x| Ok(vec![x[0].conv_transpose1d(&x[1], &options)?]))
     };
@@ -172,14 +180,24 @@ fn transposed() -> Vec<Row> {
         line("gaps_same", [2, 3, 4], [3, 2, 1], one().stride([3]).padding(Padding::Same)),
         // Dilation lets the output padding go beyond every window.
         line("beyond", [2, 2, 4], [2, 3, 2], one().dilation([4]).output_padding([3])),
-        line("beyond_cropped", [2, 2, 4], [2, 3, 2], one().dilation([4]).padding(Padding::around(1)).output_padding([3])),
+        line(
+            "beyond_cropped",
+            [2, 2, 4],
+            [2, 3, 2],
+            one().dilation([4]).padding(Padding::around(1)).output_padding([3]),
+        ),
         image("valid", [2, 3, 4, 3], [3, 5, 3, 2], two()),
         image("1x1", [2, 3, 3, 5], [3, 4, 1, 1], two()),
         image("stride2", [2, 3, 4, 5], [3, 4, 3, 3], two().stride([2, 2])),
         image("stride2_same", [2, 3, 4, 5], [3, 4, 3, 4], two().stride([2, 2]).padding(Padding::Same)),
         image("doubled", [2, 4, 3, 5], [4, 3, 2, 2], two().stride([2, 2])),
         image("cropped", [2, 3, 4, 5], [3, 4, 4, 4], two().stride([2, 2]).padding(Padding::around(1))),
-        image("output_padding", [2, 3, 4, 3], [3, 4, 3, 3], two().stride([2, 3]).padding(uneven).output_padding([1, 2])),
+        image(
+            "output_padding",
+            [2, 3, 4, 3],
+            [3, 4, 3, 3],
+            two().stride([2, 3]).padding(uneven).output_padding([1, 2]),
+        ),
         image("dilation_1_2", [2, 3, 4, 3], [3, 2, 3, 2], two().dilation([1, 2])),
         image("groups", [2, 4, 4, 3], [4, 3, 3, 3], two().stride([2, 2]).groups(2)),
         image("depthwise", [2, 3, 4, 5], [3, 1, 3, 3], two().stride([2, 2]).groups(3).padding(Padding::Same)),
@@ -199,7 +217,8 @@ fn row(name: &str, x: [usize; 4], w: [usize; 4], options: Conv2dOptions) -> Row 
 
 /// The epilogue that only fusion sets. ReLU has no gradient of its own there; the bias has.
 fn fused(relu: bool, bias: bool, groups: usize) -> Row {
-    let conv = Conv { stride: [1; 3], padding: [[0, 0], [1, 0], [1, 0]], dilation: [1; 3], groups, relu, residual: false };
+    let conv =
+        Conv { stride: [1; 3], padding: [[0, 0], [1, 0], [1, 0]], dilation: [1; 3], groups, relu, residual: false };
     let name = format!("fused{groups}{}{}", if bias { "_bias" } else { "" }, if relu { "_relu" } else { "" });
     let mut row = Row::new(&name, move |graph, x| graph.push(conv.clone(), &x.iter().collect::<Vec<_>>()))
         .f32([5, 4, 6, 7], Values::Normal)
@@ -236,7 +255,14 @@ fn with_residual(x: [usize; 4], w: [usize; 4], [bias, relu]: [bool; 2]) -> Row {
 
 /// The gradients as ops of their own, with gradients that are convolutions again.
 fn backward_of_backward() -> [Row; 2] {
-    let conv = Conv { stride: [1, 2, 1], padding: [[0, 0], [1, 0], [1, 1]], dilation: [1, 1, 2], groups: 2, relu: false, residual: false };
+    let conv = Conv {
+        stride: [1, 2, 1],
+        padding: [[0, 0], [1, 0], [1, 1]],
+        dilation: [1, 1, 2],
+        groups: 2,
+        relu: false,
+        residual: false,
+    };
     let (x, w, dy) = ([2, 4, 8, 7], [6, 2, 3, 2], [2, 6, 4, 7]);
     let of_x = ConvGradX { conv: conv.clone(), input: [1, 8, 7] };
     let of_w = ConvGradW { conv, kernel: [1, 3, 2] };
@@ -248,7 +274,14 @@ fn backward_of_backward() -> [Row; 2] {
 
 /// All gradients in one op, which fusion makes on the CPU.
 fn together_backward(relu: bool, input: bool) -> Row {
-    let conv = Conv { stride: [1, 2, 1], padding: [[0, 0], [1, 0], [1, 1]], dilation: [1; 3], groups: 1, relu, residual: false };
+    let conv = Conv {
+        stride: [1, 2, 1],
+        padding: [[0, 0], [1, 0], [1, 1]],
+        dilation: [1; 3],
+        groups: 1,
+        relu,
+        residual: false,
+    };
     let grad = ConvGrad { conv, kernel: [1, 3, 2], input, bias: true };
     let name = format!("grad{}{}", if input { "_x" } else { "" }, if relu { "_relu" } else { "" });
     let mut row = Row::new(&name, move |graph, x| graph.push(grad.clone(), &x.iter().collect::<Vec<_>>()))
@@ -269,12 +302,16 @@ fn together_backward(relu: bool, input: bool) -> Row {
 fn normalised() -> Vec<Row> {
     let row = |name: &str, x: [usize; 4], w: [usize; 4], bias: bool, relu: bool| {
         let same = [[0, 0], [w[2] / 2; 2], [w[3] / 2; 2]];
-        let conv = Conv { stride: [1; 3], padding: same, dilation: [1; 3], groups: x[1] / w[1], relu: false, residual: false };
+        let conv =
+            Conv { stride: [1; 3], padding: same, dilation: [1; 3], groups: x[1] / w[1], relu: false, residual: false };
         let op = ConvNorm { conv, norm: BatchNorm { epsilon: 1e-3, relu } };
-        let row = Row::new(&format!("norm_{name}"), move |graph, x| graph.push(op.clone(), &x.iter().collect::<Vec<_>>()));
+        let row =
+            Row::new(&format!("norm_{name}"), move |graph, x| graph.push(op.clone(), &x.iter().collect::<Vec<_>>()));
         let row = row.constant(x, Values::Normal).constant(w, Values::Normal);
         let row = if bias { row.constant([w[0]], Values::Uniform(5.0, 8.0)) } else { row };
-        row.constant([w[0]], Values::OffZero).constant([w[0]], Values::Normal).bounds(Bound::Scale(24.0), Bound::Scale(24.0))
+        row.constant([w[0]], Values::OffZero)
+            .constant([w[0]], Values::Normal)
+            .bounds(Bound::Scale(24.0), Bound::Scale(24.0))
     };
     vec![
         row("edges", [3, 5, 7, 9], [7, 5, 3, 3], true, true),
@@ -292,8 +329,5 @@ fn both<const R: usize>(
     b: [usize; R],
     build: impl Fn(&Graph, &[Var]) -> Result<Vec<Var>> + 'static,
 ) -> Row {
-    Row::new(name, build)
-        .f32(a, Values::Normal)
-        .f32(b, Values::Normal)
-        .bounds(Bound::Terms(12.0), Bound::Terms(16.0))
+    Row::new(name, build).f32(a, Values::Normal).f32(b, Values::Normal).bounds(Bound::Terms(12.0), Bound::Terms(16.0))
 }

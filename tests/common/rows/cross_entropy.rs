@@ -33,7 +33,9 @@ pub fn rows() -> Vec<Row> {
     }
     // Some losses are near 0 and others near 600. The statistic is near 300, where half a unit is 256 times 2⁻²⁴.
     let large = Row::new("logits_large", |_, x| Ok(vec![x[0].cross_entropy(&x[1], 1, true)?]));
-    rows.push(large.f32([9, 4], Values::Uniform(-300.0, 300.0)).u32([9], 4).bounds(Bound::Scale(4.0), Bound::Scale(288.0)));
+    rows.push(
+        large.f32([9, 4], Values::Uniform(-300.0, 300.0)).u32([9], 4).bounds(Bound::Scale(4.0), Bound::Scale(288.0)),
+    );
     let after = Row::new("after_softmax", |_, x| Ok(vec![x[0].softmax(-1)?.cross_entropy(&x[1], -1, false)?]));
     rows.push(after.f32([6, 5], Values::Normal).u32([6], 5).bounds(Bound::Scale(48.0), Bound::Scale(48.0)));
     for from_logits in [true, false] {

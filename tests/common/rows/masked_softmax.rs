@@ -110,8 +110,7 @@ fn attend(
     width: usize,
     options: impl Fn(&Graph) -> Result<AttentionOptions> + 'static,
 ) -> Row {
-    let build =
-        move |g: &Graph, x: &[Var]| Ok(vec![x[0].scaled_dot_product_attention(&x[1], &x[2], &options(g)?)?]);
+    let build = move |g: &Graph, x: &[Var]| Ok(vec![x[0].scaled_dot_product_attention(&x[1], &x[2], &options(g)?)?]);
     let [batch, heads, key, _] = keys;
     let row = Row::new(name, build).f32(queries, Values::Normal).f32(keys, Values::Normal);
     row.f32([batch, heads, key, width], Values::Normal).bounds(Bound::Scale(64.0), Bound::Scale(128.0))

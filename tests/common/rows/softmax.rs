@@ -41,5 +41,7 @@ fn apply(x: &galen::Var, axis: isize, log: bool) -> galen::Result<galen::Var> {
 }
 
 fn row(name: &str, shape: &[usize], axis: isize, log: bool, values: Values) -> Row {
-    Row::new(name, move |_, x| Ok(vec![apply(&x[0], axis, log)?])).f32(shape, values).bounds(FORWARD, Bound::Scale(64.0))
+    Row::new(name, move |_, x| Ok(vec![apply(&x[0], axis, log)?]))
+        .f32(shape, values)
+        .bounds(FORWARD, Bound::Scale(64.0))
 }

@@ -38,7 +38,8 @@ pub fn rows() -> Vec<Row> {
     rows.push(exact("relu_kinks", Var::relu, &[0.0, -0.0, f32::NAN, -1.0, 1.0]));
     rows.push(exact("sigmoid_saturated", Var::sigmoid, &[-200.0, -80.0, 80.0, 200.0]));
     rows.push(exact("tanh_saturated", Var::tanh, &[-200.0, -40.0, 40.0, 200.0]));
-    for (name, f) in [("exp", Var::exp as Function), ("sigmoid", Var::sigmoid), ("tanh", Var::tanh), ("log", Var::log)] {
+    for (name, f) in [("exp", Var::exp as Function), ("sigmoid", Var::sigmoid), ("tanh", Var::tanh), ("log", Var::log)]
+    {
         rows.push(exact(&format!("{name}_of_nan"), f, &[f32::NAN, 0.5, 1.0]));
     }
     for (name, f, ..) in activations().into_iter().chain(others()) {
@@ -79,7 +80,11 @@ pub fn rows() -> Vec<Row> {
     rows.push(kink("clip_gradient_at_bounds", |x| x.clip(-2.0, 2.0)));
     rows.push(kink("clip_gradient_outside", |x| x.clip(-1.5, 0.0)));
     rows.push(kink("powf_gradient_at_0", |x| x.powf(1.0)));
-    rows.push(Row::new("large", |_, x| Ok(vec![x[0].relu()?])).f32([65, 331], Values::OffZero).bounds(Bound::Exact, Bound::Exact));
+    rows.push(
+        Row::new("large", |_, x| Ok(vec![x[0].relu()?]))
+            .f32([65, 331], Values::OffZero)
+            .bounds(Bound::Exact, Bound::Exact),
+    );
     rows
 }
 

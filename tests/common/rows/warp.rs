@@ -16,7 +16,8 @@ pub fn rows() -> Vec<Row> {
     let fills = [("constant", Fill::Constant(3.0)), ("edge", Fill::Edge), ("reflect", Fill::Reflect)];
     for (name, fill) in fills {
         for (kind, sampling) in [("linear", Sampling::Linear), ("nearest", Sampling::Nearest)] {
-            let row = Row::new(&format!("{kind}_{name}"), move |_, x| Ok(vec![x[0].warp(&x[1], None, sampling, fill)?]));
+            let row =
+                Row::new(&format!("{kind}_{name}"), move |_, x| Ok(vec![x[0].warp(&x[1], None, sampling, fill)?]));
             let row = row.constant([5, 2, 7, 9], Values::Normal).constant([5, 6], maps(5));
             let exact = sampling == Sampling::Nearest;
             rows.push(row.bounds(if exact { Bound::Exact } else { Bound::Scale(32.0) }, Bound::Exact));

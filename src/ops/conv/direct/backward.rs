@@ -55,14 +55,25 @@ impl<'a> Backward<'a> {
     }
 
     /// The gradients of one part's images.
-    fn part(&self, part: usize, from: Source<'_>, packed: &[f32], sums: &mut [f32], db: &mut [f32], mut dx: Option<&mut [f32]>) {
+    fn part(
+        &self,
+        part: usize,
+        from: Source<'_>,
+        packed: &[f32],
+        sums: &mut [f32],
+        db: &mut [f32],
+        mut dx: Option<&mut [f32]>,
+    ) {
         let s = self.s;
         let (x_image, dy_image) = (s.c_in * s.volume(), s.c_out * s.positions());
         let first = part * self.weights.images;
         let images = self.weights.images.min(s.batch - first);
         let (gradient, together) = (self.weights.gradient(s.c_out), self.weights.portions.images);
-        let correlations: Vec<_> =
-            self.inputs.iter().map(|(pass, portions, at)| pass.correlation(&packed[*at..], [0, 0, pass.rows], *portions)).collect();
+        let correlations: Vec<_> = self
+            .inputs
+            .iter()
+            .map(|(pass, portions, at)| pass.correlation(&packed[*at..], [0, 0, pass.rows], *portions))
+            .collect();
         let masked = if from.y.is_some() { together * dy_image } else { 0 };
         let work = correlations.iter().map(|c| c.memory()).max().unwrap_or(0).max(gradient.memory());
         sums.fill(0.0);

@@ -59,7 +59,9 @@ pub(super) fn pack(
     let task = |([_, start], mut to): ([usize; 2], Rectangle<'_>)| {
         let at = start / depth;
         let [block, used] = block(isa, rows, at);
-        for (channel, (k, tap)) in (0..channels).flat_map(|channel| taps.iter().enumerate().map(move |tap| (channel, tap))) {
+        for (channel, (k, tap)) in
+            (0..channels).flat_map(|channel| taps.iter().enumerate().map(move |tap| (channel, tap)))
+        {
             let of = |tap: usize| -> [f32; MOST_ROWS] {
                 std::array::from_fn(|row| if row < used { weight(at + row, channel, tap) } else { 0.0 })
             };
@@ -208,7 +210,15 @@ impl Correlation<'_> {
         while from < width {
             let vectors = ((width - from) / isa.lanes()).min(microkernel::VECTORS);
             let tile = Rectangle::new(&mut sums[from..], width, [block, vectors * isa.lanes()]);
-            microkernel::outer(isa, [block, vectors], First::Packed(weights, block), &planes[from..], offsets, tile, add);
+            microkernel::outer(
+                isa,
+                [block, vectors],
+                First::Packed(weights, block),
+                &planes[from..],
+                offsets,
+                tile,
+                add,
+            );
             from += vectors * isa.lanes();
         }
     }
@@ -218,7 +228,8 @@ impl Correlation<'_> {
         let t = &self.target;
         let shared = self.geometry.fold.map_or(1, |fold| fold.shared.rows());
         let [z, line, column] = layout.origin;
-        let origin = t.first + rows.start * t.channel + z * t.pitch[0] + line * shared * t.pitch[1] + column * t.pitch[2];
+        let origin =
+            t.first + rows.start * t.channel + z * t.pitch[0] + line * shared * t.pitch[1] + column * t.pitch[2];
         let bias = self.last.bias.map(|bias| &bias[self.first_row + rows.start..]);
         for image in 0..layout.images {
             for z in 0..layout.result[0] {

@@ -129,8 +129,7 @@ impl Geometry {
         let result = std::array::from_fn(|axis| (s.input[axis].saturating_sub(phase[axis])).div_ceil(w.stride[axis]));
         let mut geometry = Geometry::new(s.output, [1; 3], result);
         for (index, tap) in window(w.kernel) {
-            let at =
-                |axis: usize| (phase[axis] + w.before(axis)) as isize - (tap[axis] * w.dilation[axis]) as isize;
+            let at = |axis: usize| (phase[axis] + w.before(axis)) as isize - (tap[axis] * w.dilation[axis]) as isize;
             if (0..3).all(|axis| at(axis).rem_euclid(w.stride[axis] as isize) == 0) {
                 geometry.push(index, [0; 3], std::array::from_fn(|axis| at(axis).div_euclid(w.stride[axis] as isize)));
             }
@@ -149,7 +148,8 @@ impl Geometry {
             return self;
         }
         // Every row of results must meet a row of the source: of padding alone the mixed rows would not make exactly zero.
-        let (after, allowed) = (self.result[1] as isize - 1 + self.most[1] - (self.source[1] as isize - 1), rows as isize - 1);
+        let (after, allowed) =
+            (self.result[1] as isize - 1 + self.most[1] - (self.source[1] as isize - 1), rows as isize - 1);
         // And of a source with hardly any rows a tile would be padding for the most part: what it rounds is more than its sums are.
         if self.least[1] < -allowed || after > allowed || self.source[1] + 1 < rows {
             return self;
@@ -192,7 +192,12 @@ impl Geometry {
     }
 
     /// Row by row of a block of weights, those of a tap in every product: `to(u, weights)`, from those `of` the window.
-    pub(super) fn weights<const N: usize>(&self, tap: &Tap, of: impl Fn(usize) -> [f32; N], mut to: impl FnMut(usize, [f32; N])) {
+    pub(super) fn weights<const N: usize>(
+        &self,
+        tap: &Tap,
+        of: impl Fn(usize) -> [f32; N],
+        mut to: impl FnMut(usize, [f32; N]),
+    ) {
         let Some(Fold { shared, .. }) = self.fold else { return to(0, of(tap.indices[0])) };
         let mut window = [[0.0; N]; MOST_TAPS];
         let taps = &mut window[..shared.weights(0).len()];

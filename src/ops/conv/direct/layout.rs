@@ -91,7 +91,13 @@ impl Layout {
 
     /// Clears what rows of `content` do not cover in `planes` planes of `to`, each `plane` long, whose images begin at `lead`: what comes
     /// before the first row, between slices and images, and after the last.
-    fn clear(&self, isa: Isa, [slices, rows]: [usize; 2], (to, lead): (&mut [f32], usize), [planes, plane]: [usize; 2]) {
+    fn clear(
+        &self,
+        isa: Isa,
+        [slices, rows]: [usize; 2],
+        (to, lead): (&mut [f32], usize),
+        [planes, plane]: [usize; 2],
+    ) {
         let mut cleared = 0;
         for image in 0..self.images {
             for z in 0..slices {
