@@ -101,6 +101,64 @@ fn no_row_accepts_a_planted_fault() {
     println!("{planted} planted faults");
 }
 
+/// Runs an ignored test of this binary in a process with other environment variables; whether it passed, and what it said.
+fn with_environment(test: &str, variables: &[(&str, &str)]) -> (bool, String) {
+    let program = std::env::current_exe().expect("this program");
+    let mut command = std::process::Command::new(program);
+    command.args(["--exact", test, "--ignored", "--nocapture"]).env_remove("GALEN_SKIPPED");
+    for name in ["GALEN_DATA", "GALEN_REQUIRE_DATA", "GALEN_ROWS"] {
+        command.env_remove(name);
+    }
+    let output = command.envs(variables.iter().copied()).output().expect("a process");
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8_lossy(&said).into_owned())
+}
+
+#[test]
+#[ignore = "run by a_name_that_no_row_has_is_refused"]
+fn rows_are_chosen() {
+    println!("{} chosen", common::rows::chosen().len());
+}
+
+#[test]
+fn a_name_that_no_row_has_is_refused() {
+    for wrong in ["typo", "matmul,typo", "matmul/typo"] {
+        let (passed, said) = with_environment("rows_are_chosen", &[("GALEN_ROWS", wrong)]);
+        assert!(!passed && said.contains("typo\"; stems are accumulate, "), "{said}");
+    }
+    let count = |names: &str| with_environment("rows_are_chosen", &[("GALEN_ROWS", names)]);
+    let all = common::rows::all();
+    for (names, wanted) in
+        [("", all.len()), ("copy, fill", all.iter().filter(|r| ["copy", "fill"].contains(&r.stem)).count())]
+    {
+        let (passed, said) = count(names);
+        assert!(passed && said.contains(&format!("{wanted} chosen")), "{said}");
+    }
+}
+
+#[test]
+#[ignore = "run by a_skipped_test_says_so_or_fails"]
+fn data_is_wanted() {
+    let _ = common::skip::data("data_is_wanted", "tabular");
+}
+
+#[test]
+fn a_skipped_test_says_so_or_fails() {
+    let list = std::env::temp_dir().join(format!("galen-skipped-{}", std::process::id()));
+    let nowhere = [("GALEN_DATA", "/nowhere"), ("GALEN_SKIPPED", list.to_str().expect("a path"))];
+    let (passed, said) = with_environment("data_is_wanted", &nowhere);
+    let line = "SKIPPED data_is_wanted: there is no folder /nowhere/tabular\n";
+    assert!(passed && said.contains(line), "{said}");
+    let listed = std::fs::read_to_string(&list).expect("a list");
+    let _ = std::fs::remove_file(&list);
+    assert_eq!(listed, line);
+    for folder in [None, Some(("GALEN_DATA", ""))] {
+        let variables: Vec<_> = folder.into_iter().chain([("GALEN_REQUIRE_DATA", "1")]).collect();
+        let (passed, said) = with_environment("data_is_wanted", &variables);
+        assert!(!passed && said.contains("GALEN_REQUIRE_DATA=1, but GALEN_DATA is not set"), "{said}");
+    }
+}
+
 #[test]
 fn swapped_operands_are_seen() {
     let row = |swapped: bool| {

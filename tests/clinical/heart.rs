@@ -11,7 +11,7 @@ use galen::prelude::*;
 use galen::train::ConfusionTable;
 use ndarray::Axis;
 
-use super::{beats, data};
+use super::{beats, skip};
 
 /// The patients that the network never sees.
 const HELD_OUT: [u32; 5] = [114, 119, 203, 209, 223];
@@ -20,7 +20,7 @@ const HELD_OUT: [u32; 5] = [114, 119, 203, 209, 223];
 #[test]
 #[ignore = "minutes; tests/train runs it"]
 fn resnet_tells_arrhythmias_of_patients_it_has_not_seen() -> Result<()> {
-    let Some(folder) = data::folder() else { return Ok(()) };
+    let Some(folder) = skip::data("resnet_tells_arrhythmias_of_patients_it_has_not_seen", ".") else { return Ok(()) };
     let start = Instant::now();
     let beats = beats::read(&folder.join("ecg_mitbih/mitbih_beats_ds1.npz"))?;
     let n = beats.y.len();

@@ -71,6 +71,23 @@ table! {
     warp,
 }
 
+/// The rows that `GALEN_ROWS` names (a comma-separated list of stems or beginnings of `stem/name`); all without it.
+///
+/// # Panics
+/// Where a name is that of no row: a check of nothing would pass.
+pub fn chosen() -> Vec<Row> {
+    let wanted = std::env::var("GALEN_ROWS").unwrap_or_default();
+    let wanted: Vec<&str> = wanted.split(',').map(str::trim).filter(|w| !w.is_empty()).collect();
+    let mut rows = all();
+    let is = |row: &Row, name: &str| format!("{}/{}", row.stem, row.name).starts_with(name);
+    for name in &wanted {
+        let stems = galen::ops::STEMS.join(", ");
+        assert!(rows.iter().any(|row| is(row, name)), "GALEN_ROWS: no row begins with \"{name}\"; stems are {stems}");
+    }
+    rows.retain(|row| wanted.is_empty() || wanted.iter().any(|name| is(row, name)));
+    rows
+}
+
 /// How an input's elements are made, from the row's own random stream.
 #[derive(Clone, Debug)]
 #[allow(dead_code)]
