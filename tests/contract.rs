@@ -1,12 +1,16 @@
 //! Shaders, stems, layers, limits and plans against each other. None of it needs a GPU.
 
 mod common;
+#[path = "contract/documents.rs"]
+mod documents;
 #[path = "contract/layers.rs"]
 mod layers;
 #[path = "contract/limits.rs"]
 mod limits;
 #[path = "contract/shaders.rs"]
 mod shaders;
+#[path = "contract/source.rs"]
+mod source;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
