@@ -29,7 +29,7 @@ fn row(name: &str, loss: impl Loss + 'static, shape: &[usize], y: Values, target
         Targets::Floats(values) => row.constant(shape, values),
         Targets::Index(shape, below) => row.u32(shape, below),
     };
-    Row { stem: "losses", ..row.bounds(Bound::Scale(256.0), Bound::Scale(512.0)) }
+    Row { stem: "losses", ..row.bounds(Bound::Rounding(256.0), Bound::Rounding(512.0)) }
 }
 
 fn rows() -> Vec<Row> {

@@ -32,7 +32,7 @@ fn resnet_tells_arrhythmias_of_patients_it_has_not_seen() -> Result<()> {
     let all = beats.dataset()?;
     let (train, test) = (all.select(&train)?, all.select(&test)?);
 
-    let inputs = [Input::new([1, 128]).named("ecg"), Input::new([2]).named("intervals")];
+    let inputs = [Input::new([1, 128]).named("ecg"), Input::new([beats::INTERVALS]).named("intervals")];
     let network = Functional::many(inputs, |ctx, x| {
         let wave = ctx.layer(&ResNet1d::new(3).width(16).blocks(4).dropout(0.2).features(), &x[0])?;
         let both = Var::concat(&[&wave, &x[1].scale(4.0)?], 1)?;

@@ -46,9 +46,9 @@ pub fn rows() -> Vec<Row> {
 
 /// Deviations are exact to a unit, sums are trees, and each step of the formula adds a unit or two; the mean's own rounding, which for
 /// `far` is a thousand units of a deviation, must not show.
-const FORWARD: Bound = Bound::Scale(16.0);
+const FORWARD: Bound = Bound::Rounding(16.0);
 /// Sums over a few thousand products, whose terms cancel.
-const BACKWARD: Bound = Bound::Scale(64.0);
+const BACKWARD: Bound = Bound::Rounding(64.0);
 
 fn train(name: &str, shape: &[usize], values: Values, epsilon: f64) -> Row {
     let row = Row::new(name, move |_, x| Ok(vec![x[0].batch_norm(&x[1], &x[2], epsilon)?.0])).f32(shape, values);

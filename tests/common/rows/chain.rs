@@ -4,7 +4,7 @@ use super::{Bound, Row, Values};
 
 pub fn rows() -> Vec<Row> {
     let (normal, off_zero) = (Values::Normal, Values::OffZero);
-    let scale = |row: Row| row.bounds(Bound::Scale(64.0), Bound::Scale(256.0));
+    let scale = |row: Row| row.bounds(Bound::Rounding(64.0), Bound::Rounding(256.0));
     vec![
         scale(Row::new("add_relu", |_, x| Ok(vec![x[0].add(&x[1])?.relu()?])))
             .f32([3, 5, 7], off_zero.clone())

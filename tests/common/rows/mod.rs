@@ -114,11 +114,18 @@ pub enum Values {
 pub enum Bound {
     /// Not at all (after rounding the twin's result to f32): copies, selections, integers.
     Exact,
-    /// This many times 2⁻²⁴ of the element's own size (and of 1e-3 at least): element-wise functions.
+    /// This many times 2⁻²⁴ of the element's own size: element-wise functions.
     Ulps(f64),
     /// This many times 2⁻²⁴ · Σ|terms|, where Σ|terms| is the same graph run on the inputs' absolute values: sums of products.
     Terms(f64),
-    /// This many times 2⁻²⁴ of the largest element of the tensor: what is none of the above.
+    /// This many times 2⁻²⁴ of the element's own size and of what rounding the graph's inputs to f32 changes in it, in units of 2⁻²⁴:
+    /// whatever is made in several steps. Where steps cancel, so does their rounding, and the bound follows.
+    Rounding(f64),
+    /// This many times 2⁻²⁴ of the element's own size, and of 1 at least: numbers that come from no input, such as random ones, and
+    /// places in an image.
+    Unit(f64),
+    /// This many times 2⁻²⁴ of the largest element of the tensor: comparisons with what others computed. No row has it, since small
+    /// elements may be anything.
     Scale(f64),
 }
 
@@ -157,7 +164,7 @@ impl Row {
             feeds: Vec::new(),
             build: Box::new(build),
             forward: Bound::Ulps(4.0),
-            backward: Bound::Scale(16.0),
+            backward: Bound::Rounding(16.0),
             wrt: Vec::new(),
         }
     }

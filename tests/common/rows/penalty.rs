@@ -17,7 +17,7 @@ pub fn rows() -> Vec<Row> {
         let gradient =
             Row::new(&format!("{name}_gradient"), move |g, x| Ok(vec![x[1].add_penalty_gradient(&x[0], &table(g)?)?]));
         let gradient = gradient.constant([len], Values::Normal).f32([len], Values::Normal);
-        rows.push(gradient.bounds(Bound::Scale(4.0), Bound::Exact));
+        rows.push(gradient.bounds(Bound::Rounding(4.0), Bound::Exact));
     }
     // Nothing pulls a number away from zero.
     let zero = Row::new("at_zero", |g, x| {

@@ -34,7 +34,7 @@ pub fn rows() -> Vec<Row> {
 }
 
 /// `x − m` is exact to half a unit, `exp` within a few of WGSL's, and the sum of c ≤ 1031 positive terms adds at most a few more.
-const FORWARD: Bound = Bound::Scale(32.0);
+const FORWARD: Bound = Bound::Rounding(32.0);
 
 fn apply(x: &galen::Var, axis: isize, log: bool) -> galen::Result<galen::Var> {
     if log { x.log_softmax(axis) } else { x.softmax(axis) }
@@ -43,5 +43,5 @@ fn apply(x: &galen::Var, axis: isize, log: bool) -> galen::Result<galen::Var> {
 fn row(name: &str, shape: &[usize], axis: isize, log: bool, values: Values) -> Row {
     Row::new(name, move |_, x| Ok(vec![apply(&x[0], axis, log)?]))
         .f32(shape, values)
-        .bounds(FORWARD, Bound::Scale(64.0))
+        .bounds(FORWARD, Bound::Rounding(64.0))
 }
