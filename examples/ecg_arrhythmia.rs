@@ -7,8 +7,8 @@
 //! ```
 //!
 //! `--data` is an NPZ file with `x` `[n, samples]`, `y` (0 normal, 1 supraventricular, 2 ventricular; others are left out), `record` (the
-//! patient, whose beats come in the order of time), `rr_prev_s` and `rr_next_s` (seconds to the beats before and after). Without it the program draws beats of invented patients,
-//! which shows how it works and says nothing about medicine.
+//! patient, whose beats come in the order of time), `rr_prev_s` and `rr_next_s` (seconds to the beats before and after). Without it the
+//! program draws beats of invented patients, which shows how it works and says nothing about medicine.
 
 mod beats;
 mod common;
