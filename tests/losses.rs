@@ -44,7 +44,8 @@ fn rows() -> Vec<Row> {
         row("mape", MeanAbsolutePercentageError::new(), flat, logits(), Floats(Values::OffZero)),
         row("msle", MeanSquaredLogarithmicError::new(), flat, shares(), Floats(shares())),
         row("huber", Huber::new(0.7), flat, logits(), real()),
-        row("log_cosh", LogCosh::new(), flat, logits(), real()),
+        // Near 0 it is what is left of ln 2, as in Keras.
+        row("log_cosh", LogCosh::new(), flat, logits(), real()).bound_of(0, Bound::Unit(4.0)),
         row("quantile", Quantile::new(0.3), flat, logits(), real()),
         row("poisson", Poisson::new(), flat, shares(), Floats(shares())),
         row("poisson_log", Poisson::new().log_input(), flat, logits(), Floats(shares())),

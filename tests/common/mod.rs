@@ -106,6 +106,9 @@ pub fn build(row: &Row) -> Result<Case> {
         fetch.extend(graph.gradients_from(&pairs, &wrt)?);
         bounds.resize(fetch.len(), row.backward);
     }
+    for (result, bound) in &row.single {
+        bounds[*result] = *bound;
+    }
     Ok(Case { graph, fetch, bounds, feeds })
 }
 
@@ -184,9 +187,10 @@ impl Case {
         let terms = any(|b| matches!(b, Bound::Terms(_))).then(|| self.truth(true)).transpose()?;
         let moved = any(|b| matches!(b, Bound::Rounding(_))).then(|| self.moved(values)).transpose()?;
         let sizes = values.iter().zip(&self.bounds).enumerate().map(|(i, (values, bound))| {
+            let largest = values.iter().filter(|v| v.is_finite()).fold(0.0f64, |m, v| m.max(v.abs()));
             let size = |(at, value): (usize, &f64)| match (bound, &terms, &moved) {
                 (Bound::Terms(_), Some(terms), _) => terms[i][at].abs(),
-                (Bound::Rounding(_), _, Some(moved)) => value.abs() + moved[i][at],
+                (Bound::Rounding(_), _, Some(moved)) => (value.abs() + moved[i][at]).min(largest),
                 (Bound::Unit(_), ..) => value.abs().max(1.0),
                 _ => value.abs(),
             };

@@ -19,10 +19,10 @@ pub fn rows() -> Vec<Row> {
     }
     let large = Row::new("logits_large", |_, x| Ok(vec![x[0].binary_cross_entropy(&x[1], true)?]));
     let large = large.f32([9, 4], Values::Uniform(-300.0, 300.0)).constant([9, 4], Values::Whole(2));
-    rows.push(large.bounds(Bound::Rounding(4.0), Bound::Rounding(16.0)));
+    rows.push(large.bounds(Bound::Rounding(4.0), Bound::Unit(4.0)));
     let after = Row::new("after_sigmoid", |_, x| Ok(vec![x[0].sigmoid()?.binary_cross_entropy(&x[1], false)?]));
     let after = after.f32([6, 5], Values::Uniform(-40.0, 40.0)).constant([6, 5], Values::Whole(2));
-    rows.push(after.bounds(Bound::Rounding(4.0), Bound::Rounding(16.0)));
+    rows.push(after.bounds(Bound::Rounding(4.0), Bound::Unit(4.0)));
     rows
 }
 

@@ -84,4 +84,6 @@ fn clipped(from_logits: bool) -> Row {
     .constant([4, 3], Values::Exactly(targets))
     .constant([4], Values::Normal)
     .bounds(Bound::Rounding(48.0), Bound::Exact)
+    // 1 − 1e-7, to which a probability of 1 is clipped, is no number of f32.
+    .bound_of(0, Bound::Unit(4.0))
 }

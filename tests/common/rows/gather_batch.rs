@@ -12,7 +12,7 @@ pub fn rows() -> Vec<Row> {
         row("bytes", 103, gather(8, 8, 1.0 / 255.0, 0.0)).u8([ROWS, 3, 5, 7]).bounds(Bound::Ulps(2.0), Bound::Exact),
         row("bytes_centred", 101, gather(3, 3, 1.0 / 127.5, -1.0))
             .u8([ROWS, 130])
-            .bounds(Bound::Rounding(2.0), Bound::Exact),
+            .bounds(Bound::Unit(2.0), Bound::Exact),
         row("bytes_as_they_are", 102, gather(9, 9, 1.0, 0.0)).u8([ROWS, 11]),
         row("bytes_one_column", 102, gather(7, 7, 1.0, 0.0)).u8([ROWS]),
         row("floats", 100, gather(8, 8, 1.0, 0.0)).constant([ROWS, 13], Values::Normal),

@@ -118,11 +118,12 @@ pub enum Bound {
     Ulps(f64),
     /// This many times 2⁻²⁴ · Σ|terms|, where Σ|terms| is the same graph run on the inputs' absolute values: sums of products.
     Terms(f64),
-    /// This many times 2⁻²⁴ of the element's own size and of what rounding the graph's inputs to f32 changes in it, in units of 2⁻²⁴:
-    /// whatever is made in several steps. Where steps cancel, so does their rounding, and the bound follows.
+    /// This many times 2⁻²⁴ of the element's own size and of what rounding the graph's inputs to f32 changes in it, in units of 2⁻²⁴,
+    /// but of no more than the largest element: whatever is made in several steps. Where steps cancel, so does their rounding, and the
+    /// bound follows.
     Rounding(f64),
     /// This many times 2⁻²⁴ of the element's own size, and of 1 at least: numbers that come from no input, such as random ones, and
-    /// places in an image.
+    /// what numbers near 1 leave where they cancel whatever the inputs are, as 1 less a probability of 1.
     Unit(f64),
     /// This many times 2⁻²⁴ of the largest element of the tensor: comparisons with what others computed. No row has it, since small
     /// elements may be anything.
@@ -150,6 +151,8 @@ pub struct Row {
     pub forward: Bound,
     /// For the gradients with respect to every input in `wrt`.
     pub backward: Bound,
+    /// For single results, by their number, in place of the two above.
+    pub single: Vec<(usize, Bound)>,
     /// Inputs (by index) whose gradients are checked: GPU against twin, and twin against finite differences in f64.
     pub wrt: Vec<usize>,
 }
@@ -165,6 +168,7 @@ impl Row {
             build: Box::new(build),
             forward: Bound::Ulps(4.0),
             backward: Bound::Rounding(16.0),
+            single: Vec::new(),
             wrt: Vec::new(),
         }
     }
@@ -190,6 +194,12 @@ impl Row {
     /// Adds an input of bytes.
     pub fn u8(mut self, shape: impl Into<Shape>) -> Self {
         self.feeds.push(Feed { shape: shape.into(), dtype: DType::U8, values: Values::Below(256) });
+        self
+    }
+
+    /// How exact a single result must be, outputs before gradients.
+    pub fn bound_of(mut self, result: usize, bound: Bound) -> Self {
+        self.single.push((result, bound));
         self
     }
 

@@ -139,5 +139,5 @@ fn slope_of_large(name: &str, f: Function) -> Row {
     };
     let row = Row::new(&format!("{name}_slope_of_large"), build);
     let row = row.constant([6], Values::Exactly(vec![-3e38, -1e10, -300.0, 300.0, 1e10, 3e38]));
-    row.constant([6], Values::Normal).bounds(Bound::Ulps(4.0), Bound::Exact)
+    row.constant([6], Values::Normal).bounds(Bound::Unit(4.0), Bound::Exact)
 }
