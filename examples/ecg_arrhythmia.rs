@@ -7,15 +7,15 @@
 //! ```
 //!
 //! `--data` is an NPZ file with `x` `[n, samples]`, `y` (0 normal, 1 supraventricular, 2 ventricular; others are left out), `record` (the
-//! patient), `rr_prev_s` and `rr_next_s` (seconds to the beats before and after). Without it the program draws beats of invented patients,
-//! which shows how it works and says nothing about medicine.
+//! patient, whose beats come in the order of time), `rr_prev_s` and `rr_next_s` (seconds to the beats before and after). Without it the
+//! program draws beats of invented patients, which shows how it works and says nothing about medicine.
 
 mod beats;
 mod common;
 mod study;
 
 use anyhow::{Context, Result};
-use beats::{Beats, CLASSES};
+use beats::{Beats, CLASSES, INTERVALS};
 use common::Defaults;
 use galen::Var;
 use galen::augment::SignalAugment;
@@ -60,7 +60,7 @@ fn run() -> Result<()> {
     ));
 
     let samples = beats.x.ncols();
-    let inputs = [Input::new([1, samples]).named("ecg"), Input::new([2]).named("intervals")];
+    let inputs = [Input::new([1, samples]).named("ecg"), Input::new([INTERVALS]).named("intervals")];
     let network = Functional::many(inputs, |ctx, x| {
         let wave = ctx.layer(&ResNet1d::new(CLASSES.len()).width(16).blocks(4).dropout(0.2).features(), &x[0])?;
         let both = Var::concat(&[&wave, &x[1].scale(4.0)?], 1)?;

@@ -89,15 +89,25 @@
 //!
 //! | layer | modules | may use | crates that may be named there |
 //! |---|---|---|---|
-//! | 0 | `error`, `shape`, `tensor`, `file`, `env` | | ndarray, bytemuck |
-//! | 1 | `contract`, `microkernel`, `ops`, `graph` | 0, and each other: an op's gradient is made of graph nodes | ndarray, rayon and libm (twins), bytemuck |
-//! | 2 | `cpu`, `gpu` (never each other) | 0–1 | cpu: rayon · gpu: wgpu, pollster, futures-intrusive |
-//! | 3 | `engine` | 0–2 | serde_json (traces) |
-//! | 4 | `nn`, `optim`, `augment` | 0–1; `nn` uses `optim` | serde_json (`nn`) |
-//! | 5 | `data`, `interop`, `metrics` | 0–4 | the format's own crate; metrics: rayon, libm |
-//! | 5 | `plot` | `error`, `file`, `metrics` | kuva, png |
-//! | 6 | `train` | 0–5 | indicatif, ctrlc behind a feature |
-//! | 7 | `report` | 0–6 | serde_json |
+//! | 0 | `error` | | `thiserror` |
+//! | 0 | `shape`, `file` | `error` | `serde` |
+//! | 0 | `tensor` | `error`, `shape` | `bytemuck`, `ndarray` |
+//! | 1 | `contract` | `error`, `shape`, `graph` | `bytemuck`, `libm`, `ndarray`, `rayon`, `serde`, `smallvec` |
+//! | 1 | `microkernel` | `error`, `contract` | `rayon` |
+//! | 1 | `ops` | `error`, `shape`, `contract`, `microkernel`, `graph` | `bytemuck`, `ndarray`, `rayon`, `serde`, `smallvec` |
+//! | 1 | `graph` | `error`, `shape`, `contract`, `ops` | `serde` |
+//! | 2 | `cpu` | `error`, `shape`, `tensor`, `contract`, `microkernel`, `ops`, `graph` | `rayon`, `smallvec` |
+//! | 2 | `gpu` | `error`, `shape`, `tensor`, `file`, `contract`, `graph` | `bytemuck`, `futures_intrusive`, `log`, `pollster`, `wgpu` |
+//! | 3 | `engine` | `error`, `shape`, `tensor`, `contract`, `graph`, `cpu`, `gpu` | `log`, `ndarray`, `serde_json` (traces) |
+//! | 4 | `optim` | `error`, `shape`, `contract`, `ops`, `graph` | `serde` |
+//! | 4 | `nn` | `error`, `shape`, `tensor`, `contract`, `ops`, `graph`, `optim` | `serde`, `serde_json` |
+//! | 4 | `augment` | `error`, `shape`, `contract`, `ops`, `graph` | |
+//! | 5 | `data` | `error`, `shape`, `tensor`, `file`, `contract` | `bytemuck`, `csv`, `flate2`, `image`, `ndarray`, `png`, `rayon`, `serde`, `zip` |
+//! | 5 | `interop` | `error`, `shape`, `tensor`, `file` | `flate2`, `safetensors` |
+//! | 5 | `metrics` | `error`, `contract` (random numbers) | `libm`, `ndarray`, `rayon`, `serde` |
+//! | 5 | `plot` | `error`, `file`, `metrics` | `kuva`, `ndarray`, `png` |
+//! | 6 | `train` | `error`, `shape`, `tensor`, `file`, `contract`, `ops`, `graph`, `engine`, `optim`, `nn`, `augment`, `data`, `interop`, `metrics`, `plot` | `ctrlc`, `indicatif`, `log`, `ndarray`, `serde`, `serde_json` |
+//! | 7 | `report` | `error`, `file`, `metrics`, `plot`, `train` | `ndarray`, `serde`, `serde_json` |
 //!
 //! # Invariants
 //!

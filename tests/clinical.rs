@@ -13,6 +13,8 @@ mod heart;
 mod images;
 #[path = "clinical/sequences.rs"]
 mod sequences;
+#[path = "common/skip.rs"]
+mod skip;
 #[path = "clinical/volumes.rs"]
 mod volumes;
 

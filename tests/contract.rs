@@ -1,6 +1,8 @@
 //! Shaders, stems, layers, limits and plans against each other. None of it needs a GPU.
 
 mod common;
+#[path = "contract/documents.rs"]
+mod documents;
 #[path = "contract/layers.rs"]
 mod layers;
 #[path = "contract/limits.rs"]
@@ -11,6 +13,8 @@ mod loops;
 mod loops_windows;
 #[path = "contract/shaders.rs"]
 mod shaders;
+#[path = "contract/source.rs"]
+mod source;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

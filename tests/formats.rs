@@ -17,6 +17,8 @@ mod npy;
 #[cfg(feature = "npy")]
 #[path = "formats/npz.rs"]
 mod npz;
+#[path = "common/skip.rs"]
+mod skip;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -29,13 +31,9 @@ fn file(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/formats/files").join(name)
 }
 
-/// The folder with the public data sets; where there is none, says which test is skipped.
+/// The folder with the public data sets.
 fn data(test: &str) -> Option<PathBuf> {
-    let found = std::env::var_os("GALEN_DATA").map(PathBuf::from).filter(|folder| folder.is_dir());
-    if found.is_none() {
-        println!("SKIPPED {test}: GALEN_DATA names no folder");
-    }
-    found
+    skip::data(test, ".")
 }
 
 /// A folder of its own for each test, gone when the test ends.

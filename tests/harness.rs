@@ -57,53 +57,123 @@ fn changed(results: &[Tensor], which: usize, change: impl FnOnce(&mut [f32])) ->
     results
 }
 
-/// Every row of the table would notice a NaN, a wrong element and a zero in place of a result: no bound is so wide that it accepts
-/// anything.
+/// Every row of the table would notice a NaN, a wrong element, however small it is beside the others, and a zero in place of a result:
+/// no bound is so wide that it accepts anything.
 #[test]
 fn no_row_accepts_a_planted_fault() {
-    let (device, mut planted) = (cpu(), 0);
+    let (device, mut planted, mut failures) = (cpu(), 0, Vec::new());
     for row in common::rows::all() {
         let name = format!("{}/{}", row.stem, row.name);
         let case = common::build(&row).expect("a case");
+        assert!(!case.bounds.iter().any(|b| matches!(b, Bound::Scale(_))), "{name}: small elements may be anything");
         let results = case.run(&device).expect("a run");
-        case.compare(&results).unwrap_or_else(|e| panic!("{name}, without a fault: {e}"));
-        assert!(case.compare(&results[1..]).is_err(), "{name}: a missing result");
+        let expected = case.expected().unwrap_or_else(|e| panic!("{name}: {e}"));
+        expected.compare(&results).unwrap_or_else(|e| panic!("{name}, without a fault: {e}"));
+        assert!(expected.compare(&results[1..]).is_err(), "{name}: a missing result");
         for (which, result) in results.iter().enumerate() {
-            let truth = common::floats(result);
-            let largest = truth.iter().filter(|v| v.is_finite()).fold(0.0f64, |m, v| m.max(v.abs())) as f32;
-            let Some(at) = truth.iter().position(|v| v.is_finite() && *v as f32 == largest || -*v as f32 == largest)
-            else {
-                continue;
+            let mut plant = |fault: String, wrong: Vec<Tensor>| {
+                planted += 1;
+                if expected.compare(&wrong).is_ok() {
+                    failures.push(format!("{name}, result {which}: {fault}"));
+                }
             };
+            let truth = &expected.values[which];
+            let finite: Vec<usize> = (0..truth.len()).filter(|at| truth[*at].is_finite()).collect();
+            let size = |at: usize| expected.sizes[which][at];
+            let Some(largest) = finite.iter().copied().max_by(|a, b| size(*a).total_cmp(&size(*b))) else { continue };
             if let Tensor::U32(x) = result {
-                let mut wrong = results.clone();
                 let mut x = x.clone();
-                x.as_slice_mut().expect("in order")[at] ^= 1;
+                x.as_slice_mut().expect("in order")[largest] ^= 1;
+                let mut wrong = results.clone();
                 wrong[which] = Tensor::U32(x);
-                assert!(case.compare(&wrong).is_err(), "{name}, result {which}: a wrong integer");
+                plant("a wrong integer".to_owned(), wrong);
             }
             if !matches!(result, Tensor::F32(_)) {
                 continue;
             }
-            let faults: [Planted; 4] = [
-                ("a NaN", Box::new(move |x| x[at] = f32::NAN)),
+            let faults: [Planted; 3] = [
+                ("a NaN", Box::new(move |x| x[largest] = f32::NAN)),
                 ("nothing written", Box::new(|x| x.fill(f32::from_bits(u32::MAX)))),
-                ("an infinity", Box::new(move |x| x[at] = f32::INFINITY)),
-                ("one element off by a hundredth", Box::new(move |x| x[at] += 0.01 * largest.max(1e-3))),
+                ("an infinity", Box::new(move |x| x[largest] = f32::INFINITY)),
             ];
             for (fault, change) in faults {
-                let wrong = changed(&results, which, change);
-                assert!(case.compare(&wrong).is_err(), "{name}, result {which}: {fault}");
-                planted += 1;
+                plant(fault.to_owned(), changed(&results, which, change));
             }
-            if largest > 0.0 {
-                let wrong = changed(&results, which, |x| x.fill(0.0));
-                assert!(case.compare(&wrong).is_err(), "{name}, result {which}: zero instead of it");
-                planted += 1;
+            if truth[largest] != 0.0 {
+                plant("zero instead of it".to_owned(), changed(&results, which, |x| x.fill(0.0)));
+            }
+            // The smallest and the largest, and some between them.
+            let mut by_size = finite.clone();
+            by_size.sort_by(|a, b| size(*a).total_cmp(&size(*b)));
+            by_size.dedup_by(|a, b| size(*a) == size(*b));
+            let some = (0..by_size.len()).step_by(by_size.len().div_ceil(8).max(1)).chain([by_size.len() - 1]);
+            for at in some.map(|i| by_size[i]) {
+                let by = (0.01 * size(at)).max(1e-30) as f32;
+                let fault = format!("element {at} of size {:e} off by a hundredth of it", size(at));
+                plant(fault, changed(&results, which, |x| x[at] += by));
             }
         }
     }
+    assert!(failures.is_empty(), "{} of {planted} faults were not seen:\n{}", failures.len(), failures.join("\n"));
     println!("{planted} planted faults");
+}
+
+/// Runs an ignored test of this binary in a process with other environment variables; whether it passed, and what it said.
+fn with_environment(test: &str, variables: &[(&str, &str)]) -> (bool, String) {
+    let program = std::env::current_exe().expect("this program");
+    let mut command = std::process::Command::new(program);
+    command.args(["--exact", test, "--ignored", "--nocapture"]).env_remove("GALEN_SKIPPED");
+    for name in ["GALEN_DATA", "GALEN_REQUIRE_DATA", "GALEN_ROWS"] {
+        command.env_remove(name);
+    }
+    let output = command.envs(variables.iter().copied()).output().expect("a process");
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8_lossy(&said).into_owned())
+}
+
+#[test]
+#[ignore = "run by a_name_that_no_row_has_is_refused"]
+fn rows_are_chosen() {
+    println!("{} chosen", common::rows::chosen().len());
+}
+
+#[test]
+fn a_name_that_no_row_has_is_refused() {
+    for wrong in ["typo", "matmul,typo", "matmul/typo"] {
+        let (passed, said) = with_environment("rows_are_chosen", &[("GALEN_ROWS", wrong)]);
+        assert!(!passed && said.contains("typo\"; stems are accumulate, "), "{said}");
+    }
+    let count = |names: &str| with_environment("rows_are_chosen", &[("GALEN_ROWS", names)]);
+    let all = common::rows::all();
+    for (names, wanted) in
+        [("", all.len()), ("copy, fill", all.iter().filter(|r| ["copy", "fill"].contains(&r.stem)).count())]
+    {
+        let (passed, said) = count(names);
+        assert!(passed && said.contains(&format!("{wanted} chosen")), "{said}");
+    }
+}
+
+#[test]
+#[ignore = "run by a_skipped_test_says_so_or_fails"]
+fn data_is_wanted() {
+    let _ = common::skip::data("data_is_wanted", "tabular");
+}
+
+#[test]
+fn a_skipped_test_says_so_or_fails() {
+    let list = std::env::temp_dir().join(format!("galen-skipped-{}", std::process::id()));
+    let nowhere = [("GALEN_DATA", "/nowhere"), ("GALEN_SKIPPED", list.to_str().expect("a path"))];
+    let (passed, said) = with_environment("data_is_wanted", &nowhere);
+    let line = "SKIPPED data_is_wanted: there is no folder /nowhere/tabular\n";
+    assert!(passed && said.contains(line), "{said}");
+    let listed = std::fs::read_to_string(&list).expect("a list");
+    let _ = std::fs::remove_file(&list);
+    assert_eq!(listed, line);
+    for folder in [None, Some(("GALEN_DATA", ""))] {
+        let variables: Vec<_> = folder.into_iter().chain([("GALEN_REQUIRE_DATA", "1")]).collect();
+        let (passed, said) = with_environment("data_is_wanted", &variables);
+        assert!(!passed && said.contains("GALEN_REQUIRE_DATA=1, but GALEN_DATA is not set"), "{said}");
+    }
 }
 
 #[test]
@@ -127,9 +197,14 @@ fn swapped_operands_are_seen() {
 fn the_comparison_accepts_only_what_is_within_the_bound() {
     let compare = |a: f64, e: f64, bound| common::compare(&[a], &[e], bound, Some(&[4.0]));
     let unit = common::UNIT;
-    for (bound, allowed) in
-        [(Bound::Exact, 0.0), (Bound::Ulps(2.0), 2.0), (Bound::Terms(2.0), 8.0), (Bound::Scale(2.0), 2.0)]
-    {
+    for (bound, allowed) in [
+        (Bound::Exact, 0.0),
+        (Bound::Ulps(2.0), 2.0),
+        (Bound::Terms(2.0), 8.0),
+        (Bound::Rounding(2.0), 8.0),
+        (Bound::Unit(2.0), 2.0),
+        (Bound::Scale(2.0), 2.0),
+    ] {
         assert!(compare(1.0 + allowed * unit, 1.0, bound).is_ok(), "{bound:?}");
         assert!(compare(1.0 + (allowed + 0.5) * unit, 1.0, bound).is_err(), "{bound:?}");
         assert!(compare(f64::NAN, 1.0, bound).is_err() && compare(1.0, f64::NAN, bound).is_err(), "{bound:?}");

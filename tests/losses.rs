@@ -29,7 +29,7 @@ fn row(name: &str, loss: impl Loss + 'static, shape: &[usize], y: Values, target
         Targets::Floats(values) => row.constant(shape, values),
         Targets::Index(shape, below) => row.u32(shape, below),
     };
-    Row { stem: "losses", ..row.bounds(Bound::Scale(256.0), Bound::Scale(512.0)) }
+    Row { stem: "losses", ..row.bounds(Bound::Rounding(256.0), Bound::Rounding(512.0)) }
 }
 
 fn rows() -> Vec<Row> {
@@ -44,7 +44,8 @@ fn rows() -> Vec<Row> {
         row("mape", MeanAbsolutePercentageError::new(), flat, logits(), Floats(Values::OffZero)),
         row("msle", MeanSquaredLogarithmicError::new(), flat, shares(), Floats(shares())),
         row("huber", Huber::new(0.7), flat, logits(), real()),
-        row("log_cosh", LogCosh::new(), flat, logits(), real()),
+        // Near 0 it is what is left of ln 2, as in Keras.
+        row("log_cosh", LogCosh::new(), flat, logits(), real()).bound_of(0, Bound::Unit(4.0)),
         row("quantile", Quantile::new(0.3), flat, logits(), real()),
         row("poisson", Poisson::new(), flat, shares(), Floats(shares())),
         row("poisson_log", Poisson::new().log_input(), flat, logits(), Floats(shares())),

@@ -15,6 +15,8 @@ mod ptbxl;
 mod refusals;
 #[path = "metrics/scores.rs"]
 mod scores;
+#[path = "common/skip.rs"]
+mod skip;
 #[path = "metrics/tables.rs"]
 mod tables;
 

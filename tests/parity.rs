@@ -9,18 +9,9 @@ use common::rows::Row;
 use galen::Device;
 use galen::contract::GpuTraits;
 
-/// The rows of the stems that `GALEN_ROWS` names (a comma-separated list of stems or `stem/name` beginnings); all without it.
-fn chosen() -> Vec<Row> {
-    let wanted = std::env::var("GALEN_ROWS").unwrap_or_default();
-    let wanted: Vec<&str> = wanted.split(',').filter(|w| !w.is_empty()).collect();
-    let mut rows = common::rows::all();
-    rows.retain(|r| wanted.is_empty() || wanted.iter().any(|w| format!("{}/{}", r.stem, r.name).starts_with(w)));
-    rows
-}
-
 fn run(device: &Device, on_gpu: bool) {
     let mut failures = Vec::new();
-    let rows = chosen();
+    let rows = common::rows::chosen();
     for row in &rows {
         let result = common::build(row).map_err(|e| e.to_string()).and_then(|case| {
             let actual = if on_gpu { case.run_on_gpu(device)? } else { case.run(device).map_err(|e| e.to_string())? };

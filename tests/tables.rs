@@ -18,6 +18,8 @@ mod prepare;
 mod recipe;
 #[path = "tables/sets.rs"]
 mod sets;
+#[path = "common/skip.rs"]
+mod skip;
 
 use galen::data::Table;
 use serde_json::Value;

@@ -12,11 +12,14 @@ use ndarray::{Array1, Array2, Axis, Ix1, Ix2};
 /// The classes, as the AAMI's recommendation EC57 calls them.
 pub const CLASSES: [&str; 3] = ["N", "S", "V"];
 
-/// Beats of several patients.
+/// How many numbers tell of the intervals to a beat's neighbours.
+pub const INTERVALS: usize = 6;
+
+/// Beats of several patients, those of each in the order of time.
 pub struct Beats {
     /// The signal around each beat `[n, samples]`, in units of the patient's own amplitude.
     pub x: Array2<f32>,
-    /// The intervals to the beats before and after `[n, 2]`, as shares by which they differ from the patient's usual one.
+    /// The intervals to the beats before and after `[n, 6]`: in seconds, relative to the record's mean, relative to the mean of ten.
     pub intervals: Array2<f32>,
     /// The classes.
     pub y: Vec<u32>,
@@ -55,34 +58,46 @@ pub fn read(path: &Path) -> Result<Beats> {
     Ok(relative(x, &y, &record, seconds))
 }
 
-/// Amplitudes and intervals relative to the patient's own: electrodes lie differently on everyone, and what is early for one heart is
-/// usual for another.
+/// The longest interval, in seconds: what is longer is a gap in the recording.
+const LONGEST: f32 = 3.0;
+
+/// Amplitudes relative to the patient's own, since electrodes lie differently on everyone; and the intervals before and after each beat:
+/// in seconds, by what share they differ from the record's mean, and from the mean of the ten around the beat. The median of a record
+/// would be the wrong measure where most beats are ectopic: it is then the interval of those. Source: P. de Chazal, M. O'Dwyer,
+/// R. Reilly, "Automatic classification of heartbeats using ECG morphology and heartbeat interval features", IEEE TBME 51, 2004.
 fn relative(x: Array2<f32>, y: &[u32], record: &[u32], seconds: [Array1<f32>; 2]) -> Beats {
-    let mut own: BTreeMap<u32, (Vec<f32>, f64, usize)> = BTreeMap::new();
-    for (i, patient) in record.iter().enumerate() {
-        let (intervals, squares, samples) = own.entry(*patient).or_default();
-        intervals.extend(Some(seconds[0][i]).filter(|s| s.is_finite()));
-        *squares += x.row(i).iter().map(|v| f64::from(*v).powi(2)).sum::<f64>();
-        *samples += x.ncols();
+    // The first and the last beat of a record have no neighbour.
+    let length = |s: f32| (s.is_finite() && s > 0.0).then_some(s.min(LONGEST));
+    let mut own: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
+    for (row, patient) in record.iter().enumerate() {
+        own.entry(*patient).or_default().push(row);
     }
-    let usual: BTreeMap<u32, (f32, f32)> = own
-        .into_iter()
-        .map(|(patient, (mut intervals, squares, samples))| {
-            intervals.sort_by(f32::total_cmp);
-            let median = intervals.get(intervals.len() / 2).copied().unwrap_or(1.0);
-            (patient, (median, (squares / samples as f64).sqrt().max(f64::MIN_POSITIVE) as f32))
-        })
-        .collect();
+    let mut intervals = Array2::zeros((record.len(), INTERVALS));
+    let mut amplitude: BTreeMap<u32, f32> = BTreeMap::new();
+    for (patient, rows) in &own {
+        let squares: f64 = rows.iter().flat_map(|row| x.row(*row)).map(|v| f64::from(*v).powi(2)).sum();
+        let samples = (rows.len() * x.ncols()) as f64;
+        amplitude.insert(*patient, (squares / samples).sqrt().max(f64::MIN_POSITIVE) as f32);
+        let mean = |rows: &[usize], otherwise: f32| {
+            let (sum, n) =
+                rows.iter().filter_map(|row| length(seconds[0][*row])).fold((0.0, 0), |(s, n), v| (s + v, n + 1));
+            if n == 0 { otherwise } else { sum / n as f32 }
+        };
+        let all = mean(rows, 1.0);
+        for (at, row) in rows.iter().enumerate() {
+            let local = mean(&rows[at.saturating_sub(4)..(at + 6).min(rows.len())], all);
+            for side in 0..2 {
+                let own = length(seconds[side][*row]).unwrap_or(all);
+                for (kind, value) in [own, own / all - 1.0, own / local - 1.0].into_iter().enumerate() {
+                    intervals[[*row, 2 * kind + side]] = value;
+                }
+            }
+        }
+    }
     let rows: Vec<usize> = (0..y.len()).filter(|i| (y[*i] as usize) < CLASSES.len()).collect();
-    let interval = |(i, side): (usize, usize)| {
-        let row = rows[i];
-        let share = seconds[side][row] / usual[&record[row]].0;
-        // The first and the last beat of a record have no neighbour.
-        if share.is_finite() { share.clamp(0.0, 3.0) - 1.0 } else { 0.0 }
-    };
     Beats {
-        x: Array2::from_shape_fn((rows.len(), x.ncols()), |(i, t)| x[[rows[i], t]] / usual[&record[rows[i]]].1),
-        intervals: Array2::from_shape_fn((rows.len(), 2), interval),
+        x: Array2::from_shape_fn((rows.len(), x.ncols()), |(i, t)| x[[rows[i], t]] / amplitude[&record[rows[i]]]),
+        intervals: intervals.select(Axis(0), &rows),
         y: rows.iter().map(|row| y[*row]).collect(),
         record: rows.iter().map(|row| record[*row]).collect(),
     }

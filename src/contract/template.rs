@@ -1,6 +1,6 @@
 //! The WGSL template language: the one place where shader text is filled in.
 //!
-//! - `#include "name"` puts `shaders/shared/name.wgsl` there;
+//! - `#include "name"` puts `shaders/shared/<name>.wgsl` there;
 //! - `${expr}` is replaced by a definition, a loop variable, or integer arithmetic (`+ - * / %`, parentheses) over them;
 //! - `#for i in a..b` … `#end` repeats the lines between, which is how registers are unrolled (naga takes no override-sized
 //!   private arrays, and drivers do not unroll what naga emits for loops);

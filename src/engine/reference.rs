@@ -68,6 +68,19 @@ impl Reference {
         Ok(())
     }
 
+    /// Puts what `of` makes of it in the place of every number of the float inputs, as they were set, and of the float state.
+    pub fn change_floats(&mut self, mut of: impl FnMut(f64) -> f64) {
+        let plan = self.program.plan();
+        let inputs = plan.inputs.iter().map(|(_, region)| region.clone()).filter(|r| r.spec.dtype == DType::F32);
+        let whole = |(index, len)| Region { place: Place::Arena(index), offset: 0, spec: TensorSpec::f32([len]) };
+        let arenas = plan.arenas.iter().map(|arena| arena.len).enumerate().map(whole);
+        for region in inputs.chain(arenas).collect::<Vec<_>>() {
+            for number in self.machine.floats_mut(&self.program, &region) {
+                *number = of(*number);
+            }
+        }
+    }
+
     /// Fills activation memory with NaN. Inputs must be written after it.
     pub fn poison(&mut self) {
         self.machine.poison();

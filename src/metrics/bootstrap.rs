@@ -10,7 +10,7 @@ use crate::contract::{Threefry, stream_of};
 use crate::error::{Error, Result};
 
 /// The share of resamples for which a metric may be undefined.
-const MOST_UNDEFINED: f64 = 0.1;
+pub(super) const MOST_UNDEFINED: f64 = 0.1;
 /// The most resamples: the numbers of one metric then need 80 MB.
 const MOST_RESAMPLES: usize = 10_000_000;
 /// The most samples: each takes 24 bytes here, and a resample 8 more.

@@ -60,7 +60,7 @@ pub use probability::{
     ReliabilityCurve, brier, brier_multiclass, expected_calibration_error, expected_calibration_error_multiclass,
     log_loss, log_loss_multiclass,
 };
-pub(crate) use probability::{log_loss_multiclass_within, log_loss_within};
+pub(crate) use probability::{log_loss_multiclass_within, log_loss_within, top_class};
 pub use regression::{mean_absolute_error, mean_squared_error, pearson, r_squared, root_mean_squared_error, spearman};
 pub use roc::{RocCurve, roc_auc, roc_auc_multilabel, roc_auc_one_vs_rest, roc_auc_per_label};
 pub use surface::SurfaceDistances;

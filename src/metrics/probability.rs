@@ -1,7 +1,9 @@
 use ndarray::{ArrayView1, ArrayView2};
 use serde::Serialize;
 
+use super::bootstrap::{Bootstrap, MOST_UNDEFINED};
 use super::check;
+use super::interval::{Interval, wilson};
 use super::ranked::quantile;
 use crate::error::{Error, Result};
 
@@ -150,13 +152,62 @@ impl ReliabilityCurve {
     /// # Errors
     /// See [`log_loss_multiclass`] and [`ReliabilityCurve::new`].
     pub fn of_top_class(truth: &[u32], probability: ArrayView2<f64>, bins: usize) -> Result<Self> {
-        distributions(truth, probability)?;
-        let top = |row: ArrayView1<f64>| {
-            row.iter().enumerate().fold((0, -1.0), |best, (c, p)| if *p > best.1 { (c, *p) } else { best })
+        let (right, confidence) = top_class(truth, probability)?;
+        Self::new(&right, &confidence, bins)
+    }
+
+    /// Wilson's interval of each observed share, of independent samples: see [`wilson`]. Samples of one patient are not: take
+    /// [`ReliabilityCurve::intervals`].
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] where `level` is not in (0, 1); [`Error::Data`] where a bin is empty.
+    pub fn wilson(&self, level: f64) -> Result<Vec<Interval>> {
+        let bins = self.observed.iter().zip(&self.counts);
+        bins.map(|(share, count)| wilson((share * *count as f64).round() as usize, *count, level)).collect()
+    }
+
+    /// The interval of each observed share of the curve that [`ReliabilityCurve::new`] makes of the same samples, by a bootstrap: over
+    /// patients where they have several samples each. `None` for a bin that more than one in ten resamples leave empty, or in which
+    /// all have the same share: an interval without width would claim to be sure.
+    ///
+    /// # Errors
+    /// As [`ReliabilityCurve::new`]; [`Error::Data`] where `bootstrap` does not draw from as many samples; [`Error::Parameter`] where
+    /// a setting of it makes no sense.
+    pub fn intervals(
+        truth: &[bool],
+        probability: &[f64],
+        bins: usize,
+        bootstrap: &Bootstrap,
+    ) -> Result<Vec<Option<Interval>>> {
+        probabilities(truth, probability)?;
+        check::as_many("samples to draw from", truth.len(), bootstrap.samples())?;
+        let edges = equal_widths(bins)?;
+        let bin: Vec<usize> = probability.iter().map(|p| edges.partition_point(|edge| edge < p)).collect();
+        let shares = |rows: &[usize]| {
+            let mut counts = vec![(0_usize, 0_usize); bins];
+            for row in rows {
+                let (hits, count) = &mut counts[bin[*row]];
+                *hits += usize::from(truth[*row]);
+                *count += 1;
+            }
+            counts
         };
-        let (classes, confidence): (Vec<usize>, Vec<f64>) = probability.rows().into_iter().map(top).unzip();
-        let right: Vec<bool> = truth.iter().zip(classes).map(|(t, c)| *t as usize == c).collect();
-        Ok(Self::binned(&right, &confidence, &equal_widths(bins)?))
+        let all = shares(&(0..truth.len()).collect::<Vec<_>>());
+        let resamples = bootstrap.replicates(|rows| Ok(shares(rows)))?;
+        let share = |(hits, count): (usize, usize)| (count > 0).then(|| hits as f64 / count as f64);
+        let tail = (1.0 - bootstrap.confidence()) / 2.0;
+        let interval = |(bin, value): (usize, f64)| {
+            let mut sorted: Vec<f64> = resamples.iter().filter_map(|counts| share(counts[bin])).collect();
+            let undefined = resamples.len() - sorted.len();
+            if undefined as f64 > MOST_UNDEFINED * resamples.len() as f64 {
+                return None;
+            }
+            sorted.sort_unstable_by(f64::total_cmp);
+            let (low, high) = (quantile(&sorted, tail), quantile(&sorted, 1.0 - tail));
+            (low < high).then_some(Interval { value, low, high, level: bootstrap.confidence() })
+        };
+        let filled = all.into_iter().enumerate().filter_map(|(bin, counts)| Some((bin, share(counts)?)));
+        Ok(filled.map(interval).collect())
     }
 
     /// `inner` are the edges between bins, rising: one fewer than bins.
@@ -192,6 +243,16 @@ impl ReliabilityCurve {
     pub fn maximum_error(&self) -> f64 {
         self.gaps().fold(0.0, f64::max)
     }
+}
+
+/// Whether the class with the highest probability was right, and that probability, sample by sample.
+pub(crate) fn top_class(truth: &[u32], probability: ArrayView2<f64>) -> Result<(Vec<bool>, Vec<f64>)> {
+    distributions(truth, probability)?;
+    let top = |row: ArrayView1<f64>| {
+        row.iter().enumerate().fold((0, -1.0), |best, (c, p)| if *p > best.1 { (c, *p) } else { best })
+    };
+    let (classes, confidence): (Vec<usize>, Vec<f64>) = probability.rows().into_iter().map(top).unzip();
+    Ok((truth.iter().zip(classes).map(|(t, c)| *t as usize == c).collect(), confidence))
 }
 
 /// The edges between `bins` bins of the same width in 0..1.

@@ -4,7 +4,9 @@ use bytemuck::{Pod, Zeroable};
 use serde::{Deserialize, Serialize};
 
 use super::{arity, expect_dtype, indices};
-use crate::contract::{CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, grid, parallel_chunks, parallel_rows, stem};
+use crate::contract::{
+    CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, grid, parallel_chunks, parallel_rows, stem,
+};
 use crate::error::{Error, Result};
 use crate::graph::{Grad, GradientCtx, Var};
 use crate::microkernel::wide_fn;
@@ -97,8 +99,20 @@ impl BinaryFn {
             BinaryFn::Sub => a - b,
             BinaryFn::Mul => a * b,
             BinaryFn::Div => a / b,
-            BinaryFn::Maximum => if b > a { b } else { a },
-            BinaryFn::Minimum => if b < a { b } else { a },
+            BinaryFn::Maximum => {
+                if b > a {
+                    b
+                } else {
+                    a
+                }
+            }
+            BinaryFn::Minimum => {
+                if b < a {
+                    b
+                } else {
+                    a
+                }
+            }
             BinaryFn::Pow if a.is_nan() || b.is_nan() => T::nan(),
             BinaryFn::Pow => a.powf(b),
             BinaryFn::Greater => truth(a > b),

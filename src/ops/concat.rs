@@ -1,8 +1,8 @@
 //! Tensors one behind another along an axis.
 
 use bytemuck::{Pod, Zeroable};
-use smallvec::SmallVec;
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 use super::transpose::expect_words;
 use crate::contract::{

@@ -12,11 +12,12 @@
 use bytemuck::{Pod, Zeroable};
 use serde::{Deserialize, Serialize};
 
-use crate::contract::exact;
 use super::{arity, expect_dtype};
 use crate::contract::clock::expect_clock;
+use crate::contract::exact;
 use crate::contract::{
-    CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, StreamKey, grid, parallel_chunks, parallel_rows, stem,
+    CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, StreamKey, grid, parallel_chunks, parallel_rows,
+    stem,
 };
 use crate::error::{Error, Result};
 use crate::graph::{Grad, GradientCtx, Var};

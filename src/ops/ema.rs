@@ -6,10 +6,10 @@
 use bytemuck::{Pod, Zeroable};
 use serde::{Deserialize, Serialize};
 
-use crate::contract::exact;
 use super::arity;
 use crate::contract::blocks::expect_arenas;
 use crate::contract::clock::{expect_clock, update_of};
+use crate::contract::exact;
 use crate::contract::{CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, grid, parallel_together, stem};
 use crate::error::{Error, Result};
 use crate::graph::{Grad, GradientCtx, Var};

@@ -10,7 +10,9 @@ use bytemuck::{Pod, Zeroable};
 use serde::{Deserialize, Serialize};
 
 use super::expect_dtype;
-use crate::contract::{exact, CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, grid, parallel_rows, stem};
+use crate::contract::{
+    CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, exact, grid, parallel_rows, stem,
+};
 use crate::error::{Error, Result};
 use crate::graph::{Grad, GradientCtx, Var};
 use crate::shape::{DType, TensorSpec};
@@ -109,12 +111,18 @@ impl OpDef for Mutate {
 
     fn infer(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
         let [x, u, table] = inputs.first_chunk().ok_or_else(|| {
-            Error::shape("mutate", "letters, numbers, complements and perhaps lengths", format!("{} tensors", inputs.len()))
+            Error::shape(
+                "mutate",
+                "letters, numbers, complements and perhaps lengths",
+                format!("{} tensors", inputs.len()),
+            )
         })?;
         self.check()?;
         let (batch, time) = match (x.dtype, &*x.shape) {
             (DType::U32, [batch, time]) => (*batch, *time),
-            (DType::F32, [batch, letters, time]) if *letters == self.letters as usize && self.first == 0 => (*batch, *time),
+            (DType::F32, [batch, letters, time]) if *letters == self.letters as usize && self.first == 0 => {
+                (*batch, *time)
+            }
             _ => {
                 let expected = format!("tokens u32[batch, time] or one-hot letters f32[batch, {}, time]", self.letters);
                 return Err(Error::shape("mutate", expected, x.to_string()));

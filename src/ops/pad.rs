@@ -1,11 +1,11 @@
 //! A constant frame around a tensor.
 
 use bytemuck::{Pod, Zeroable};
-use smallvec::SmallVec;
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
-use crate::contract::exact;
 use super::{arity, expect_dtype, indices};
+use crate::contract::exact;
 use crate::contract::{CpuCall, GpuTraits, Io, Kernel, Launch, Launches, OpDef, Real, grid, parallel_rows, stem};
 use crate::error::{Error, Result};
 use crate::graph::{Grad, GradientCtx, Var};
@@ -74,12 +74,18 @@ impl OpDef for Pad {
         let Pad { before, after, .. } = self;
         if before.len() != x.shape.len() || after.len() != x.shape.len() {
             let expected = format!("one for every axis of {x}");
-            return Err(Error::parameter(Self::STEM, "before and after", expected, format!("{before:?} and {after:?}")));
+            return Err(Error::parameter(
+                Self::STEM,
+                "before and after",
+                expected,
+                format!("{before:?} and {after:?}"),
+            ));
         }
         let extents = (0..x.shape.len()).map(|a| before[a].checked_add(x.shape[a])?.checked_add(after[a]));
         let shape: Option<Vec<usize>> = extents.collect();
         // Kernels count elements in 32 bits.
-        let count = shape.iter().flatten().try_fold(1usize, |n, d| n.checked_mul(*d)).filter(|n| *n < u32::MAX as usize);
+        let count =
+            shape.iter().flatten().try_fold(1usize, |n, d| n.checked_mul(*d)).filter(|n| *n < u32::MAX as usize);
         match (shape, count) {
             (Some(shape), Some(_)) => Ok(vec![TensorSpec::f32(shape)]),
             _ => {
@@ -139,7 +145,8 @@ impl Var {
     /// Where the elements are not floats, there is not one pair for every axis, or the result has 2³² elements or more.
     pub fn pad(&self, around: &[(usize, usize)], value: f32) -> Result<Var> {
         let (before, after): (Vec<usize>, Vec<usize>) = around.iter().copied().unzip();
-        if around.len() == self.shape().len() && around.iter().all(|pair| *pair == (0, 0)) && self.dtype() == DType::F32 {
+        if around.len() == self.shape().len() && around.iter().all(|pair| *pair == (0, 0)) && self.dtype() == DType::F32
+        {
             return Ok(self.clone());
         }
         self.graph.push1(Pad { before, after, value }, &[self])

@@ -115,7 +115,8 @@ impl OpDef for PenaltyGrad {
     }
 
     fn gradient(&self, ctx: &GradientCtx) -> Result<Vec<Grad>> {
-        let of_p = Grad::Unsupported("the gradient of a penalty's gradient with respect to the parameters is not known");
+        let of_p =
+            Grad::Unsupported("the gradient of a penalty's gradient with respect to the parameters is not known");
         Ok(vec![of_p, Grad::Of(ctx.dy()?.clone()), Grad::NotDifferentiable])
     }
 }

@@ -198,13 +198,7 @@ impl Graph {
     ///
     /// # Errors
     /// Where the shape has no elements or too many dimensions, or `clock` is not a clock.
-    pub fn random(
-        &self,
-        shape: impl Into<Shape>,
-        distribution: Distribution,
-        stream: u32,
-        clock: &Var,
-    ) -> Result<Var> {
+    pub fn random(&self, shape: impl Into<Shape>, distribution: Distribution, stream: u32, clock: &Var) -> Result<Var> {
         self.push1(Random { stream, shape: shape.into(), distribution }, &[clock])
     }
 
@@ -232,7 +226,9 @@ mod tests {
 
     #[test]
     fn normals_are_those_of_box_and_muller() {
-        for words in [[0, 0], [u32::MAX, u32::MAX], [1 << 8, 1 << 31], [0x9abc_def0, 0x2000_0000], [7 << 28, 0xdfff_ff00]] {
+        for words in
+            [[0, 0], [u32::MAX, u32::MAX], [1 << 8, 1 << 31], [0x9abc_def0, 0x2000_0000], [7 << 28, 0xdfff_ff00]]
+        {
             let [u, w] = words.map(uniform::<f64>);
             let radius = (-2.0 * (1.0 - u).ln()).sqrt();
             let angle = std::f64::consts::TAU * w;

@@ -3,31 +3,41 @@ use super::axes::{Axis, Frame};
 use super::canvas::{Canvas, GREY, Point};
 use super::page::{Legend, Mark, Style, Title};
 use crate::error::{Error, Result};
-use crate::metrics::{ReliabilityCurve, wilson};
+use crate::metrics::{Interval, ReliabilityCurve};
 
 const WIDTH: f64 = 480.0;
 /// The side of the square in which the curves lie.
 const SIDE: f64 = 380.0;
 /// The height of the bars that count samples.
 const BARS: f64 = 90.0;
-const LEVEL: f64 = 0.95;
 const WHAT: &str = "reliability diagram";
 
-/// Draws a reliability diagram: of the samples that were given a probability, the share that came true, with Wilson's 95 %
-/// interval, against the diagonal of perfect calibration; and how many samples each point stands for. `curves` are labels for the
-/// legend, such as `"malignant, expected error 0.021"`, and their curves. Of several curves the intervals are left out.
+/// Draws a reliability diagram: of the samples that were given a probability, the share that came true, against the diagonal of
+/// perfect calibration; and how many samples each point stands for. `curves` are labels for the legend, such as
+/// `"malignant, expected error 0.021"`, and their curves.
+///
+/// `intervals` are drawn as bars, one for each point of a single curve, as [`ReliabilityCurve::wilson`] gives them of independent
+/// samples and [`ReliabilityCurve::intervals`] of patients with several; none of several curves, whose bars would hide one another.
 ///
 /// # Errors
-/// [`Error::Data`] where there is no curve, one whose three lists differ in length, or a point beyond 0..1.
-pub fn calibration(title: &str, curves: &[(&str, &ReliabilityCurve)]) -> Result<Picture> {
+/// [`Error::Data`] where there is no curve, one whose three lists differ in length, a point or an interval beyond 0..1, or intervals
+/// that are not as many as the points of a single curve.
+pub fn calibration(
+    title: &str,
+    curves: &[(&str, &ReliabilityCurve)],
+    intervals: &[Option<Interval>],
+) -> Result<Picture> {
     if curves.is_empty() {
         return Err(Error::data(WHAT, "at least one curve", "none"));
     }
     for (_, curve) in curves {
         check(curve)?;
     }
-    let below = if curves.len() == 1 { "bars: 95 % interval of the observed share" } else { "" };
-    let title = Title::new(title, below, WIDTH);
+    check_intervals(curves, intervals)?;
+    let below = intervals.iter().flatten().next().map_or(String::new(), |interval| {
+        format!("bars: {} % interval of the observed share", (1e6 * interval.level).round() / 1e4)
+    });
+    let title = Title::new(title, &below, WIDTH);
     let marks =
         curves.iter().enumerate().map(|(index, (label, _))| (Mark::Line(Style::of(index)), (*label).to_owned()));
     let legend = Legend::new(marks.chain([(Mark::Guide, "perfect calibration".to_owned())]).collect(), WIDTH);
@@ -49,9 +59,7 @@ pub fn calibration(title: &str, curves: &[(&str, &ReliabilityCurve)]) -> Result<
     canvas.dashes(&[square.map(0.0, 0.0), square.map(1.0, 1.0)], GREY, 1.0);
     for (index, (_, curve)) in curves.iter().enumerate() {
         let style = Style::of(index);
-        if curves.len() == 1 {
-            intervals(&mut canvas, &square, curve, style)?;
-        }
+        bars_of(&mut canvas, &square, curve, intervals, style);
         let points: Vec<Point> = curve.predicted.iter().zip(&curve.observed).map(|(&x, &y)| square.map(x, y)).collect();
         style.line(&mut canvas, &points);
         canvas.dots(&points, 4.0, style.colour, 1.0);
@@ -72,20 +80,31 @@ fn check(curve: &ReliabilityCurve) -> Result<()> {
     }
 }
 
+fn check_intervals(curves: &[(&str, &ReliabilityCurve)], intervals: &[Option<Interval>]) -> Result<()> {
+    let points = match curves {
+        [(_, curve)] => curve.observed.len(),
+        _ => 0,
+    };
+    if !intervals.is_empty() && intervals.len() != points {
+        let expected = format!("none, or one for each of the {points} points of a single curve");
+        return Err(Error::data(format!("{WHAT}, intervals"), expected, intervals.len().to_string()));
+    }
+    match intervals.iter().flatten().find(|i| !(0.0 <= i.low && i.low <= i.high && i.high <= 1.0)) {
+        Some(wrong) => Err(Error::data(format!("{WHAT}, intervals"), "bounds between 0 and 1", wrong.to_string())),
+        None => Ok(()),
+    }
+}
+
 /// The interval of each observed share, as an upright bar with caps.
-fn intervals(canvas: &mut Canvas, frame: &Frame, curve: &ReliabilityCurve, style: Style) -> Result<()> {
-    for ((&predicted, &observed), &count) in curve.predicted.iter().zip(&curve.observed).zip(&curve.counts) {
-        if count == 0 {
-            continue;
-        }
-        let interval = wilson((observed * count as f64).round() as usize, count, LEVEL)?;
+fn bars_of(canvas: &mut Canvas, frame: &Frame, curve: &ReliabilityCurve, intervals: &[Option<Interval>], style: Style) {
+    for (&predicted, interval) in curve.predicted.iter().zip(intervals) {
+        let Some(interval) = interval else { continue };
         let (low, high) = (frame.map(predicted, interval.low), frame.map(predicted, interval.high));
         canvas.line(low, high, style.colour, 1.0);
         for (x, y) in [low, high] {
             canvas.line((x - 3.0, y), (x + 3.0, y), style.colour, 1.0);
         }
     }
-    Ok(())
 }
 
 /// A bar for the count of each point; those of several curves stand beside each other.
@@ -116,7 +135,7 @@ mod tests {
 
     #[test]
     fn the_picture_says_what_it_shows() {
-        let draw = || calibration("t", &[("malignant", &curve())]).unwrap().svg();
+        let draw = || calibration("t", &[("malignant", &curve())], &[]).unwrap().svg();
         let svg = draw();
         for text in [">malignant<", ">perfect calibration<", ">observed share<", ">predicted probability<", ">samples<"]
         {
@@ -130,19 +149,37 @@ mod tests {
     fn empty_and_single_points_are_drawn() {
         let empty = ReliabilityCurve { predicted: vec![], observed: vec![], counts: vec![] };
         let one = ReliabilityCurve { predicted: vec![0.5], observed: vec![1.0], counts: vec![1] };
-        let svg = calibration("t", &[("a", &empty), ("b", &one)]).unwrap().svg();
+        let svg = calibration("t", &[("a", &empty), ("b", &one)], &[]).unwrap().svg();
         assert!(!svg.contains("NaN") && svg.matches("<circle").count() == 1, "{svg}");
     }
 
     #[test]
+    fn intervals_are_drawn_where_they_are_given() {
+        let curve = curve();
+        let lines = |intervals: &[Option<Interval>]| {
+            let svg = calibration("t", &[("a", &curve)], intervals).unwrap().svg();
+            (svg.matches("<line").count(), svg.contains("bars: 90 % interval"))
+        };
+        let mut intervals: Vec<_> = curve.wilson(0.9).unwrap().into_iter().map(Some).collect();
+        let none = lines(&[]);
+        assert_eq!(lines(&intervals), (none.0 + 12, true));
+        intervals[1] = None;
+        assert_eq!((lines(&intervals), none.1), ((none.0 + 9, true), false));
+        assert!(calibration("t", &[("a", &curve)], &intervals[1..]).is_err(), "not one for each point");
+        assert!(calibration("t", &[("a", &curve), ("b", &curve)], &intervals).is_err(), "whose?");
+        intervals[0] = Some(Interval { value: 0.0, low: f64::NAN, high: 1.0, level: 0.9 });
+        assert!(calibration("t", &[("a", &curve)], &intervals).is_err(), "no number");
+    }
+
+    #[test]
     fn what_cannot_be_drawn_is_an_error() {
-        assert!(calibration("t", &[]).is_err());
+        assert!(calibration("t", &[], &[]).is_err());
         let mut short = curve();
         short.counts.pop();
         let mut beyond = curve();
         beyond.observed[1] = f64::NAN;
         for wrong in [short, beyond] {
-            assert!(matches!(calibration("t", &[("a", &wrong)]), Err(Error::Data { .. })));
+            assert!(matches!(calibration("t", &[("a", &wrong)], &[]), Err(Error::Data { .. })));
         }
     }
 }

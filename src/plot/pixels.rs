@@ -89,6 +89,27 @@ impl Pixels {
         }
     }
 
+    /// Writes a text over this image in `colour`, running upwards: `text` is black on white and level, and its pixel's corner `from`
+    /// (x, y) comes to lie on the corner `at`. What would lie outside is left out.
+    #[cfg(feature = "png")]
+    pub fn stamp_up(&mut self, text: &Pixels, from: (i64, i64), at: (i64, i64), colour: Colour) {
+        for row in 0..text.height {
+            for column in 0..text.width {
+                let ink = 255 - u32::from(text.bytes[3 * (row * text.width + column)]);
+                // To the right becomes up, and down becomes to the right.
+                let (x, y) = (at.0 + row as i64 - from.1, at.1 - (column as i64 - from.0) - 1);
+                let inside = (0..self.width as i64).contains(&x) && (0..self.height as i64).contains(&y);
+                if ink == 0 || !inside {
+                    continue;
+                }
+                let pixel = &mut self.bytes[3 * (y as usize * self.width + x as usize)..][..3];
+                for (below, over) in pixel.iter_mut().zip(colour) {
+                    *below = ((u32::from(*below) * (255 - ink) + u32::from(over) * ink + 127) / 255) as u8;
+                }
+            }
+        }
+    }
+
     /// The image as an element of an SVG, its pixels kept apart where a viewer enlarges them.
     pub fn svg(&self, at: (f64, f64)) -> String {
         let [width, height] = [self.width, self.height].map(|side| side as f64 / f64::from(SCALE));

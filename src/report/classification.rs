@@ -6,8 +6,8 @@ use super::rows::{Rows, pick};
 use super::{Class, Operating, Report};
 use crate::error::{Error, Result};
 use crate::metrics::{
-    Average, ConfusionTable, KappaWeights, ReliabilityCurve, average_precision_one_vs_rest, brier, brier_multiclass,
-    expected_calibration_error, log_loss_multiclass_within, log_loss_within, roc_auc_one_vs_rest,
+    Average, ConfusionTable, KappaWeights, average_precision_one_vs_rest, brier, brier_multiclass,
+    expected_calibration_error, log_loss_multiclass_within, log_loss_within, roc_auc_one_vs_rest, top_class,
 };
 
 /// How many bins a calibration curve has.
@@ -118,7 +118,7 @@ impl Draft<Classification> {
             let mut album = super::pictures::Album::new(&name, &settings, &mut rows);
             album.curves(&labels, task.positive.is_some());
             album.confusion(&table, &task.names);
-            album.calibration(&task.reliability());
+            album.calibration(&task.confidence());
             album.pictures
         };
         let counts = table.counts.iter().map(|row| row.iter().sum());
@@ -135,6 +135,14 @@ impl Draft<Classification> {
         };
         Ok(finish(&name, kind, task.truth.len(), &settings, rows, findings))
     }
+}
+
+/// A yes-or-no question: what is asked, whether it came true, and how probable it was said to be.
+pub(super) struct Confidence {
+    #[cfg_attr(not(feature = "plot"), allow(dead_code))]
+    pub of: String,
+    pub right: Vec<bool>,
+    pub probability: Vec<f64>,
 }
 
 /// A classification whose input was found sound.
@@ -271,21 +279,22 @@ impl Task {
                 log_loss_multiclass_within(&pick(&self.truth, rows), scores(rows).view(), NEAREST)
             });
             rows.resampled(KEYS[1], n, |rows| brier_multiclass(&pick(&self.truth, rows), scores(rows).view()));
-            rows.value(KEYS[2], n, self.reliability().map(|(_, curve)| curve.expected_error()));
+            let error = self.confidence().and_then(|c| expected_calibration_error(&c.right, &c.probability, BINS));
+            rows.value(KEYS[2], n, error);
         }
     }
 
-    /// The calibration curve of the positive class, or of the class that is called, and what it is called.
-    fn reliability(&self) -> Result<(String, ReliabilityCurve)> {
+    /// What calibration is measured of: the positive class, or the class that is called.
+    fn confidence(&self) -> Result<Confidence> {
         if let Err(reason) = &self.probabilities {
             return Err(Error::usage("calibration", reason.clone()));
         }
-        match self.labels().as_slice() {
-            [label] => Ok((label.name.clone(), ReliabilityCurve::new(&label.truth, &label.scores, BINS)?)),
-            _ => Ok((
-                "class with the largest score".to_owned(),
-                ReliabilityCurve::of_top_class(&self.truth, self.scores.view(), BINS)?,
-            )),
+        match <[Label; 1]>::try_from(self.labels()) {
+            Ok([Label { name, truth, scores, .. }]) => Ok(Confidence { of: name, right: truth, probability: scores }),
+            Err(_) => {
+                let (right, probability) = top_class(&self.truth, self.scores.view())?;
+                Ok(Confidence { of: "class with the largest score".to_owned(), right, probability })
+            }
         }
     }
 }

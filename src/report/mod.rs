@@ -16,7 +16,8 @@
 //!     .positive("malignant")
 //!     .groups(&["p1", "p1", "p2", "p3", "p4", "p5"])
 //!     .build()?;
-//! assert_eq!(report.value("accuracy"), Some(4.0 / 6.0));
+//! assert_eq!(report.value("accuracy")?, 4.0 / 6.0);
+//! assert_eq!(report.value("recall")?, report.value("sensitivity")?);
 //! assert!(report.to_string().contains("AUC"));
 //! # Ok::<(), galen::Error>(())
 //! ```
@@ -26,6 +27,7 @@ mod draft;
 mod json;
 mod label;
 mod multilabel;
+mod names;
 #[cfg(feature = "plot")]
 mod pictures;
 mod regression;
@@ -66,6 +68,10 @@ pub struct Report {
     training: Option<Training>,
     #[cfg(feature = "plot")]
     pictures: Vec<(&'static str, crate::plot::Picture)>,
+}
+
+fn one_of(names: &[&str]) -> String {
+    format!("one of {}", names.join(", "))
 }
 
 /// A class or label, and how many samples are of it.
@@ -123,14 +129,52 @@ impl Report {
         self.confusion.as_ref()
     }
 
-    /// The value of a metric of all classes together, by its key: `"accuracy"`, `"auc"`. `None` where it could not be computed.
-    pub fn value(&self, key: &str) -> Option<f64> {
-        self.row(key, None).map(|row| row.value)
+    /// The value of a metric of all classes together, by its key or by what scikit-learn or Keras call it: `"accuracy"`, `"auc"`,
+    /// `"ROC AUC"`, `"precision"`, `"recall"`, `"f1_score"`.
+    ///
+    /// # Errors
+    /// See [`Report::row`].
+    pub fn value(&self, name: &str) -> Result<f64> {
+        Ok(self.row(name, None)?.value)
     }
 
-    /// A metric by its key, of all classes together or of one class.
-    pub fn row(&self, key: &str, class: Option<&str>) -> Option<&Row> {
-        self.rows.iter().find(|row| row.key == key && row.class.as_deref() == class)
+    /// A metric by its key or another usual name, of all classes together or of one class.
+    ///
+    /// # Errors
+    /// [`Error::Data`] where it could not be computed (why); [`Error::Parameter`] where the report has no such metric or class (which
+    /// it has).
+    pub fn row(&self, name: &str, class: Option<&str>) -> Result<&Row> {
+        let of = |other: &Option<String>| other.as_deref() == class;
+        let classes = || self.rows.iter().map(|row| &row.class).chain(self.missing.iter().map(|m| &m.class));
+        if let Some(class) = class.filter(|_| !classes().any(of)) {
+            let mut known: Vec<&str> = Vec::new();
+            for class in classes().flatten() {
+                if !known.contains(&class.as_str()) {
+                    known.push(class);
+                }
+            }
+            let known =
+                if known.is_empty() { "left out: there are no single classes".to_owned() } else { one_of(&known) };
+            return Err(Error::parameter("report", "class", known, format!("\"{class}\"")));
+        }
+        let mut keys: Vec<&str> = self.rows.iter().filter(|row| of(&row.class)).map(|row| row.key).collect();
+        let missing = || self.missing.iter().filter(|m| of(&m.class));
+        // Besides metrics, pictures and intervals may be missing: those have a space in their key.
+        keys.extend(missing().map(|m| m.key.as_str()).filter(|key| !key.contains(' ')));
+        for key in names::meant(name, &keys) {
+            if let Some(row) = self.rows.iter().find(|row| row.key == key && of(&row.class)) {
+                return Ok(row);
+            }
+            if let Some(missing) = missing().find(|m| m.key == key) {
+                return Err(Error::data(format!("report, {key}"), "a value", missing.reason.clone()));
+            }
+        }
+        let mut known = one_of(&keys);
+        let single: Vec<&str> = self.rows.iter().filter(|row| !of(&row.class)).map(|row| row.key).collect();
+        if class.is_none() && !names::meant(name, &single).is_empty() {
+            known.push_str(" (or of a single class, by Report::row)");
+        }
+        Err(Error::parameter("report", "metric", known, format!("\"{name}\"")))
     }
 
     /// The pictures and their names: `"roc"`, `"precision_recall"`, `"confusion"`, `"calibration"`, `"agreement"`, `"examples"`,

@@ -1,5 +1,6 @@
 //! The pictures of a report.
 
+use super::classification::{BINS, Confidence};
 use super::draft::Settings;
 use super::label::Label;
 use super::rows::Rows;
@@ -66,14 +67,45 @@ impl<'a, 'b> Album<'a, 'b> {
         self.add("confusion", plot::confusion(self.name, table, &names));
     }
 
-    pub fn calibration(&mut self, curve: &Result<(String, ReliabilityCurve)>) {
+    pub fn calibration(&mut self, confidence: &Result<Confidence>) {
+        let curve = confidence.as_ref().map_err(ToString::to_string).and_then(|confidence| {
+            let curve = ReliabilityCurve::new(&confidence.right, &confidence.probability, BINS);
+            Ok((confidence, curve.map_err(|reason| reason.to_string())?))
+        });
         match curve {
-            Ok((label, curve)) => {
-                let label = format!("{label}, expected error {:.3}", curve.expected_error());
-                self.add("calibration", plot::calibration(self.name, &[(&label, curve)]));
+            Ok((confidence, curve)) => {
+                let intervals = self.calibration_intervals(confidence, &curve);
+                let label = format!("{}, expected error {:.3}", confidence.of, curve.expected_error());
+                self.add("calibration", plot::calibration(self.name, &[(&label, &curve)], &intervals));
             }
             Err(reason) => self.rows.lacks("calibration picture", reason),
         }
+    }
+
+    /// The interval of each point: by Wilson's formula where samples are independent, by bootstrap over groups where they are not.
+    fn calibration_intervals(&mut self, confidence: &Confidence, curve: &ReliabilityCurve) -> Vec<Option<Interval>> {
+        let Confidence { right, probability, .. } = confidence;
+        let made = match &self.settings.groups {
+            None => curve.wilson(self.settings.level).map(|all| all.into_iter().map(Some).collect()),
+            Some(_) => {
+                let bootstrap = self.settings.bootstrap(right.len());
+                bootstrap.and_then(|bootstrap| ReliabilityCurve::intervals(right, probability, BINS, &bootstrap))
+            }
+        };
+        let intervals: Vec<Option<Interval>> = match made {
+            Ok(intervals) => intervals,
+            Err(reason) => {
+                self.rows.lacks("calibration interval", reason);
+                return Vec::new();
+            }
+        };
+        let none = intervals.iter().filter(|interval| interval.is_none()).count();
+        if none > 0 {
+            let reason =
+                format!("{none} of {} points have none: too few groups lie there, or they agree", curve.counts.len());
+            self.rows.lacks("calibration interval", reason);
+        }
+        intervals
     }
 
     pub fn agreement(&mut self, truth: &[f64], predicted: &[f64], unit: &str) {

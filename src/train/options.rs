@@ -125,7 +125,7 @@ impl Fit {
     }
 
     /// How much the samples of each class count in the training loss: rare classes more, for instance by
-    /// `galen::data::class_weights`. Multiplies the samples' own weights; validation is left as it is.
+    /// [`balanced_weights`](crate::data::balance::balanced_weights). Multiplies the samples' own weights; validation is left as it is.
     #[must_use]
     pub fn class_weights(self, weights: impl Into<Vec<f32>>) -> Self {
         Fit { class_weights: weights.into(), ..self }

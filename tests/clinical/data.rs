@@ -3,22 +3,13 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 use galen::data::formats::images::{ImageOptions, Masks, image_mask_folders};
 use galen::data::formats::npz::Npz;
 use galen::data::{Dataset, Rows, Source};
 use galen::{Elements, Tensor};
-
-/// The folder with the data. Without it a training says that it was skipped.
-pub fn folder() -> Option<PathBuf> {
-    let found = std::env::var_os("GALEN_DATA").map(PathBuf::from).filter(|p| p.is_dir());
-    if found.is_none() {
-        eprintln!("SKIPPED: GALEN_DATA names no folder");
-    }
-    found
-}
 
 /// Nuclei in microscopy: grey images `[n, 1, 256, 256]` in 0..1 with the nuclei bright, and masks `[n, 1, 256, 256]`, in the order of
 /// the files' names.

@@ -11,7 +11,7 @@ use galen::prelude::*;
 use galen::train::ConfusionTable;
 use ndarray::Axis;
 
-use super::{beats, data};
+use super::{beats, skip};
 
 /// The patients that the network never sees.
 const HELD_OUT: [u32; 5] = [114, 119, 203, 209, 223];
@@ -20,7 +20,7 @@ const HELD_OUT: [u32; 5] = [114, 119, 203, 209, 223];
 #[test]
 #[ignore = "minutes; tests/train runs it"]
 fn resnet_tells_arrhythmias_of_patients_it_has_not_seen() -> Result<()> {
-    let Some(folder) = data::folder() else { return Ok(()) };
+    let Some(folder) = skip::data("resnet_tells_arrhythmias_of_patients_it_has_not_seen", ".") else { return Ok(()) };
     let start = Instant::now();
     let beats = beats::read(&folder.join("ecg_mitbih/mitbih_beats_ds1.npz"))?;
     let n = beats.y.len();
@@ -32,7 +32,7 @@ fn resnet_tells_arrhythmias_of_patients_it_has_not_seen() -> Result<()> {
     let all = beats.dataset()?;
     let (train, test) = (all.select(&train)?, all.select(&test)?);
 
-    let inputs = [Input::new([1, 128]).named("ecg"), Input::new([2]).named("intervals")];
+    let inputs = [Input::new([1, 128]).named("ecg"), Input::new([beats::INTERVALS]).named("intervals")];
     let network = Functional::many(inputs, |ctx, x| {
         let wave = ctx.layer(&ResNet1d::new(3).width(16).blocks(4).dropout(0.2).features(), &x[0])?;
         let both = Var::concat(&[&wave, &x[1].scale(4.0)?], 1)?;

@@ -10,13 +10,13 @@ use galen::optim::CosineDecay;
 use galen::prelude::*;
 use ndarray::{ArrayD, Axis};
 
-use super::data;
+use super::{data, skip};
 
 /// Pathology: nuclei against background. Trained on the first 72 images by name, asked about the last 18.
 #[test]
 #[ignore = "minutes; tests/train runs it"]
 fn u_net_finds_the_borders_of_nuclei() -> Result<()> {
-    let Some(folder) = data::folder() else { return Ok(()) };
+    let Some(folder) = skip::data("u_net_finds_the_borders_of_nuclei", ".") else { return Ok(()) };
     let start = Instant::now();
     let (images, masks, n) = data::nuclei(&folder)?;
     let tensor = |v: Vec<f32>| Tensor::f32([n, 1, 256, 256], v);
@@ -54,7 +54,7 @@ fn with_mirror_images(data: &Dataset) -> Result<Dataset> {
 #[test]
 #[ignore = "minutes; tests/train runs it"]
 fn resnet18_tells_malignant_tumours() -> Result<()> {
-    let Some(folder) = data::folder() else { return Ok(()) };
+    let Some(folder) = skip::data("resnet18_tells_malignant_tumours", ".") else { return Ok(()) };
     let start = Instant::now();
     let [train, _, test] = data::breast(&folder)?;
     let train = with_mirror_images(&train)?;

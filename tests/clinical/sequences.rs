@@ -12,6 +12,7 @@ use galen::prelude::*;
 use ndarray::Axis;
 
 use super::data::{self, AHEAD, PAST};
+use super::skip;
 
 /// Copies of each training sequence, and the share of bases that is replaced by a random one in each: 85 sequences are few, and a
 /// promoter with some other bases is a promoter still.
@@ -35,7 +36,7 @@ fn with_mutants(x: &[u32], y: &[u32], rows: &[usize], seed: u64) -> Result<Datas
 
 /// The accuracy on the held-out fifths of the 106 sequences, each with a model of its own.
 fn promoters(what: &str, epochs: usize, rate: f32, sequences: impl Fn() -> Block) -> Result<()> {
-    let Some(folder) = data::folder() else { return Ok(()) };
+    let Some(folder) = skip::data(what, ".") else { return Ok(()) };
     let start = Instant::now();
     let (x, y) = data::promoters(&folder)?;
     let n = y.len();
@@ -86,7 +87,7 @@ fn transformer_finds_promoters() -> Result<()> {
 #[test]
 #[ignore = "minutes; tests/train runs it"]
 fn gru_forecasts_glucose_an_hour_ahead() -> Result<()> {
-    let Some(folder) = data::folder() else { return Ok(()) };
+    let Some(folder) = skip::data("gru_forecasts_glucose_an_hour_ahead", ".") else { return Ok(()) };
     let start = Instant::now();
     let windows = data::glucose(&folder, 4)?;
     let n = windows.future.len();

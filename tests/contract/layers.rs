@@ -1,29 +1,36 @@
 //! Who may name whom, read from the source text.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
-/// Modules that are one layer: ops put their methods on `Var`, and a graph's nodes are ops.
-const GROUND: [&str; 9] = ["error", "shape", "tensor", "file", "env", "contract", "microkernel", "ops", "graph"];
+use super::source::{code, files, library, names, sources, without_tests};
 
-/// What a module of the library may name of its siblings, besides itself.
-fn allowed(module: &str) -> Vec<&'static str> {
-    let more: &[&str] = match module {
-        "error" | "shape" | "tensor" | "file" | "env" => return GROUND[..5].to_vec(),
-        "contract" | "microkernel" | "ops" | "graph" | "cpu" | "gpu" => &[],
-        "augment" => &["augment"],
-        "engine" => &["cpu", "gpu"],
-        "nn" | "optim" => &["nn", "optim"],
-        "data" | "interop" => &["engine", "nn", "optim", "data", "interop"],
-        "metrics" => &["metrics"],
-        "plot" => &["metrics", "plot"],
-        "train" | "explain" => {
-            &["augment", "engine", "nn", "optim", "data", "interop", "metrics", "plot", "train", "explain"]
+/// A row of the table in `lib.rs`: what its modules may name.
+#[derive(Debug)]
+struct Layer {
+    modules: BTreeSet<String>,
+    siblings: BTreeSet<String>,
+    crates: BTreeSet<String>,
+}
+
+/// The rows of the table in `lib.rs`, and for each module the row that it is in.
+fn layers() -> (Vec<Layer>, BTreeMap<String, usize>) {
+    let text = &files()["lib.rs"];
+    let rows = text.lines().skip_while(|line| !line.starts_with("//! | layer |")).skip(2);
+    let rows = rows.take_while(|line| line.starts_with("//! |")).map(|line| {
+        let cell = |i: usize| -> BTreeSet<String> {
+            let cell = line.split('|').nth(i).expect("four cells");
+            cell.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+        };
+        Layer { modules: cell(2), siblings: cell(3), crates: cell(4) }
+    });
+    let rows: Vec<Layer> = rows.collect();
+    let mut row_of = BTreeMap::new();
+    for (i, row) in rows.iter().enumerate() {
+        for module in &row.modules {
+            assert!(row_of.insert(module.clone(), i).is_none(), "{module} stands twice in the table of lib.rs");
         }
-        "report" => &["metrics", "plot", "train", "report"],
-        other => panic!("src/{other} is new: say here what it may use"),
-    };
-    GROUND.iter().chain(more).copied().collect()
+    }
+    (rows, row_of)
 }
 
 /// The module behind a name that `lib.rs` exports.
@@ -36,58 +43,6 @@ fn behind(name: &str) -> &str {
         "Elements" | "Tensor" => "tensor",
         module => module,
     }
-}
-
-/// Every file under `src`, by its path in it, without comments and string literals.
-fn sources() -> BTreeMap<String, String> {
-    fn walk(folder: &Path, root: &Path, out: &mut BTreeMap<String, String>) {
-        for entry in std::fs::read_dir(folder).expect("a folder") {
-            let path = entry.expect("an entry").path();
-            if path.is_dir() {
-                walk(&path, root, out);
-            } else if path.extension().is_some_and(|e| e == "rs") {
-                let name = path.strip_prefix(root).expect("below the root").to_string_lossy().replace('\\', "/");
-                out.insert(name, code(&std::fs::read_to_string(&path).expect("a text")));
-            }
-        }
-    }
-    let (root, mut out) = (super::at("src"), BTreeMap::new());
-    walk(&root, &root, &mut out);
-    assert!(out.len() > 40, "the source is elsewhere");
-    out
-}
-
-/// A file's text without its unit tests.
-fn library(text: &str) -> &str {
-    text.split("#[cfg(test)]").next().unwrap_or_default()
-}
-
-/// A text without what stands in line comments and string literals.
-fn code(text: &str) -> String {
-    let mut out = String::new();
-    for line in text.lines() {
-        let (mut inside, mut before) = (false, ' ');
-        let mut chars = line.chars().peekable();
-        while let Some(c) = chars.next() {
-            match c {
-                '"' if before != '\\' && before != '\'' => inside = !inside,
-                '/' if !inside && chars.peek() == Some(&'/') => break,
-                _ if !inside => out.push(c),
-                _ => {}
-            }
-            before = if before == '\\' && c == '\\' { ' ' } else { c };
-        }
-        out.push('\n');
-    }
-    out
-}
-
-/// Whether `word` stands in `text` between characters that belong to no name.
-fn names(text: &str, word: &str) -> bool {
-    let part = |c: char| c.is_alphanumeric() || c == '_';
-    text.match_indices(word).any(|(i, _)| {
-        !text[..i].chars().next_back().is_some_and(part) && !text[i + word.len()..].chars().next().is_some_and(part)
-    })
 }
 
 /// The library's modules that a text names through `crate::`.
@@ -137,51 +92,55 @@ fn module_of(file: &str) -> &str {
     file.split('/').next().unwrap_or_default().trim_end_matches(".rs")
 }
 
-#[test]
-fn layers_name_only_what_lies_below_them() {
-    for (file, text) in sources().iter().filter(|(f, _)| *f != "lib.rs") {
-        let (module, allowed) = (module_of(file), allowed(module_of(file)));
-        for sibling in siblings(library(text)) {
-            let may = sibling == module || allowed.contains(&sibling.as_str());
-            assert!(may, "src/{file} names {sibling}, which {module} must not know");
-        }
-        // A path through super would leave the module unseen.
-        let depth = file.matches('/').count() - usize::from(file.ends_with("/mod.rs"));
-        let climbs = "super::".repeat(depth + 1);
-        let climb = library(text).contains(&climbs);
-        assert!(!climb, "src/{file} climbs out of its module with super");
-    }
+/// The crates that the library depends on, as the source names them.
+fn dependencies() -> BTreeSet<String> {
+    let text = std::fs::read_to_string(super::at("Cargo.toml")).expect("a text");
+    let lines = text.lines().skip_while(|line| *line != "[dependencies]").skip(1);
+    let names = lines.take_while(|line| !line.starts_with('[')).filter_map(|line| line.split_once(" = "));
+    names.map(|(name, _)| name.replace('-', "_")).collect()
 }
 
 #[test]
-fn crates_are_named_where_they_belong() {
-    let homes = [
-        ("wgpu", "gpu"),
-        ("pollster", "gpu"),
-        ("futures_intrusive", "gpu"),
-        ("indicatif", "train"),
-        ("ctrlc", "train"),
-        ("kuva", "plot"),
-        ("png", "data plot"),
-        ("libm", "contract metrics"),
-        ("flate2", "data interop plot"),
-        ("csv", "data"),
-        ("image", "data"),
-        ("fax", "data"),
-        ("weezl", "data"),
-        ("zune_jpeg", "data"),
-        ("zip", "data"),
-        ("serde_json", "engine interop nn plot report train"),
-        ("safetensors", "interop"),
-    ];
-    for (file, text) in sources() {
-        for (name, home) in homes {
-            let library = library(&text);
-            let named = names_crate(library, name) || (name == "wgpu" && names(library, name));
-            assert!(
-                !named || home.split(' ').any(|home| module_of(&file) == home),
-                "src/{file} names {name}, which belongs under src/{home}"
-            );
+fn layers_name_only_what_the_table_says() {
+    let ((rows, row_of), dependencies) = (layers(), dependencies());
+    assert!(dependencies.len() > 15, "{dependencies:?}");
+    let mut used: Vec<[BTreeSet<String>; 2]> = rows.iter().map(|_| Default::default()).collect();
+    for (file, text) in library().iter().filter(|(f, _)| *f != "lib.rs") {
+        let module = module_of(file);
+        let row = *row_of.get(module).unwrap_or_else(|| panic!("src/{module} is not in the table of lib.rs"));
+        for sibling in siblings(text).into_iter().filter(|sibling| sibling != module) {
+            let may = rows[row].siblings.contains(&sibling);
+            assert!(may, "src/{file} names {sibling}, which {module} must not know by the table of lib.rs");
+            used[row][0].insert(sibling);
+        }
+        for name in dependencies.iter().filter(|name| names_crate(text, name)) {
+            let may = rows[row].crates.contains(name);
+            assert!(may, "src/{file} names the crate {name}, which {module} must not by the table of lib.rs");
+            used[row][1].insert(name.clone());
+        }
+        // A path through super would leave the module unseen.
+        let depth = file.matches('/').count() - usize::from(file.ends_with("/mod.rs"));
+        let climb = text.contains(&"super::".repeat(depth + 1));
+        assert!(!climb, "src/{file} climbs out of its module with super");
+    }
+    // What nobody uses is nobody's to use.
+    for (row, [siblings, crates]) in rows.iter().zip(&used) {
+        let unused: Vec<&String> = row.siblings.difference(siblings).chain(row.crates.difference(crates)).collect();
+        assert!(unused.is_empty(), "{:?} may use {unused:?} by the table of lib.rs, and none does", row.modules);
+    }
+}
+
+/// A module names only rows above its own in the table, and its own: the order of the rows is the order of the layers.
+#[test]
+fn no_layer_names_one_above_it() {
+    let (rows, row_of) = layers();
+    let ground = row_of["graph"];
+    for (i, row) in rows.iter().enumerate() {
+        for sibling in &row.siblings {
+            let below = row_of.get(sibling).unwrap_or_else(|| panic!("{sibling} is not in the table of lib.rs"));
+            // Ops are made of graph nodes and a graph's nodes are ops: these rows are one layer.
+            let may = *below <= i || (*below <= ground && i <= ground);
+            assert!(may, "{:?} may use {sibling}, which stands below it in the table of lib.rs", row.modules);
         }
     }
 }
@@ -231,9 +190,9 @@ fn wgpu_is_called_only_through_the_wrapper() {
 
 #[test]
 fn nothing_below_training_prints() {
-    for (file, text) in sources().iter().filter(|(f, _)| !["train", "lib"].contains(&module_of(f))) {
+    for (file, text) in library().iter().filter(|(f, _)| !["train", "lib"].contains(&module_of(f))) {
         for word in ["println!", "eprintln!", "print!", "eprint!", "dbg!"] {
-            assert!(!names(library(text), word), "src/{file} has {word}");
+            assert!(!names(text, word), "src/{file} has {word}");
         }
     }
 }
@@ -266,6 +225,8 @@ fn the_scan_sees_what_it_should() {
     let found: Vec<String> = siblings(&code(text)).into_iter().collect();
     assert_eq!(found, ["cpu", "engine", "graph", "tensor"]);
     assert!(names("a wgpu::Buffer", "wgpu") && !names("wgpu_hal", "wgpu"));
-    assert!(!code("let a = '\"'; // wgpu").contains("wgpu"));
-    assert!(code("let a = \"x\\\"y\"; wgpu").contains("wgpu"));
+    assert!(names_crate("use png;", "png") && names_crate("a(png::B)", "png") && !names_crate("x::png::B", "png"));
+    // Behind an item that only tests have, too.
+    let text = "#[cfg(test)]\nfn a() { crate::cpu::b() }\nfn c() { crate::gpu::d() }";
+    assert_eq!(siblings(&without_tests(text)).into_iter().collect::<Vec<_>>(), ["gpu"]);
 }

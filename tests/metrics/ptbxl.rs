@@ -1,21 +1,17 @@
 //! A model's scores on PTB-XL's test fold, against scikit-learn and the number that was published with them.
 
 use std::fs::File;
-use std::path::PathBuf;
 
 use galen::metrics::*;
 use ndarray::{Array2, Ix2};
 use ndarray_npy::NpzReader;
 use serde_json::Value;
 
-use super::near;
+use super::{near, skip};
 
 #[test]
 fn ptb_xl_gives_the_published_area() {
-    let Some(folder) = std::env::var_os("GALEN_DATA").map(PathBuf::from).filter(|p| p.is_dir()) else {
-        eprintln!("SKIPPED: GALEN_DATA names no folder");
-        return;
-    };
+    let Some(folder) = skip::data("ptb_xl_gives_the_published_area", "ptbxl_metric_golden") else { return };
     let file = File::open(folder.join("ptbxl_metric_golden/ptbxl_exp0_test.npz")).expect("PTB-XL's scores");
     let mut npz = NpzReader::new(file).expect("an NPZ file");
     let golden = std::fs::read_to_string(folder.join("golden/ptbxl_metrics.json")).expect("scikit-learn's numbers");

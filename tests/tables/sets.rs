@@ -5,13 +5,9 @@ use galen::data::{Content, Values};
 
 use super::*;
 
-/// The folder with the public data. Without it a test says that it was skipped.
+/// The folder with the public data.
 fn folder(test: &str) -> Option<PathBuf> {
-    let found = std::env::var_os("GALEN_DATA").map(PathBuf::from).filter(|path| path.join("tabular").is_dir());
-    if found.is_none() {
-        println!("SKIPPED {test}: GALEN_DATA names no folder that holds tabular/");
-    }
-    found
+    skip::data(test, "tabular")
 }
 
 #[test]

@@ -215,6 +215,10 @@ fn refuse(path: &Path, expected: impl Into<String>, actual: impl Into<String>) -
 }
 
 #[cfg(test)]
+#[path = "../../../tests/common/skip.rs"]
+mod skip;
+
+#[cfg(test)]
 mod tests {
     use std::io::Write;
     use std::sync::atomic::{AtomicUsize, Ordering};
@@ -383,11 +387,8 @@ mod tests {
 
     #[test]
     fn the_published_files_are_read() {
-        let Some(data) = std::env::var_os("GALEN_DATA") else {
-            println!("SKIPPED the_published_files_are_read: GALEN_DATA is not set (the folder that holds mnist/)");
-            return;
-        };
-        let data = mnist(&Path::new(&data).join("mnist")).unwrap();
+        let Some(data) = skip::data("the_published_files_are_read", "mnist") else { return };
+        let data = mnist(&data.join("mnist")).unwrap();
         assert_eq!(data.train_images.shape(), [60_000, 28, 28]);
         assert_eq!(data.test_images.shape(), [10_000, 28, 28]);
         // Known of the set: how often each digit occurs, the first labels, the mean that everybody normalises with.

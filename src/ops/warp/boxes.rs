@@ -73,12 +73,9 @@ impl OpDef for WarpBoxes {
                 let to = [(m[4] * x - m[1] * y) / size, (m[0] * y - m[3] * x) / size];
                 ([low[0].min(to[0]), low[1].min(to[1])], [high[0].max(to[0]), high[1].max(to[1])])
             });
-            for (y, (to, end)) in y.iter_mut().zip([
-                (low[0], columns),
-                (low[1], rows),
-                (high[0], columns),
-                (high[1], rows),
-            ]) {
+            for (y, (to, end)) in
+                y.iter_mut().zip([(low[0], columns), (low[1], rows), (high[0], columns), (high[1], rows)])
+            {
                 *y = (to + half * end).max(T::zero()).min(end);
             }
         });

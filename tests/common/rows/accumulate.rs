@@ -27,7 +27,7 @@ pub fn rows() -> Vec<Row> {
             }
             Ok(vec![mean, shares, clock])
         })
-        .bounds(if fault.is_some() { Bound::Exact } else { Bound::Scale(4.0) }, Bound::Exact)
+        .bounds(if fault.is_some() { Bound::Exact } else { Bound::Rounding(4.0) }, Bound::Exact)
     })
     .into()
 }

@@ -27,7 +27,7 @@ pub fn rows() -> Vec<Row> {
             let (y, positions) = x[0].adaptive_max_pool_with_positions(size)?;
             Ok(vec![y, positions])
         });
-        rows.push(row.f32(shape, Values::Distinct).bounds(Bound::Exact, Bound::Scale(16.0)));
+        rows.push(row.f32(shape, Values::Distinct).bounds(Bound::Exact, Bound::Rounding(16.0)));
     }
     // Ties have no finite differences: there the gradient is an output of the row, with the cotangent as its second input.
     let row = Row::new("ties", |graph, x| {
@@ -36,7 +36,7 @@ pub fn rows() -> Vec<Row> {
         Ok(vec![y, positions, dx[0].clone()])
     });
     let row = row.constant([2, 2, 7, 6], Values::Whole(3)).constant([2, 2, 3, 4], Values::Normal);
-    rows.push(row.bounds(Bound::Scale(16.0), Bound::Scale(16.0)));
+    rows.push(row.bounds(Bound::Rounding(16.0), Bound::Rounding(16.0)));
     // The first NaN wins.
     let values = vec![1.0, f32::NAN, 3.0, -0.0, 0.0, -1.0, 2.0, f32::NAN, f32::NAN];
     let row = Row::new("nan", |_, x| {

@@ -27,8 +27,8 @@ pub fn rows() -> Vec<Row> {
             let row = Row::new(&format!("{name}_{shape}"), move |_, x| Ok(vec![f(&x[0], &x[1])?]));
             // The WGSL of exp and log may be off by more than that of the rest.
             let bounds = match name {
-                "pow" => (Bound::Ulps(48.0), Bound::Scale(128.0)),
-                _ => (Bound::Ulps(4.0), Bound::Scale(32.0)),
+                "pow" => (Bound::Ulps(48.0), Bound::Rounding(128.0)),
+                _ => (Bound::Ulps(4.0), Bound::Rounding(32.0)),
             };
             rows.push(row.f32(sa, a.clone()).f32(sb, b.clone()).bounds(bounds.0, bounds.1));
         }

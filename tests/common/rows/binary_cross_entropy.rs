@@ -11,18 +11,18 @@ pub fn rows() -> Vec<Row> {
         for (name, shape) in [("one", vec![1]), ("odd", vec![3, 5, 7]), ("long", vec![33, 700])] {
             let row = Row::new(&format!("{form}_{name}"), build).f32(shape.clone(), scores.clone());
             // The targets' gradient too: soft labels may come from a network.
-            rows.push(row.f32(shape, Values::Uniform(0.0, 1.0)).bounds(Bound::Ulps(48.0), Bound::Scale(48.0)));
+            rows.push(row.f32(shape, Values::Uniform(0.0, 1.0)).bounds(Bound::Ulps(48.0), Bound::Rounding(48.0)));
         }
         let row = Row::new(&format!("{form}_hard"), build).f32([5, 13], scores);
-        rows.push(row.constant([5, 13], Values::Whole(2)).bounds(Bound::Ulps(48.0), Bound::Scale(48.0)));
+        rows.push(row.constant([5, 13], Values::Whole(2)).bounds(Bound::Ulps(48.0), Bound::Rounding(48.0)));
         rows.push(odd(from_logits));
     }
     let large = Row::new("logits_large", |_, x| Ok(vec![x[0].binary_cross_entropy(&x[1], true)?]));
     let large = large.f32([9, 4], Values::Uniform(-300.0, 300.0)).constant([9, 4], Values::Whole(2));
-    rows.push(large.bounds(Bound::Scale(4.0), Bound::Scale(16.0)));
+    rows.push(large.bounds(Bound::Rounding(4.0), Bound::Unit(4.0)));
     let after = Row::new("after_sigmoid", |_, x| Ok(vec![x[0].sigmoid()?.binary_cross_entropy(&x[1], false)?]));
     let after = after.f32([6, 5], Values::Uniform(-40.0, 40.0)).constant([6, 5], Values::Whole(2));
-    rows.push(after.bounds(Bound::Scale(4.0), Bound::Scale(16.0)));
+    rows.push(after.bounds(Bound::Rounding(4.0), Bound::Unit(4.0)));
     rows
 }
 

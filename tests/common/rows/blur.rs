@@ -12,7 +12,7 @@ pub fn rows() -> Vec<Row> {
     let row = |(name, shape, axis, sigma): (&str, &'static [usize], isize, [f32; 2])| {
         let row = Row::new(name, move |_, x| Ok(vec![x[0].blur(axis, sigma, &x[1])?]));
         let row = row.constant(shape, Values::Normal).constant([shape[0], 1], Values::Uniform(0.0, 1.0));
-        row.bounds(if name == "nothing" { Bound::Exact } else { Bound::Scale(32.0) }, Bound::Exact)
+        row.bounds(if name == "nothing" { Bound::Exact } else { Bound::Rounding(32.0) }, Bound::Exact)
     };
     cases.into_iter().map(row).collect()
 }

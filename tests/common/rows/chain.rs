@@ -4,13 +4,12 @@ use super::{Bound, Row, Values};
 
 pub fn rows() -> Vec<Row> {
     let (normal, off_zero) = (Values::Normal, Values::OffZero);
-    let scale = |row: Row| row.bounds(Bound::Scale(64.0), Bound::Scale(256.0));
+    let scale = |row: Row| row.bounds(Bound::Rounding(64.0), Bound::Rounding(256.0));
     vec![
         scale(Row::new("add_relu", |_, x| Ok(vec![x[0].add(&x[1])?.relu()?])))
             .f32([3, 5, 7], off_zero.clone())
             .f32([3, 5, 7], normal.clone()),
-        scale(Row::new("scale_shift", |_, x| Ok(vec![x[0].scale(0.5)?.shift(-0.25)?])))
-            .f32([130], normal.clone()),
+        scale(Row::new("scale_shift", |_, x| Ok(vec![x[0].scale(0.5)?.shift(-0.25)?]))).f32([130], normal.clone()),
         scale(Row::new("one", |_, x| Ok(vec![x[0].neg()?.exp()?]))).f32([1], normal.clone()),
         scale(Row::new("scalars", |_, x| Ok(vec![x[0].mul(&x[1])?.tanh()?])))
             .f32([0; 0], normal.clone())

@@ -17,7 +17,7 @@ pub fn rows() -> Vec<Row> {
         let exact = matches!(name, "nothing" | "clip");
         let row = Row::new(name, move |_, x| Ok(vec![x[0].colour(&op, &x[1])?]));
         let row = row.constant(shape, Values::Uniform(-0.1, 1.1)).constant([shape[0], 3], Values::Uniform(0.0, 1.0));
-        row.bounds(if exact { Bound::Exact } else { Bound::Scale(64.0) }, Bound::Exact)
+        row.bounds(if exact { Bound::Exact } else { Bound::Rounding(64.0) }, Bound::Exact)
     };
     cases.into_iter().map(row).collect()
 }

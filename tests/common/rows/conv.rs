@@ -309,7 +309,9 @@ fn normalised() -> Vec<Row> {
         let row = if bias { row.constant([w[0]], Values::Uniform(5.0, 8.0)) } else { row };
         row.constant([w[0]], Values::OffZero)
             .constant([w[0]], Values::Normal)
-            .bounds(Bound::Scale(24.0), Bound::Scale(24.0))
+            .bounds(Bound::Rounding(128.0), Bound::Exact)
+            // What the mean in f32 lacks, which is nothing in f64.
+            .bound_of(3, Bound::Unit(8.0))
     };
     vec![
         row("edges", [3, 5, 7, 9], [7, 5, 3, 3], true, true),

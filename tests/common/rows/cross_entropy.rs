@@ -27,7 +27,7 @@ pub fn rows() -> Vec<Row> {
                 Ok(vec![x[0].cross_entropy(&x[1], axis as isize, from_logits)?])
             };
             // WGSL's log is only exact to 2⁻²¹ near 1, and a loss there is small.
-            let bounds = |row: Row| row.bounds(Bound::Scale(48.0), Bound::Scale(48.0));
+            let bounds = |row: Row| row.bounds(Bound::Rounding(48.0), Bound::Rounding(48.0));
             let row = Row::new(&format!("{form}_index_{name}"), build).f32(shape, scores.clone());
             rows.push(bounds(row.u32(without(shape, axis), shape[axis] as u32)));
             let row = Row::new(&format!("{form}_soft_{name}"), build).f32(shape, scores);
@@ -37,10 +37,13 @@ pub fn rows() -> Vec<Row> {
     // Some losses are near 0 and others near 600. The statistic is near 300, where half a unit is 256 times 2⁻²⁴.
     let large = Row::new("logits_large", |_, x| Ok(vec![x[0].cross_entropy(&x[1], 1, true)?]));
     rows.push(
-        large.f32([9, 4], Values::Uniform(-300.0, 300.0)).u32([9], 4).bounds(Bound::Scale(4.0), Bound::Scale(288.0)),
+        large
+            .f32([9, 4], Values::Uniform(-300.0, 300.0))
+            .u32([9], 4)
+            .bounds(Bound::Rounding(4.0), Bound::Rounding(288.0)),
     );
     let after = Row::new("after_softmax", |_, x| Ok(vec![x[0].softmax(-1)?.cross_entropy(&x[1], -1, false)?]));
-    rows.push(after.f32([6, 5], Values::Normal).u32([6], 5).bounds(Bound::Scale(48.0), Bound::Scale(48.0)));
+    rows.push(after.f32([6, 5], Values::Normal).u32([6], 5).bounds(Bound::Rounding(48.0), Bound::Rounding(48.0)));
     for from_logits in [true, false] {
         rows.push(out_of_range("out_of_range", &[40, 4], from_logits, 7));
         rows.push(out_of_range("out_of_range_group", &[5, 40], from_logits, 70));
@@ -68,7 +71,7 @@ fn out_of_range(name: &str, shape: &[usize], from_logits: bool, below: u32) -> R
     .constant(shape, Values::Uniform(0.05, 0.95))
     .u32([shape[0]], below)
     .constant([shape[0]], Values::Normal)
-    .bounds(Bound::Scale(48.0), Bound::Exact)
+    .bounds(Bound::Rounding(48.0), Bound::Exact)
 }
 
 /// Certainties, right and wrong, and a NaN, which no clipping may hide.
@@ -84,5 +87,7 @@ fn clipped(from_logits: bool) -> Row {
     .constant([4, 3], Values::Exactly(scores))
     .constant([4, 3], Values::Exactly(targets))
     .constant([4], Values::Normal)
-    .bounds(Bound::Scale(48.0), Bound::Exact)
+    .bounds(Bound::Rounding(48.0), Bound::Exact)
+    // 1 − 1e-7, to which a probability of 1 is clipped, is no number of f32.
+    .bound_of(0, Bound::Unit(4.0))
 }

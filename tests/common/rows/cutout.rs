@@ -10,7 +10,9 @@ pub fn rows() -> Vec<Row> {
     ];
     let row = |(name, shape, op): (&str, &'static [usize], Cutout)| {
         let row = Row::new(name, move |_, x| Ok(vec![x[0].cutout(&op, &x[1])?]));
-        row.constant(shape, Values::Normal).constant([shape[0], 3], Values::Uniform(0.0, 1.0)).bounds(Bound::Exact, Bound::Exact)
+        row.constant(shape, Values::Normal)
+            .constant([shape[0], 3], Values::Uniform(0.0, 1.0))
+            .bounds(Bound::Exact, Bound::Exact)
     };
     cases.into_iter().map(row).collect()
 }

@@ -18,7 +18,7 @@ pub fn rows() -> Vec<Row> {
         .map(|(name, table, ids)| {
             let row = Row::new(name, |_, x| Ok(vec![x[0].gather(&x[1])?]));
             // A row of the gradient sums at most about 150 terms, in the same order everywhere.
-            row.f32(table, Values::Normal).u32(ids, table[0] as u32).bounds(Bound::Exact, Bound::Scale(32.0))
+            row.f32(table, Values::Normal).u32(ids, table[0] as u32).bounds(Bound::Exact, Bound::Rounding(32.0))
         })
         .collect();
     let out_of_range = |name: &str, n: usize| {
@@ -29,19 +29,19 @@ pub fn rows() -> Vec<Row> {
         .constant([5, 3], Values::Normal)
         .u32([n], 8)
         .constant([n, 3], Values::Normal)
-        .bounds(Bound::Scale(8.0), Bound::Exact)
+        .bounds(Bound::Rounding(8.0), Bound::Exact)
     };
     // Padding inside of the table, where most ids fall on it, and outside, where none would be a row.
     for (name, ids, padding) in [("padding", 30, 1), ("padding_sorted", 600, 1), ("padding_outside", 70, 4)] {
         let row = Row::new(name, move |_, x| Ok(vec![x[0].gather_padded(&x[1], Some(padding))?]));
         let row = row.f32([4, 3], Values::Normal).u32([ids], if padding < 4 { 3 } else { 5 });
-        rows.push(row.bounds(Bound::Exact, Bound::Scale(32.0)));
+        rows.push(row.bounds(Bound::Exact, Bound::Rounding(32.0)));
     }
     rows.push(out_of_range("out_of_range", 20));
     rows.push(out_of_range("out_of_range_sorted", 300));
     let twice = Row::new("grad_of_grad", |graph, x| {
         Ok(vec![graph.push1(galen::ops::gather::GatherGrad { rows: 4, padding: Some(2) }, &[&x[1], &x[0]])?])
     });
-    rows.push(twice.f32([6, 3], Values::Normal).u32([6], 4).bounds(Bound::Scale(8.0), Bound::Exact));
+    rows.push(twice.f32([6, 3], Values::Normal).u32([6], 4).bounds(Bound::Rounding(8.0), Bound::Exact));
     rows
 }

@@ -41,8 +41,8 @@ pub fn rows() -> Vec<Row> {
 }
 
 /// As for batch normalisation.
-const FORWARD: Bound = Bound::Scale(16.0);
-const BACKWARD: Bound = Bound::Scale(64.0);
+const FORWARD: Bound = Bound::Rounding(16.0);
+const BACKWARD: Bound = Bound::Rounding(256.0);
 
 fn group(name: &str, shape: &[usize], groups: usize, values: Values) -> Row {
     let row = Row::new(name, move |_, x| Ok(vec![x[0].group_norm(groups, &x[1], &x[2], 1e-3)?])).f32(shape, values);

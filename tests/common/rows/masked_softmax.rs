@@ -3,8 +3,8 @@ use galen::ops::masked_softmax::{AttentionMask, AttentionOptions};
 use galen::{Graph, Result, Var};
 
 /// `x − m` is exact to a unit, `exp` within a few of WGSL's, and the sums of c positive terms, in blocks, add at most a few more.
-const FORWARD: Bound = Bound::Scale(32.0);
-const BACKWARD: Bound = Bound::Scale(64.0);
+const FORWARD: Bound = Bound::Rounding(32.0);
+const BACKWARD: Bound = Bound::Rounding(64.0);
 
 pub fn rows() -> Vec<Row> {
     let mut rows = Vec::new();
@@ -121,5 +121,5 @@ fn attend(
     let build = move |g: &Graph, x: &[Var]| Ok(vec![x[0].scaled_dot_product_attention(&x[1], &x[2], &options(g)?)?]);
     let [batch, heads, key, _] = keys;
     let row = Row::new(name, build).f32(queries, Values::Normal).f32(keys, Values::Normal);
-    row.f32([batch, heads, key, width], Values::Normal).bounds(Bound::Scale(64.0), Bound::Scale(128.0))
+    row.f32([batch, heads, key, width], Values::Normal).bounds(Bound::Rounding(64.0), Bound::Rounding(128.0))
 }

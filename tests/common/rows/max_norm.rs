@@ -13,7 +13,7 @@ pub fn rows() -> Vec<Row> {
     // Columns lie side by side, rows one after another.
     let columns = |inputs, units, limit| at(64, units, 1, inputs, units, limit);
     let rows = |units, elements, limit| at(64, units, elements, elements, 1, limit);
-    let (plain, scaled) = (Bound::Exact, Bound::Scale(16.0));
+    let (plain, scaled) = (Bound::Exact, Bound::Rounding(16.0));
     vec![
         row("one_unit", 30, vec![columns(30, 1, 0.5)], 1, None, scaled),
         row("columns", 33 * 17, vec![columns(33, 17, 2.0)], 1, None, scaled),

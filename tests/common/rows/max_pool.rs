@@ -7,7 +7,7 @@ pub fn rows() -> Vec<Row> {
     let same = |kernel, stride| plain(kernel).stride(stride).padding(Padding::Same);
     let explicit = |kernel, stride, padding| plain(kernel).stride(stride).padding(Padding::Explicit(padding));
     // Where windows overlap, a gradient is a sum of as many terms as windows cover an element; else it is a copy.
-    let (copied, summed) = (Bound::Exact, Bound::Scale(16.0));
+    let (copied, summed) = (Bound::Exact, Bound::Rounding(16.0));
     let cases = [
         ("2x2", [2, 3, 4, 6], plain([2, 2]), copied),
         ("2x2_leftover", [3, 5, 13, 27], plain([2, 2]), copied),
@@ -57,7 +57,7 @@ pub fn rows() -> Vec<Row> {
 
 fn signals(rows: &mut Vec<Row>) {
     let plain = PoolOptions::<1>::new;
-    let (copied, summed) = (Bound::Exact, Bound::Scale(16.0));
+    let (copied, summed) = (Bound::Exact, Bound::Rounding(16.0));
     push(rows, "signal_2", &[2, 3, 9], plain([2]), copied);
     // One invocation past a workgroup.
     push(rows, "signal_5_stride2", &[1, 1, 133], plain([5]).stride([2]), summed);
@@ -70,7 +70,7 @@ fn signals(rows: &mut Vec<Row>) {
 fn volumes(rows: &mut Vec<Row>) {
     let plain = PoolOptions::<3>::new;
     let explicit = Padding::Explicit([[1, 0], [0, 2], [2, 1]]);
-    let (copied, summed) = (Bound::Exact, Bound::Scale(16.0));
+    let (copied, summed) = (Bound::Exact, Bound::Rounding(16.0));
     push(rows, "volume_2", &[2, 2, 4, 6, 4], plain([2, 2, 2]), copied);
     push(rows, "volume_2_leftover", &[1, 3, 5, 7, 9], plain([2, 2, 2]), copied);
     push(rows, "volume_3_stride2", &[1, 2, 5, 7, 6], plain([3, 3, 3]).stride([2, 2, 2]), summed);
@@ -101,6 +101,6 @@ fn ties<const N: usize>(rows: &mut Vec<Row>, name: &str, shape: &[usize], option
         let dx = graph.gradients_from(&[(y.clone(), x[1].clone())], &x[..1])?;
         Ok(vec![y, positions, dx[0].clone()])
     });
-    let bound = if options.stride == options.kernel { Bound::Exact } else { Bound::Scale(16.0) };
+    let bound = if options.stride == options.kernel { Bound::Exact } else { Bound::Rounding(16.0) };
     rows.push(row.constant(shape, Values::Whole(3)).constant(output, Values::Normal).bounds(bound, bound));
 }

@@ -71,6 +71,23 @@ table! {
     warp,
 }
 
+/// The rows that `GALEN_ROWS` names (a comma-separated list of stems or beginnings of `stem/name`); all without it.
+///
+/// # Panics
+/// Where a name is that of no row: a check of nothing would pass.
+pub fn chosen() -> Vec<Row> {
+    let wanted = std::env::var("GALEN_ROWS").unwrap_or_default();
+    let wanted: Vec<&str> = wanted.split(',').map(str::trim).filter(|w| !w.is_empty()).collect();
+    let mut rows = all();
+    let is = |row: &Row, name: &str| format!("{}/{}", row.stem, row.name).starts_with(name);
+    for name in &wanted {
+        let stems = galen::ops::STEMS.join(", ");
+        assert!(rows.iter().any(|row| is(row, name)), "GALEN_ROWS: no row begins with \"{name}\"; stems are {stems}");
+    }
+    rows.retain(|row| wanted.is_empty() || wanted.iter().any(|name| is(row, name)));
+    rows
+}
+
 /// How an input's elements are made, from the row's own random stream.
 #[derive(Clone, Debug)]
 #[allow(dead_code)]
@@ -97,11 +114,19 @@ pub enum Values {
 pub enum Bound {
     /// Not at all (after rounding the twin's result to f32): copies, selections, integers.
     Exact,
-    /// This many times 2⁻²⁴ of the element's own size (and of 1e-3 at least): element-wise functions.
+    /// This many times 2⁻²⁴ of the element's own size: element-wise functions.
     Ulps(f64),
     /// This many times 2⁻²⁴ · Σ|terms|, where Σ|terms| is the same graph run on the inputs' absolute values: sums of products.
     Terms(f64),
-    /// This many times 2⁻²⁴ of the largest element of the tensor: what is none of the above.
+    /// This many times 2⁻²⁴ of the element's own size and of what rounding the graph's inputs to f32 changes in it, in units of 2⁻²⁴,
+    /// but of no more than the largest element: whatever is made in several steps. Where steps cancel, so does their rounding, and the
+    /// bound follows.
+    Rounding(f64),
+    /// This many times 2⁻²⁴ of the element's own size, and of 1 at least: numbers that come from no input, such as random ones, and
+    /// what numbers near 1 leave where they cancel whatever the inputs are, as 1 less a probability of 1.
+    Unit(f64),
+    /// This many times 2⁻²⁴ of the largest element of the tensor: comparisons with what others computed. No row has it, since small
+    /// elements may be anything.
     Scale(f64),
 }
 
@@ -126,6 +151,8 @@ pub struct Row {
     pub forward: Bound,
     /// For the gradients with respect to every input in `wrt`.
     pub backward: Bound,
+    /// For single results, by their number, in place of the two above.
+    pub single: Vec<(usize, Bound)>,
     /// Inputs (by index) whose gradients are checked: GPU against twin, and twin against finite differences in f64.
     pub wrt: Vec<usize>,
 }
@@ -140,7 +167,8 @@ impl Row {
             feeds: Vec::new(),
             build: Box::new(build),
             forward: Bound::Ulps(4.0),
-            backward: Bound::Scale(16.0),
+            backward: Bound::Rounding(16.0),
+            single: Vec::new(),
             wrt: Vec::new(),
         }
     }
@@ -166,6 +194,12 @@ impl Row {
     /// Adds an input of bytes.
     pub fn u8(mut self, shape: impl Into<Shape>) -> Self {
         self.feeds.push(Feed { shape: shape.into(), dtype: DType::U8, values: Values::Below(256) });
+        self
+    }
+
+    /// How exact a single result must be, outputs before gradients.
+    pub fn bound_of(mut self, result: usize, bound: Bound) -> Self {
+        self.single.push((result, bound));
         self
     }
 

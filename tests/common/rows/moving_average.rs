@@ -31,5 +31,5 @@ fn row(name: &str, len: usize, garbage: Vec<f32>, keep: f32, fault: bool) -> Row
         Ok(vec![average, clock])
     })
     .constant([whole], Values::Exactly(values))
-    .bounds(if fault || keep == 1.0 { Bound::Exact } else { Bound::Scale(4.0) }, Bound::Exact)
+    .bounds(if fault || keep == 1.0 { Bound::Exact } else { Bound::Rounding(4.0) }, Bound::Exact)
 }

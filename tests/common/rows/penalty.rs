@@ -14,11 +14,10 @@ pub fn rows() -> Vec<Row> {
             Row::new(&format!("{name}_value"), move |g, x| Ok(vec![x[0].penalty(&table(g)?)?]))
         };
         rows.push(value.f32([len], Values::OffZero).bounds(Bound::Ulps(4.0), Bound::Ulps(8.0)));
-        let gradient = Row::new(&format!("{name}_gradient"), move |g, x| {
-            Ok(vec![x[1].add_penalty_gradient(&x[0], &table(g)?)?])
-        });
+        let gradient =
+            Row::new(&format!("{name}_gradient"), move |g, x| Ok(vec![x[1].add_penalty_gradient(&x[0], &table(g)?)?]));
         let gradient = gradient.constant([len], Values::Normal).f32([len], Values::Normal);
-        rows.push(gradient.bounds(Bound::Scale(4.0), Bound::Exact));
+        rows.push(gradient.bounds(Bound::Rounding(4.0), Bound::Exact));
     }
     // Nothing pulls a number away from zero.
     let zero = Row::new("at_zero", |g, x| {

@@ -23,11 +23,11 @@ pub fn rows() -> Vec<Row> {
         row("uniform_one", Uniform, &[1], 0, Bound::Exact),
         row("uniform_odd", Uniform, &[3, 5, 7], 1, Bound::Exact),
         row("uniform_long", Uniform, &[33_333], u32::MAX, Bound::Exact),
-        row("normal_one", Normal, &[1], 0, Bound::Scale(16.0)),
-        row("normal_odd", Normal, &[9, 33], 0x811c_9dc5, Bound::Scale(16.0)),
-        row("normal_long", Normal, &[33_333], 3, Bound::Scale(16.0)),
+        row("normal_one", Normal, &[1], 0, Bound::Unit(16.0)),
+        row("normal_odd", Normal, &[9, 33], 0x811c_9dc5, Bound::Unit(16.0)),
+        row("normal_long", Normal, &[33_333], 3, Bound::Unit(16.0)),
         per_sample("per_sample_one", Uniform, &[1], Bound::Exact),
         per_sample("per_sample_odd", Uniform, &[3, 5, 7], Bound::Exact),
-        per_sample("per_sample_normal", Normal, &[3, 33], Bound::Scale(16.0)),
+        per_sample("per_sample_normal", Normal, &[3, 33], Bound::Unit(16.0)),
     ]
 }

@@ -18,15 +18,23 @@ pub fn rows() -> Vec<Row> {
         let case = |kind: &str, f: fn(&galen::Var, &[isize], bool) -> galen::Result<galen::Var>, keep| {
             Row::new(&format!("{kind}_{name}"), move |_, x| Ok(vec![f(&x[0], axes, keep)?]))
         };
-        rows.push(case("sum", galen::Var::sum, false).f32(shape, Values::Normal).bounds(Bound::Terms(16.0), Bound::Exact));
-        rows.push(case("mean", galen::Var::mean, true).f32(shape, Values::Normal).bounds(Bound::Terms(16.0), Bound::Ulps(4.0)));
+        rows.push(
+            case("sum", galen::Var::sum, false).f32(shape, Values::Normal).bounds(Bound::Terms(16.0), Bound::Exact),
+        );
+        rows.push(
+            case("mean", galen::Var::mean, true)
+                .f32(shape, Values::Normal)
+                .bounds(Bound::Terms(16.0), Bound::Ulps(4.0)),
+        );
         if shape.iter().product::<usize>() < 2000 {
             let max = case("max", galen::Var::max, false);
             rows.push(max.f32(shape, Values::Distinct).bounds(Bound::Exact, Bound::Exact));
         }
     }
     let spread = |name: &str, from: &[usize], to: &'static [usize]| {
-        Row::new(name, move |_, x| Ok(vec![x[0].broadcast_to(to)?])).f32(from, Values::Normal).bounds(Bound::Exact, Bound::Terms(16.0))
+        Row::new(name, move |_, x| Ok(vec![x[0].broadcast_to(to)?]))
+            .f32(from, Values::Normal)
+            .bounds(Bound::Exact, Bound::Terms(16.0))
     };
     rows.push(spread("expand_new", &[5], &[3, 5]));
     rows.push(spread("expand_ones", &[2, 1, 5], &[2, 7, 5]));

@@ -34,9 +34,12 @@ pub fn rows() -> Vec<Row> {
     for (name, shape, size) in cases {
         for how in HOW {
             let kind = ["nearest", "nearest_exact", "linear", "linear_align_corners"][how as usize];
-            let row =
-                Row::new(&format!("{name}_{kind}"), move |_, x| Ok(vec![x[0].resize(size, how)?]));
-            let forward = if matches!(how, Interpolation::Nearest | Interpolation::NearestExact) { Bound::Exact } else { Bound::Terms(16.0) };
+            let row = Row::new(&format!("{name}_{kind}"), move |_, x| Ok(vec![x[0].resize(size, how)?]));
+            let forward = if matches!(how, Interpolation::Nearest | Interpolation::NearestExact) {
+                Bound::Exact
+            } else {
+                Bound::Terms(16.0)
+            };
             // A gradient is a sum of as many terms as elements are read again.
             let terms: usize = size.iter().zip(&shape[2..]).map(|(o, i)| 2 * o.div_ceil(*i) + 1).product();
             let backward = Bound::Terms(8.0 + terms as f64);

@@ -33,7 +33,7 @@ impl Case {
         let values = self.lengths.clone().map(Values::Exactly);
         row.feeds.extend(values.map(|values| Feed { shape: Shape::from([self.batch]), dtype: DType::U32, values }));
         // tanh and exp of WGSL are less exact than those of libm (see the rows of unary), and errors go from step to step.
-        row.bounds(Bound::Scale(256.0), Bound::Scale(512.0))
+        row.bounds(Bound::Rounding(256.0), Bound::Rounding(1024.0))
     }
 }
 

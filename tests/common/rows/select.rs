@@ -18,7 +18,7 @@ pub fn rows() -> Vec<Row> {
         .map(|(name, [cond, a, b])| {
             let row = Row::new(name, |_, x| Ok(vec![x[0].select(&x[1], &x[2])?]));
             let row = row.constant(cond, Values::Whole(2)).f32(a, Values::Normal).f32(b, Values::Normal);
-            row.bounds(Bound::Exact, Bound::Scale(64.0))
+            row.bounds(Bound::Exact, Bound::Rounding(64.0))
         })
         .collect();
     // The side that is not taken leaves no trace in values and gradients. A NaN and -0 as conditions.

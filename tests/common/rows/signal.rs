@@ -16,7 +16,7 @@ pub fn rows() -> Vec<Row> {
         let row = row.constant(shape, Values::Normal);
         let row = row.constant([shape[0], draws(shape[1])], Values::Uniform(0.0, 1.0));
         let exact = matches!(name, "nothing" | "dropout" | "all_leads_but_one");
-        row.bounds(if exact { Bound::Exact } else { Bound::Scale(64.0) }, Bound::Exact)
+        row.bounds(if exact { Bound::Exact } else { Bound::Rounding(64.0) }, Bound::Exact)
     };
     cases.into_iter().map(row).collect()
 }

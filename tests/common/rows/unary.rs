@@ -26,7 +26,7 @@ pub fn rows() -> Vec<Row> {
         .chain(others())
         .map(|(name, f, values, bound)| {
             let row = Row::new(name, move |_, x| Ok(vec![f(&x[0])?])).f32([7, 19], values);
-            row.bounds(bound, Bound::Scale(512.0))
+            row.bounds(bound, Bound::Rounding(512.0))
         })
         .collect();
     let exact = |name: &str, f: Function, x: &[f32]| {
@@ -68,7 +68,7 @@ pub fn rows() -> Vec<Row> {
     for (name, alpha) in [("channels", vec![3, 1, 1]), ("shared", vec![1]), ("each", vec![3, 4, 5])] {
         let row = Row::new(&format!("prelu_{name}"), |_, x| Ok(vec![x[0].prelu(&x[1])?]));
         let row = row.f32([2, 3, 4, 5], Values::OffZero).f32(alpha, Values::Normal);
-        rows.push(row.bounds(Bound::Ulps(4.0), Bound::Scale(64.0)));
+        rows.push(row.bounds(Bound::Ulps(4.0), Bound::Rounding(64.0)));
     }
     // At the kink the gradient is 0 by convention; a finite difference would say 1/2.
     let kink = |name: &str, f: Function| {
@@ -111,8 +111,8 @@ fn activations() -> Vec<Case> {
         ("silu", Var::silu, wide.clone(), Bound::Ulps(64.0)),
         ("softplus", Var::softplus, wide.clone(), Bound::Ulps(64.0)),
         ("softsign", Var::softsign, Values::OffZero, Bound::Ulps(8.0)),
-        ("hard_sigmoid", Var::hard_sigmoid, Values::Distinct, Bound::Scale(4.0)),
-        ("hard_silu", Var::hard_silu, Values::Distinct, Bound::Scale(4.0)),
+        ("hard_sigmoid", Var::hard_sigmoid, Values::Distinct, Bound::Rounding(4.0)),
+        ("hard_silu", Var::hard_silu, Values::Distinct, Bound::Rounding(4.0)),
         ("mish", Var::mish, wide, Bound::Ulps(64.0)),
     ]
 }
@@ -145,5 +145,5 @@ fn slope_of_large(name: &str, f: Function) -> Row {
     };
     let row = Row::new(&format!("{name}_slope_of_large"), build);
     let row = row.constant([6], Values::Exactly(vec![-3e38, -1e10, -300.0, 300.0, 1e10, 3e38]));
-    row.constant([6], Values::Normal).bounds(Bound::Ulps(4.0), Bound::Exact)
+    row.constant([6], Values::Normal).bounds(Bound::Unit(4.0), Bound::Exact)
 }

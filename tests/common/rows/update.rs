@@ -70,7 +70,7 @@ struct Case {
 impl Case {
     /// Four steps from `step` on, the first of the schedule.
     fn row(self, name: &str) -> Row {
-        let bound = if self.fault.is_some() { Bound::Exact } else { Bound::Scale(16.0) };
+        let bound = if self.fault.is_some() { Bound::Exact } else { Bound::Rounding(16.0) };
         Row::new(name, move |g, _| {
             let clock = match self.fault {
                 Some(bad) => faulty_clock(g, self.step, bad)?,
