@@ -31,10 +31,23 @@ fn devices() -> Vec<Device> {
 
 /// Compares each row with the `f64` twin, and its first result with `value` where that is given: all elements are exactly that.
 fn check_all(rows: Vec<(Row, Option<f32>)>) {
-    let devices = devices();
+    check_on(&devices(), rows);
+}
+
+/// The same for kernels that have one form.
+fn check(rows: Vec<(Row, Option<f32>)>) {
+    let devices: Vec<Device> = devices().into_iter().take(2).collect();
+    check_on(&devices, rows);
+}
+
+fn plain(rows: Vec<Row>) -> Vec<(Row, Option<f32>)> {
+    rows.into_iter().map(|row| (row, None)).collect()
+}
+
+fn check_on(devices: &[Device], rows: Vec<(Row, Option<f32>)>) {
     for (row, value) in rows {
         let case = common::build(&row).unwrap_or_else(|e| panic!("{}: {e}", row.name));
-        for device in &devices {
+        for device in devices {
             let on_gpu = device.gpu_traits().is_some();
             let results = if on_gpu { case.run_on_gpu(device) } else { case.run(device).map_err(|e| e.to_string()) };
             let results = results.unwrap_or_else(|e| panic!("{} on {device}: {e}", row.name));
@@ -47,24 +60,21 @@ fn check_all(rows: Vec<(Row, Option<f32>)>) {
     }
 }
 
-fn check(rows: Vec<Row>) {
-    check_all(rows.into_iter().map(|row| (row, None)).collect());
-}
-
 /// Sums of some ten thousand products, in `f32`.
 const SUM: Bound = Bound::Terms(100.0);
+/// The same where the CPU mixes neighbours before it multiplies them.
+const MIXED: Bound = Bound::Scale(256.0);
 
 #[test]
 fn products() {
-    let k = 100_000;
     let mut rows = Vec::new();
     for (ta, tb) in [(false, false), (false, true), (true, false), (true, true)] {
-        let shapes = (if ta { [k, 3] } else { [3, k] }, if tb { [2, k] } else { [k, 2] });
-        let row = |values: Values| {
+        let row = |k: usize, values: Values| {
+            let shapes = (if ta { [k, 3] } else { [3, k] }, if tb { [2, k] } else { [k, 2] });
             let row = Row::new(&format!("{ta} {tb}"), move |_, x| Ok(vec![x[0].matmul_with(&x[1], ta, tb)?]));
             row.f32(shapes.0, values.clone()).f32(shapes.1, values).bounds(SUM, SUM)
         };
-        rows.extend([(row(ONES), Some(k as f32)), (row(Values::Normal), None)]);
+        rows.extend([(row(100_000, ONES), Some(100_000.0)), (row(20_000, Values::Normal), None)]);
     }
     let row = Row::new("batches, bias, ReLU", |_, x| Ok(vec![x[0].matmul(&x[1])?.add(&x[2])?.relu()?]));
     let row = row.constant([2, 1, 5, 20_000], Values::Normal).constant([3, 20_000, 4], Values::Normal);
@@ -138,14 +148,14 @@ fn convolutions_of_lines_and_volumes() {
         let row = Row::new(name, move |_, x| Ok(vec![x[0].conv1d(&x[1], &options)?]));
         row.constant([batch, channels, 300], Values::Normal).f32([channels, 1, kernel], Values::Normal).bounds(SUM, SUM)
     };
-    check(vec![
+    check_all(plain(vec![
         line.constant([1, 1, 20_050], Values::Normal).f32([2, 1, 20_000], Values::Normal).bounds(SUM, SUM),
-        volume.f32([1, 700, 3, 4, 3], Values::Normal).f32([2, 700, 3, 3, 3], Values::Normal).bounds(SUM, mixed()),
+        volume.f32([1, 700, 3, 4, 3], Values::Normal).f32([2, 700, 3, 3, 3], Values::Normal).bounds(SUM, MIXED),
         back.f32([1, 5_000, 2, 3], Values::Normal).f32([5_000, 2, 4, 4], Values::Normal).bounds(SUM, SUM),
         // The gradient of weights of so many groups is not cut up for the sake of many workgroups.
         wide("a large batch", 60, 520, 1),
         wide("a large batch, two taps", 60, 520, 2),
-    ]);
+    ]));
 }
 
 #[test]
@@ -160,7 +170,7 @@ fn mean_pooling() {
         Row::new("a line of 20,000", |_, x| Ok(vec![x[0].avg_pool1d(PoolOptions::new([20_000]).stride([90]), true)?]));
     let cube =
         Row::new("40 x 40 x 40", |_, x| Ok(vec![x[0].avg_pool3d(PoolOptions::new([40; 3]).stride([5; 3]), true)?]));
-    check_all(vec![
+    check(vec![
         (image("300 x 300", plain, true, ONES), Some(1.0)),
         (image("300 x 300", plain, true, Values::Normal), None),
         (image("padded", padded, true, Values::Normal), None),
@@ -214,14 +224,14 @@ fn maximum_pooling() {
         let (y, positions) = x[0].max_pool_with_positions(PoolOptions::new([40; 3]).stride([5; 3]))?;
         Ok(vec![y, positions])
     });
-    check(vec![
+    check(plain(vec![
         image("200 x 150", PoolOptions::new([200, 150])),
         image("padded", PoolOptions::new([200, 170]).stride([90, 110]).padding(Padding::around(80))),
         image("one row", PoolOptions::new([1, 300]).stride([2, 1])),
         image("global", PoolOptions::new([400, 300])),
         line.f32([1, 2, 21_000], values(42_000)).bounds(Bound::Exact, Bound::Scale(64.0)),
         cube.f32([1, 1, 50, 50, 50], values(125_000)).bounds(Bound::Exact, Bound::Scale(64.0)),
-    ]);
+    ]));
 }
 
 #[test]
@@ -239,12 +249,12 @@ fn the_gradient_of_maximum_pooling_with_many_windows() {
         outputs.truncate(1);
         Ok(outputs)
     });
-    check(vec![
+    check(plain(vec![
         row("anywhere", 310 * 310, Values::Normal),
         row("in few places", 3, Values::Normal),
         row("beyond the plane", 310 * 310 + 50_000, Values::Normal),
         far.f32([2, 3, 1, 1], Values::Normal).bounds(Bound::Exact, SUM),
-    ]);
+    ]));
 }
 
 #[test]
@@ -261,8 +271,8 @@ fn sizes_that_change_by_large_factors() {
     let mut rows = Vec::new();
     for (from, to) in pairs {
         let shape = [&[1, 2], from].concat();
-        use Interpolation::{Linear, LinearAlignCorners, Nearest, NearestExact};
-        for how in [Nearest, NearestExact, Linear, LinearAlignCorners] {
+        use Interpolation::{Linear, LinearAlignCorners, NearestExact};
+        for how in [NearestExact, Linear, LinearAlignCorners] {
             let row = Row::new(&format!("{from:?} to {to:?}, {how:?}"), move |_, x| Ok(vec![x[0].resize(to, how)?]));
             rows.push(row.f32(&*shape, Values::Normal).bounds(Bound::Scale(64.0), SUM));
         }
@@ -274,7 +284,7 @@ fn sizes_that_change_by_large_factors() {
         });
         rows.push(row.f32(&*shape, Values::Whole(50)).bounds(Bound::Exact, SUM));
     }
-    check(rows);
+    check(plain(rows));
 }
 
 #[test]
@@ -282,23 +292,19 @@ fn tables_with_many_ids() {
     let grad = |name: &str, ids: usize, below: u32, padding, values: Values| {
         let row =
             Row::new(name, move |graph, x| Ok(vec![graph.push1(GatherGrad { rows: 7, padding }, &[&x[0], &x[1]])?]));
-        row.u32([ids], below).constant([ids, 3], values).bounds(SUM, SUM)
+        row.u32([ids], below).constant([ids, 2], values).bounds(SUM, SUM)
     };
     let one_row = Row::new("equal ids", |graph, x| {
         let all = graph.push1(GatherGrad { rows: 7, padding: None }, &[&x[0], &x[1]])?;
-        Ok(vec![all.slice(&[(0, 1), (0, 3)])?, all])
+        Ok(vec![all.slice(&[(0, 1)])?, all])
     });
-    let equal = one_row.u32([300_000], 1).constant([300_000, 3], ONES).bounds(Bound::Exact, Bound::Exact);
-    check_all(vec![
+    let equal = one_row.u32([300_000], 1).constant([300_000], ONES).bounds(Bound::Exact, Bound::Exact);
+    check(vec![
         (equal, Some(300_000.0)),
-        (grad("two rows", 300_000, 2, None, Values::Normal), None),
-        (grad("all rows and ids beyond them", 40_000, 9, None, Values::Normal), None),
-        (grad("padding", 40_000, 3, Some(1), Values::Normal), None),
+        (grad("two rows", 150_000, 2, None, Values::Normal), None),
+        (grad("all rows and ids beyond them", 20_000, 9, None, Values::Normal), None),
+        (grad("padding", 20_000, 3, Some(1), Values::Normal), None),
     ]);
-    let row = Row::new("many parts of parts", |graph, x| {
-        Ok(vec![graph.push1(GatherGrad { rows: 3, padding: None }, &[&x[0], &x[1]])?])
-    });
-    check(vec![row.u32([3_300_000], 2).constant([3_300_000], Values::Normal).bounds(SUM, SUM)]);
 }
 
 #[test]
@@ -316,5 +322,9 @@ fn recurrences_of_many_steps() {
         Ok(vec![h, c])
     });
     let gru = Row::new("gru", |_, x| Ok(vec![x[0].gru(&x[1], &x[2], &x[3], None, GruOptions::default())?]));
-    check(vec![state(row(rnn, 1)), state(state(row(lstm, 4))), state(row(gru, 3).f32([3 * units], small()))]);
+    check_all(plain(vec![
+        state(row(rnn, 1)),
+        state(state(row(lstm, 4))),
+        state(row(gru, 3).f32([3 * units], small())),
+    ]));
 }

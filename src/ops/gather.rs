@@ -5,7 +5,7 @@
 //!
 //! The gradient costs `n · log² n` for sorting `n` ids, `rows · log n` for finding each row's, and `(rows + n) · width` for the sums:
 //! never `rows · n`, so that a vocabulary may be large. On a GPU a row may have any number of ids: where there are many in all, sums of
-//! whole [`PART`]s of the sorted ids, and of as many of those, are made first, and a row adds up what of them lies within its ids.
+//! whole parts of the sorted ids, and of as many of those, are made first, and a row adds up what of them lies within its ids.
 
 use std::ops::Range;
 
@@ -70,14 +70,14 @@ const MANY: usize = 1 << 14;
 const SORTED: usize = 256;
 /// Ids up to which one invocation may sum those of a row, however many they are.
 const SERIAL: usize = MAX_ITERATIONS as usize;
-/// Sorted ids of a part; of more ids than [`SERIAL`] sums of parts are made first.
-const PART: usize = 1024;
+
+/// How many sorted ids a part has where there are `n` ids in all; of more than [`SERIAL`] ids sums of parts are made first.
+fn part_of(n: usize) -> usize {
+    if n <= 1 << 28 { 256 } else { 1024 }
+}
 
 fn kernel(entry: &'static str, kind: &str, padding: Option<u32>) -> Kernel {
-    Kernel::of::<Gather>(entry)
-        .define("KIND", kind)
-        .define("PADDING", u32::from(padding.is_some()))
-        .define("PART", PART)
+    Kernel::of::<Gather>(entry).define("KIND", kind).define("PADDING", u32::from(padding.is_some()))
 }
 
 /// Steps of a bisection of `n` places.
@@ -179,25 +179,26 @@ impl OpDef for GatherGrad {
         temps[0] = TensorSpec::u32([self.rows + 1]);
         let (mut all, long) = (Launches { list, temps }, n > SERIAL);
         let sum = Launch::new(
-            kernel("gather_grad_sum", "sum", self.padding).define("LONG", u32::from(long)),
+            kernel("gather_grad_sum", "sum", self.padding).define("LONG", u32::from(long)).define("PART", part_of(n)),
             &params,
             grid(out),
         );
         let mut sum = sum.read(Slot::Input(1)).read(Slot::Temp(sorted)).read(Slot::Temp(0)).iterations(n as u64);
         if long {
-            let (mut from, mut left) = (Slot::Input(1), n);
+            let (mut from, mut left, each) = (Slot::Input(1), n, part_of(n));
             for ordered in [true, false] {
-                let parts = left.div_ceil(PART);
+                let parts = left.div_ceil(each);
                 let to = all.temp(TensorSpec::f32([parts, width]));
-                let kernel = kernel("gather_grad_part", "part", None).define("ORDERED", u32::from(ordered));
+                let kernel =
+                    kernel("gather_grad_part", "part", None).define("PART", each).define("ORDERED", u32::from(ordered));
                 let part = Launch::new(kernel, &Params { n: left as u32, ..params }, grid(parts * width)).read(from);
                 let part = if ordered { part.read(Slot::Temp(sorted)) } else { part };
-                all.list.push(part.iterations(PART.min(left) as u64).write(to));
+                all.list.push(part.iterations(each.min(left) as u64).write(to));
                 sum = sum.read(to);
                 (from, left) = (to, parts);
             }
             // Before and behind whole parts, and before and behind whole parts of those.
-            sum = sum.iterations((4 * (PART - 1) + left) as u64);
+            sum = sum.iterations((4 * (each - 1) + left) as u64);
         }
         all.list.push(sum.write(Slot::Output(0)));
         all
