@@ -91,6 +91,7 @@
 //! |---|---|---|---|
 //! | 0 | `error` | | `thiserror` |
 //! | 0 | `shape`, `file` | `error` | `serde` |
+//! | 0 | `env` | `error` | |
 //! | 0 | `tensor` | `error`, `shape` | `bytemuck`, `ndarray` |
 //! | 1 | `contract` | `error`, `shape`, `graph` | `bytemuck`, `libm`, `ndarray`, `rayon`, `serde`, `smallvec` |
 //! | 1 | `microkernel` | `error`, `contract` | `rayon` |
