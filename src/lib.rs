@@ -108,6 +108,7 @@
 //! - No dispatch reads and writes the same buffer.
 //! - The same seed, device and program give the same bits: no float atomics, sums split by shape and never by the number of
 //!   threads or by the adapter, random numbers from (seed, stream, step, element), initial values from the host.
+//! - Sums on the CPU are made in pairs of halves: their error grows with the logarithm of their length (`microkernel/sums.rs`).
 //! - How much memory there is changes no result: data that does not fit is streamed in the order that it would have had.
 //! - A gradient is given, or said not to exist, or said not to be known. It is never silently zero.
 //! - Bad input is an [`Error`] that says what was expected and what came. A panic is a bug of ours.
