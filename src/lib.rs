@@ -121,6 +121,7 @@
 //!   threads or by the adapter, random numbers from (seed, stream, step, element), initial values from the host.
 //! - No kernel of Galen takes more than [`contract::MAX_ITERATIONS`] loop iterations in an invocation, whatever the shapes: software adapters
 //!   end longer loops without an error. Every launch says its number, and tests compare it with a count.
+//! - Sums on the CPU are made in pairs of halves: their error grows with the logarithm of their length (`microkernel/sums.rs`).
 //! - How much memory there is changes no result: data that does not fit is streamed in the order that it would have had.
 //! - A gradient is given, or said not to exist, or said not to be known. It is never silently zero.
 //! - Bad input is an [`Error`] that says what was expected and what came. A panic is a bug of ours.

@@ -2,6 +2,8 @@
 //! written out here. What Keras makes of most of them is in `tests/oracle`.
 
 mod common;
+#[path = "losses/extremes.rs"]
+mod extremes;
 #[path = "losses/formulas.rs"]
 mod formulas;
 #[path = "losses/reductions.rs"]

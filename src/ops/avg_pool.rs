@@ -72,11 +72,16 @@ pub(super) fn sum_of_window<'a, T: Real>(
     line: impl Fn(usize, usize) -> &'a [T],
 ) -> T {
     let lines = slices.len() * rows.len();
-    if lines * columns <= RUN {
-        let lines = slices.flat_map(|slice| rows.clone().map(move |row| (slice, row)));
-        return lines.fold(T::zero(), |sum, (slice, row)| line(slice, row).iter().fold(sum, |sum, x| sum + *x));
+    if lines * columns > RUN {
+        return sum_of(lines, |i| sum(line(slices.start + i / rows.len(), rows.start + i % rows.len())));
     }
-    sum_of(lines, |i| sum(line(slices.start + i / rows.len(), rows.start + i % rows.len())))
+    let mut sum = T::zero();
+    for slice in slices {
+        for row in rows.clone() {
+            line(slice, row).iter().for_each(|x| sum += *x);
+        }
+    }
+    sum
 }
 
 /// The windows along an axis that element `at` is in.

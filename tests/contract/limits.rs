@@ -74,9 +74,10 @@ fn an_input_that_is_too_large() {
     let limits = |budget| Limits { budget, ..ROOMY };
     let total = plan.activation_bytes();
     let (node, needed, ..) = refused(&plan, &limits(total), &limits(total - 1));
-    assert_eq!((node.as_str(), needed), ("slice", total));
-    let (node, needed, ..) = refused(&plan, &limits(total), &limits(bytes - 1));
-    assert_eq!((node.as_str(), needed), ("input \"x\"", bytes));
+    assert!(node.contains("activations") && needed == total, "{node}: {needed} of {total}");
+    // However small the budget, what is needed is all of it.
+    let (_, needed, ..) = refused(&plan, &limits(total), &limits(1));
+    assert_eq!(needed, total);
 }
 
 #[test]
@@ -118,10 +119,10 @@ fn a_plan_over_the_budget() {
     let limits = |budget| Limits { budget, ..ROOMY };
     let (node, needed, allowed, limit) = refused(&plan, &limits(total), &limits(total - 1));
     assert_eq!((needed, allowed), (total, total - 1));
-    assert!(node.starts_with("dense/"), "{node} is not the node that goes over the budget");
+    assert!(["state and data 16.0 KiB", "activations "].iter().all(|part| node.contains(part)), "{node}");
     assert!(limit.contains("budget"), "{limit}");
-    let (node, ..) = refused(&plan, &limits(total), &limits(plan.state_bytes() - 1));
-    assert!(node.contains("parameters"), "{node}");
+    let (_, needed, ..) = refused(&plan, &limits(total), &limits(plan.state_bytes() - 1));
+    assert_eq!(needed, total);
 }
 
 /// What every adapter has fits every row, and the plan for the CPU has no launches to break a limit with.
