@@ -51,7 +51,8 @@
 //!   their own. An [`augment::Augmentation`] pushes nodes too; its random numbers are keyed by epoch and sample, so that neither the
 //!   batch nor the order changes what happens to a sample.
 //! - A model's file holds its network as data ([`nn::Architecture`]): what the layers pushed, traced at several batch sizes. It is built
-//!   again without the code that made it. A checkpoint is a model's file with all other state that lives on from step to step.
+//!   again without the code that made it. The file also says what was done to the inputs first ([`train::Preparation`]). A checkpoint is a
+//!   model's file with all other state that lives on from step to step.
 //! - [`metrics`] are pure functions on the host, each compared with a named reference; a [`report::Report`] gathers them with their
 //!   intervals, and [`plot`] draws them.
 //! - What a step needs to know lies on the device too: a *clock* counts steps, a *schedule* holds the learning rates, an *order* holds

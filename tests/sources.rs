@@ -153,7 +153,7 @@ fn a_bad_sample_stops_the_training_and_is_named() {
         assert_eq!(message(&made(Some(31)), Some(tight(&device, &in_memory()))), not_whole);
         let nan = Source::rows(Made { dtype: DType::F32, bad: Some(12) });
         let nan = Dataset::new(nan, Source::rows(Labels(None))).expect("not looked at yet");
-        assert_eq!(message(&nan, None), "samples: expected finite numbers, got NaN in sample 12");
+        assert_eq!(message(&nan, None), "features: expected finite numbers, got NaN in sample 12");
         let label = Dataset::new(Source::rows(Made { dtype: DType::U8, bad: None }), Source::rows(Labels(Some(4))));
         let label = message(&label.expect("not looked at yet"), None);
         assert!(label.contains('9') && label.contains("sample 4"), "{label}");

@@ -48,9 +48,9 @@ pub fn run(name: &str, network: Sequential, channels: bool, options: &Options) -
             println!("{line}");
         }
     };
-    say(format!("{}\n", network.summary()?));
     let setup = options.setup(&device);
     let mut model = network.compile_on(&setup, Adam::default(), CategoricalCrossEntropy::new(), &[Metric::Accuracy])?;
+    say(format!("{}\n", model.summary()?));
     let fit = options.keep(options.fit()?, "").validation(&test);
     model.prepare(&train, &fit)?;
     say(format!("device  {device}"));

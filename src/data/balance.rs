@@ -4,6 +4,7 @@
 
 use crate::contract::{Threefry, stream_of};
 use crate::error::{Error, Result};
+use crate::nn::check_class_weights;
 
 /// How many samples each class has; the last class is the highest number that occurs.
 ///
@@ -53,8 +54,9 @@ pub fn effective_number_weights(counts: &[usize], beta: f64) -> Result<Vec<f32>>
 /// Each sample's weight: its class's. For [`Dataset::with_weights`](super::Dataset::with_weights).
 ///
 /// # Errors
-/// [`Error::Data`] where a class has no weight.
+/// [`Error::Data`] where a class has no weight; [`Error::Parameter`] where a weight is not a positive number.
 pub fn sample_weights(classes: &[u32], weights: &[f32]) -> Result<Vec<f32>> {
+    check_class_weights("sample weights", weights)?;
     let of = |(sample, class): (usize, &u32)| {
         weights.get(*class as usize).copied().ok_or_else(|| {
             let expected = format!("classes below {}, one for each weight", weights.len());

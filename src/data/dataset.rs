@@ -8,6 +8,9 @@ use crate::error::{Error, Result};
 use crate::shape::{DType, Shape};
 use crate::tensor::{Tensor, class_of};
 
+/// Scale and shift of bytes where nobody says others.
+const BYTES: (f32, f32) = (1.0 / 255.0, 0.0);
+
 /// One input of a dataset: `[n, ..]`, and how its bytes become numbers.
 #[derive(Clone, Debug)]
 pub(crate) struct Column {
@@ -64,15 +67,22 @@ impl Dataset {
     /// [`Error::Data`] where there are no samples, the counts differ, a type does not fit, a feature is NaN or infinite, or a target is
     /// infinite.
     pub fn new(features: impl Into<Source>, targets: impl Into<Source>) -> Result<Dataset> {
-        Dataset::scaled(features, targets, 1.0 / 255.0, 0.0)
+        Dataset::of(features.into(), targets.into(), BYTES)
     }
 
-    /// Like [`Dataset::new`]; byte features become `x · scale + shift`.
+    /// Like [`Dataset::new`], for bytes, which become `x · scale + shift`. What a model was trained on is kept in its file, so that
+    /// [`Model::predict`](crate::train::Model::predict) does the same to the bytes that it is given.
     ///
     /// # Errors
-    /// See [`Dataset::new`].
+    /// See [`Dataset::new`]; also where the features are not bytes (floats are scaled before they are given), where the scale or the shift is
+    /// not finite, and where the scale is 0.
     pub fn scaled(features: impl Into<Source>, targets: impl Into<Source>, scale: f32, shift: f32) -> Result<Dataset> {
-        let (features, targets) = (features.into(), targets.into());
+        let features = features.into();
+        check_bytes(&features, scale, shift)?;
+        Dataset::of(features, targets.into(), (scale, shift))
+    }
+
+    fn of(features: Source, targets: Source, (scale, shift): (f32, f32)) -> Result<Dataset> {
         expect_rows("features", &features)?;
         let n = features.len();
         if n == 0 || features.spec().shape.elements() == 0 {
@@ -89,15 +99,20 @@ impl Dataset {
     /// # Errors
     /// [`Error::Data`] where there are not as many samples, or a float is NaN or infinite.
     pub fn with_input(self, features: impl Into<Source>) -> Result<Dataset> {
-        self.with_scaled_input(features, 1.0 / 255.0, 0.0)
+        self.and_input(features.into(), BYTES)
     }
 
-    /// Like [`Dataset::with_input`]; bytes become `x · scale + shift`.
+    /// Like [`Dataset::with_input`], for bytes, which become `x · scale + shift`.
     ///
     /// # Errors
-    /// See there.
+    /// See there, and [`Dataset::scaled`].
     pub fn with_scaled_input(self, features: impl Into<Source>, scale: f32, shift: f32) -> Result<Dataset> {
-        let source = features.into();
+        let features = features.into();
+        check_bytes(&features, scale, shift)?;
+        self.and_input(features, (scale, shift))
+    }
+
+    fn and_input(self, source: Source, (scale, shift): (f32, f32)) -> Result<Dataset> {
         expect_rows("features", &source)?;
         check_count("features", self.len(), source.len())?;
         all_finite("features", &source)?;
@@ -121,12 +136,15 @@ impl Dataset {
     /// The same samples, each counting this much in the loss.
     ///
     /// # Errors
-    /// [`Error::Data`] where there are not as many, or one is negative, NaN or infinite.
+    /// [`Error::Data`] where there are not as many, one is negative, NaN or infinite, or all are 0.
     pub fn with_weights(self, weights: Vec<f32>) -> Result<Dataset> {
         if let Some(i) = weights.iter().position(|w| !w.is_finite() || *w < 0.0) {
             return Err(Error::data("sample weights", "numbers not below 0", format!("{} in sample {i}", weights[i])));
         }
         check_count("sample weights", self.len(), weights.len())?;
+        if weights.iter().all(|w| *w == 0.0) {
+            return Err(Error::data("sample weights", "at least one above 0", "0 for every sample"));
+        }
         let weights = Tensor::from(ndarray::Array1::from(weights));
         Ok(Inner { weights: Some(weights), ..(*self.inner).clone() }.into_dataset())
     }
@@ -256,8 +274,31 @@ impl Dataset {
 impl Column {
     /// Factor and addend of bytes; other types are left as they are.
     pub(crate) fn scaling(&self) -> (f32, f32) {
-        if self.source.spec().dtype == DType::U8 { (self.scale, self.shift) } else { (1.0, 0.0) }
+        if self.is_bytes() { (self.scale, self.shift) } else { (1.0, 0.0) }
     }
+
+    /// Whether it has bytes, which are scaled.
+    pub(crate) fn is_bytes(&self) -> bool {
+        self.source.spec().dtype == DType::U8
+    }
+}
+
+/// Refuses a scaling of what is not bytes, and one that makes no sense.
+fn check_bytes(features: &Source, scale: f32, shift: f32) -> Result<()> {
+    if features.spec().dtype != DType::U8 {
+        let expected = "bytes (u8); other features are scaled before they are given to Dataset::new";
+        return Err(Error::data("features to scale", expected, features.spec().to_string()));
+    }
+    check_scaling("features to scale", scale, shift)
+}
+
+/// Refuses a scaling of bytes by which they would not be finite, or all the same.
+pub(crate) fn check_scaling(what: &str, scale: f32, shift: f32) -> Result<()> {
+    if scale != 0.0 && shift.is_finite() && (255.0 * scale + shift).is_finite() {
+        return Ok(());
+    }
+    let actual = format!("{scale} and {shift}");
+    Err(Error::parameter(what, "scale and shift", "finite, and the scale not 0", actual))
 }
 
 fn check_targets(samples: usize, targets: &Source) -> Result<()> {

@@ -9,8 +9,8 @@ mod source;
 mod split;
 mod table;
 
-pub(crate) use dataset::Column;
 pub use dataset::Dataset;
+pub(crate) use dataset::{Column, check_scaling};
 pub use rows::{RowMut, Rows};
 pub use source::{Lazy, Source};
 pub use split::{Composition, Fold, Split, check_groups};

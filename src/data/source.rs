@@ -117,12 +117,17 @@ impl Source {
     /// # Errors
     /// [`Error::Data`] where a sample does not exist, or one that had to be made holds an infinity; what the maker says.
     pub fn read(&self, samples: &[usize]) -> Result<Tensor> {
+        self.read_as("samples", samples, f32::is_infinite)
+    }
+
+    /// Like [`Source::read`]; `what` is what an error calls them, and `bad` says which floats are refused in samples that had to be made.
+    pub(crate) fn read_as(&self, what: &str, samples: &[usize], bad: fn(f32) -> bool) -> Result<Tensor> {
         if let Some(bad) = samples.iter().find(|i| **i >= self.len()) {
-            return Err(Error::data("samples", format!("numbers below {}", self.len()), bad.to_string()));
+            return Err(Error::data(what, format!("numbers below {}", self.len()), bad.to_string()));
         }
         match self {
             Source::Memory(tensor) => Ok(tensor.select(samples)),
-            Source::Lazy(lazy) => lazy.read(samples),
+            Source::Lazy(lazy) => lazy.read(what, samples, bad),
         }
     }
 
@@ -147,7 +152,7 @@ impl Source {
 }
 
 impl Lazy {
-    fn read(&self, samples: &[usize]) -> Result<Tensor> {
+    fn read(&self, what: &str, samples: &[usize], bad: fn(f32) -> bool) -> Result<Tensor> {
         let sample = self.rows.sample();
         let width = sample.shape.elements();
         let shape: Vec<usize> = std::iter::once(samples.len()).chain(sample.shape.iter().copied()).collect();
@@ -155,9 +160,8 @@ impl Lazy {
         match sample.dtype {
             DType::F32 => {
                 let x = self.fill(&ids, width, |x| RowMut::F32(x))?;
-                // A NaN may mark a missing label; who asked for the samples knows whether it may be there.
-                if let Some(i) = x.iter().position(|v| v.is_infinite()) {
-                    return Err(not_finite("samples", x[i], ids[i / width]));
+                if let Some(i) = x.iter().position(|v| bad(*v)) {
+                    return Err(not_finite(what, x[i], ids[i / width]));
                 }
                 Tensor::f32(shape, x)
             }

@@ -5,8 +5,12 @@ use crate::shape::DType;
 
 /// A vector for every token, looked up in a table that is trained: `[batch, ..]` of `u32` → `[batch, .., width]`.
 ///
-/// `y[.., :] = embeddings[x[..], :]`. A token that is not below the vocabulary gives NaN, so that training stops and says where. The token
-/// that stands for padding, where there is one, gives zeros, and its row is not trained.
+/// `y[.., :] = embeddings[x[..], :]`. The token that stands for padding, where there is one, gives zeros, and its row is not trained.
+///
+/// The network's input knows the vocabulary, in a model that was opened from a file as well: training, evaluation and prediction refuse a
+/// token that is not below it, with the sample. What is not known yet when the vocabulary is made (a new letter, a rare code) needs a token
+/// of its own: keep one for it, and give it to some of the training's letters too, to rare ones or at random
+/// ([`SequenceAugment`](crate::augment::SequenceAugment) with that token among its letters), so that its vector is trained.
 ///
 /// Parameter: `embeddings` `[vocabulary, width]`, uniform in ±0.05 as in Keras.
 ///
@@ -15,6 +19,12 @@ use crate::shape::DType;
 ///
 /// let network = Sequential::new(Input::tokens([12])).with(Embedding::new(1000, 16).padding(0));
 /// assert_eq!(&*network.summary()?.outputs[0], [12, 16]);
+///
+/// // 0 is padding, 1 is whatever is not known, letters follow.
+/// const UNKNOWN: u32 = 1;
+/// let token = |letter: char| "ACGT".find(letter).map_or(UNKNOWN, |place| place as u32 + 2);
+/// let tokens: Vec<u32> = "GATNACA".chars().map(token).collect();
+/// assert_eq!(tokens, [4, 2, 5, UNKNOWN, 2, 3, 2]);
 /// # Ok::<(), galen::Error>(())
 /// ```
 #[derive(Clone, Debug)]

@@ -12,6 +12,7 @@ mod conv;
 mod dense;
 mod drawing;
 mod embedding;
+mod ending;
 mod functional;
 mod init;
 mod layout;
@@ -46,12 +47,14 @@ pub use conv::{
 pub use dense::{Dense, Flatten};
 pub use drawing::Drawing;
 pub use embedding::Embedding;
+pub use ending::Ending;
 pub use functional::Functional;
 pub use init::Initializer;
 pub use layout::{
     Cropping, Cropping1d, Cropping2d, Cropping3d, Permute, Reshape, UpSampling, UpSampling1d, UpSampling2d,
     UpSampling3d, ZeroPadding, ZeroPadding1d, ZeroPadding2d, ZeroPadding3d,
 };
+pub(crate) use losses::check_class_weights;
 pub use losses::*;
 pub use network::{Input, Network};
 pub(crate) use network::{build, forward};

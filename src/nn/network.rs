@@ -7,7 +7,6 @@ use super::{BuildCtx, Drawing, STATISTICS, Summary};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, PARAMETERS, Var};
 use crate::shape::{DType, Shape};
-use crate::tensor::Tensor;
 
 /// One input of a network: the shape of one sample, without the batch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -19,7 +18,8 @@ pub struct Input {
     pub shape: Shape,
     /// Floats, or `u32` for tokens.
     pub dtype: DType,
-    /// Tokens and lengths must be below this; data is checked before a training and a prediction.
+    /// Tokens and lengths must be below this; data is checked before a training and a prediction. What an [`Embedding`](super::Embedding) or
+    /// a layer with lengths asks of the input holds as well and need not be said here.
     pub limit: Option<u32>,
 }
 
@@ -49,18 +49,6 @@ impl Input {
     #[must_use]
     pub fn named(self, name: impl Into<String>) -> Input {
         Input { name: name.into(), ..self }
-    }
-
-    /// Refuses tokens that are not below the limit; `what` names the input.
-    pub(crate) fn check(&self, what: &str, given: &Tensor) -> Result<()> {
-        let (Some(limit), Tensor::U32(tokens)) = (self.limit, given) else { return Ok(()) };
-        match tokens.iter().enumerate().find(|(_, t)| **t >= limit) {
-            Some((i, token)) => {
-                let sample = i / (tokens.len() / tokens.shape()[0].max(1)).max(1);
-                Err(Error::data(what, format!("numbers below {limit}"), format!("{token} in sample {sample}")))
-            }
-            None => Ok(()),
-        }
     }
 
     /// What the input is called in a graph and in errors, as the `index`-th.
@@ -99,7 +87,14 @@ pub trait Network: fmt::Debug + Send {
         let outputs = forward(self, &ctx, &graph, 1)?;
         let shapes = outputs.iter().map(|y| Shape::from(&y.shape()[1..])).collect();
         let [trained, kept] = [PARAMETERS, STATISTICS].map(|arena| elements(&graph, arena));
-        Ok(Summary { inputs: self.inputs(), layers: ctx.collected().layers, outputs: shapes, trained, kept })
+        Ok(Summary {
+            inputs: self.inputs(),
+            layers: ctx.collected().layers,
+            outputs: shapes,
+            losses: Vec::new(),
+            trained,
+            kept,
+        })
     }
 
     /// The network as a drawing: which layer feeds which.

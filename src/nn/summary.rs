@@ -30,6 +30,8 @@ pub struct Summary {
     pub layers: Vec<LayerSummary>,
     /// The shapes of its outputs for one sample.
     pub outputs: Vec<Shape>,
+    /// What the losses of a [model](crate::train::Model::summary) take its outputs for, logits or probabilities, and why.
+    pub losses: Vec<String>,
     pub(super) trained: usize,
     pub(super) kept: usize,
 }
@@ -90,8 +92,9 @@ impl fmt::Display for Summary {
         writeln!(f, "{}", "─".repeat(a + b + c + 4))?;
         write!(f, "{} parameters", thousands(self.parameters()))?;
         match self.statistics() {
-            0 => Ok(()),
-            n => write!(f, ", {} running statistics", thousands(n)),
+            0 => {}
+            n => write!(f, ", {} running statistics", thousands(n))?,
         }
+        self.losses.iter().try_for_each(|loss| write!(f, "\n{loss}"))
     }
 }

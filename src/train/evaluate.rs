@@ -3,9 +3,10 @@ use std::collections::VecDeque;
 use ndarray::{ArrayD, Axis};
 
 use super::metrics::{Answers, Metric};
-use super::model::Model;
+use super::model::{Definition, Model};
+use super::preparation::scaled;
 use super::program::{Pass, Unwatched, Watch};
-use crate::data::{Column, Dataset, Source};
+use crate::data::{Column, Dataset};
 use crate::engine::Executable;
 use crate::error::{Error, Result};
 use crate::graph::Graph;
@@ -75,7 +76,7 @@ impl Model {
         let mut pass = self.evaluation_pass(data, batch)?;
         let order: Vec<u32> = (0..data.len() as u32).collect();
         let rates = vec![0.0; pass.feed.steps()];
-        let check = |samples: &[Tensor]| self.definition.check_samples(samples);
+        let check = |ids: &[u32], samples: &[Tensor]| self.definition.check_samples(ids, samples);
         let outcome = pass.run(&mut self.session, data, &order, &rates, &check, watch)?;
         let (loss, metrics) = pass.feed.means(outcome.steps, &outcome.records);
         let whole = outcome.steps == pass.feed.steps();
@@ -94,7 +95,8 @@ impl Model {
         if metrics.is_empty() {
             return Ok(Vec::new());
         }
-        let answers = self.answers(data, batch)?;
+        let mut answers = self.answers(data, batch)?;
+        answers.outputs = self.definition.ranked(answers.outputs);
         Ok(metrics.iter().map(|m| (m.name(), m.measure().of_outputs(&answers))).collect())
     }
 
@@ -126,16 +128,20 @@ impl Model {
         Pass::new(&mut self.session, self.definition.recipe(Mode::Infer), feed)
     }
 
-    /// The network's outputs for `features` `[n, ..]`, in inference mode: `[n, ..]`. Bytes become `x / 255`.
+    /// The network's outputs for `features` `[n, ..]`, in inference mode: `[n, ..]`.
+    ///
+    /// Bytes become numbers as those that the model was trained on did, in this process or before it was saved ([`Model::preparation`]). Floats
+    /// are taken as they are: they must come prepared as those of the training were.
     ///
     /// # Errors
-    /// Features that do not fit the network; a network with several inputs or outputs (see [`Model::predict_many`]); a device that
+    /// Features that do not fit the network; NaN, infinities and tokens that the network does not know, with the sample; bytes, where the
+    /// model was not trained on bytes; a network with several inputs or outputs (see [`Model::predict_many`]); a device that
     /// fails.
     pub fn predict(&mut self, features: impl Into<Tensor>) -> Result<ArrayD<f32>> {
         only(self.predict_many(&[features.into()])?)
     }
 
-    /// All outputs of the network for its inputs, each `[n, ..]`, in inference mode. Bytes become `x / 255`.
+    /// All outputs of the network for its inputs, each `[n, ..]`, in inference mode; bytes and floats as in [`Model::predict`].
     ///
     /// # Errors
     /// See [`Model::predict`]; also where the inputs differ in their number of samples.
@@ -147,15 +153,18 @@ impl Model {
             return Err(Error::data("features", "at least one sample, as many in every input", format!("{counts:?}")));
         }
         inputs.iter().try_for_each(|t| t.expect_rows("features"))?;
+        let definition = &self.definition;
+        let scaling = |(i, input): (usize, &Tensor)| definition.preparation.scaling(i, &definition.what(i), input);
+        let scalings = inputs.iter().enumerate().map(scaling).collect::<Result<Vec<_>>>()?;
         self.predict_batches(n, BATCH, |samples| {
-            Ok(inputs.iter().map(|t| floats(t.select(samples), (1.0 / 255.0, 0.0))).collect())
+            Ok(inputs.iter().zip(&scalings).map(|(input, by)| scaled(input.select(samples), *by)).collect())
         })
     }
 
     /// The network's outputs for the features of a dataset, scaled as the dataset says.
     ///
     /// # Errors
-    /// See [`Model::predict`].
+    /// See [`Model::predict`]; also where the dataset scales its bytes in another way than that of the training.
     pub fn predict_dataset(&mut self, data: &Dataset) -> Result<ArrayD<f32>> {
         only(self.predict_dataset_many(data)?)
     }
@@ -169,10 +178,13 @@ impl Model {
     }
 
     fn predict_columns(&mut self, data: &Dataset, batch: usize) -> Result<Vec<ArrayD<f32>>> {
-        self.definition.check_specs(&data.inputs().map(Source::spec).collect::<Vec<_>>())?;
-        let read = |column: &Column, samples: &[usize]| Ok(floats(column.source.read(samples)?, column.scaling()));
+        self.definition.check_columns(data)?;
+        let names: Vec<String> = (0..data.columns().len()).map(|i| self.definition.what(i)).collect();
+        let read = |(column, name): (&Column, &String), samples: &[usize]| {
+            Ok(scaled(column.source.read_as(name, samples, |x| !x.is_finite())?, column.scaling()))
+        };
         self.predict_batches(data.len(), batch, |samples| {
-            data.columns().iter().map(|column| read(column, samples)).collect()
+            data.columns().iter().zip(&names).map(|column| read(column, samples)).collect()
         })
     }
 
@@ -198,7 +210,7 @@ impl Model {
         for start in (0..n).step_by(batch) {
             let samples: Vec<usize> = (start..n.min(start + batch)).collect();
             let inputs = inputs(&samples)?;
-            self.definition.check_inputs(inputs.iter().map(Some))?;
+            self.definition.check_inputs(&inputs, start)?;
             for (all, part) in outputs.iter_mut().zip(self.predict_batch(&inputs)?) {
                 all.push(part.into_f32()?);
             }
@@ -237,12 +249,27 @@ impl Model {
     }
 }
 
-/// Bytes as `x · scale + shift`; other types as they are.
-fn floats(tensor: Tensor, (scale, shift): (f32, f32)) -> Tensor {
-    match tensor {
-        Tensor::U8(x) => x.mapv(|v| f32::from(v) * scale + shift).into(),
-        other => other,
+impl Definition {
+    /// The first output's values `[n, classes]` as they rank the samples of each class. Logits of more than two classes do not: their
+    /// probabilities do, and so do the log-odds of each class against the others, which do not end at 0 and 1.
+    fn ranked(&self, mut outputs: ArrayD<f32>) -> ArrayD<f32> {
+        let is_logits = self.taken.first().is_some_and(|(taken, _)| taken.is_logits());
+        let axis = self.judgement().axis(outputs.shape());
+        if let Some(axis) = axis.filter(|axis| is_logits && outputs.shape()[*axis] > 2) {
+            for mut row in outputs.lanes_mut(Axis(axis)) {
+                let z: Vec<f64> = row.iter().map(|z| f64::from(*z)).collect();
+                row.iter_mut().enumerate().for_each(|(own, z_own)| *z_own = (z[own] - log_sum(&z, own)) as f32);
+            }
+        }
+        outputs
     }
+}
+
+/// `ln Σ eᶻ` of all but one.
+fn log_sum(z: &[f64], but: usize) -> f64 {
+    let others = || z.iter().enumerate().filter(|(i, _)| *i != but).map(|(_, z)| *z);
+    let largest = others().fold(f64::NEG_INFINITY, f64::max);
+    largest + others().map(|z| (z - largest).exp()).sum::<f64>().ln()
 }
 
 /// The only one of a network's outputs.

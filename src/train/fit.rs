@@ -26,8 +26,11 @@ impl Model {
         options.check()?;
         let (train, validation) = self.definition.parts(data, options)?;
         self.definition.check(&train)?;
-        validation.as_ref().map_or(Ok(()), |v| self.definition.check(v))?;
-        let mut pass = self.training_pass(&train, options)?;
+        let (known, steps) = (self.definition.preparation.clone(), self.steps);
+        self.definition.learn(&train)?;
+        let checked = validation.as_ref().map_or(Ok(()), |v| self.definition.check(v));
+        let pass = checked.and_then(|()| self.training_pass(&train, options));
+        let mut pass = pass.inspect_err(|_| self.definition.preparation = known.clone())?;
         let mut training = Training {
             options,
             train,
@@ -41,6 +44,10 @@ impl Model {
         };
         let result = training.run(self, &mut pass);
         training.history.duration = start.elapsed();
+        if self.steps == steps {
+            // Nothing was learned of these numbers.
+            self.definition.preparation = known;
+        }
         self.history = training.history.clone();
         match result {
             // Host and device may no longer agree on the clock: the next training makes its steps anew.

@@ -5,6 +5,7 @@ use serde_json::Value as Json;
 
 use super::load_report::LoadReport;
 use super::model::{Attached, Model};
+use super::preparation::Preparation;
 use crate::error::{Error, Result};
 use crate::graph::SlotSpec;
 use crate::interop::safetensors::{self, Archive};
@@ -17,10 +18,11 @@ pub(super) const FORMAT: &str = "galen model 1";
 pub(super) const ARCHITECTURE: &str = "architecture";
 pub(super) const NO_ARCHITECTURE: &str = "no architecture";
 const ATTACHED: &str = "attached";
+const PREPARATION: &str = "preparation";
 
 impl Model {
     /// Writes the model to a safetensors file: parameters and running statistics by name, the network as data
-    /// ([`Architecture`]) and what was [attached](Model::attach). A file of that name is replaced only when the new one is whole.
+    /// ([`Architecture`]), its [`Preparation`] and what was [attached](Model::attach). A file of that name is replaced only when the new one is whole.
     ///
     /// A network that cannot be written as data, because it has an op of your own, is saved without: its file says why, and so does the
     /// log. [`Model::load`] reads such a file, [`Model::open`] does not. The file holds no path, no name of a machine and no time.
@@ -44,10 +46,13 @@ impl Model {
             Err(reason) => (NO_ARCHITECTURE, reason.clone()),
         };
         let galen = env!("CARGO_PKG_VERSION").to_owned();
-        Ok(vec![("format", FORMAT.to_owned()), ("galen", galen), architecture, (ATTACHED, attached)])
+        let preparation = self.definition.preparation.written()?;
+        let parts = [("format", FORMAT.to_owned()), ("galen", galen), architecture];
+        Ok(parts.into_iter().chain([(PREPARATION, preparation), (ATTACHED, attached)]).collect())
     }
 
-    /// Replaces the parameters and running statistics by those of a file that [`Model::save`] wrote, and takes over what is attached to it.
+    /// Replaces the parameters, running statistics and [`Preparation`] by those of a file that [`Model::save`] wrote, and takes over what is
+    /// attached to it.
     /// Nothing changes unless every one of them is there with its shape. The optimizer's state and a moving average of the parameters
     /// stay as they are.
     ///
@@ -65,13 +70,16 @@ impl Model {
             return Err(file.wrong(format!("the {} tensors of this model", slots.len()), report.wanting()));
         }
         let attached = attached(file)?;
+        let preparation = preparation(file, self.definition.network.inputs().len())?;
         self.take(file, &slots)?;
+        self.definition.preparation = preparation;
         self.attached.extend(attached);
         Ok(())
     }
 
     /// Replaces those parameters and running statistics that a file has under the same name and in the same shape, and says which: for a
-    /// model that was changed since, or one that begins with another's first layers. What is attached to the file stays there.
+    /// model that was changed since, or one that begins with another's first layers. What is attached to the file stays there, and so does
+    /// its preparation.
     ///
     /// # Errors
     /// [`Error::Io`] where the file cannot be read, [`Error::Format`] where it is damaged or a number in it is not finite; nothing has
@@ -171,6 +179,12 @@ impl Model {
 pub(super) fn write(path: &Path, tensors: &[(String, Tensor)], about: &[(&str, String)]) -> Result<()> {
     let about: Vec<(&str, &str)> = about.iter().map(|(key, text)| (*key, text.as_str())).collect();
     safetensors::write(path, tensors, &about)
+}
+
+/// What a file says of its model's preparation, for a network with so many inputs; nothing is known where it says nothing.
+pub(super) fn preparation(file: &Archive, inputs: usize) -> Result<Preparation> {
+    let Some(text) = file.about(PREPARATION) else { return Ok(Preparation::new(inputs)) };
+    Preparation::read(text, inputs).map_err(|reason| file.wrong("a preparation", reason))
 }
 
 /// What is attached to a file.

@@ -9,7 +9,7 @@ use crate::data::Dataset;
 use crate::engine::{Device, Executable, Session};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Var};
-use crate::nn::Loss;
+use crate::nn::{Loss, check_class_weights};
 use crate::shape::{DType, Shape};
 use crate::tensor::{Elements, Tensor};
 
@@ -39,6 +39,11 @@ impl Definition {
     fn weighted(&self, data: Dataset, class_weights: &[f32]) -> Result<Dataset> {
         if class_weights.is_empty() {
             return Ok(data);
+        }
+        check_class_weights("fit", class_weights)?;
+        if let Some(classes) = self.classes().filter(|classes| *classes != class_weights.len()) {
+            let expected = format!("{classes}, one for each class of the network");
+            return Err(Error::data("class weights", expected, class_weights.len().to_string()));
         }
         let unfit = |actual: String| Error::data("targets", "one class for each sample, or one-hot rows", actual);
         let targets = data.targets().tensor().ok_or_else(|| unfit(format!("{:?}", data.targets())))?;

@@ -17,14 +17,19 @@ const CHUNK: u64 = 16 << 20;
 /// How often somebody who waits for samples looks whether to go on waiting.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// Looks at samples before they go to the device: one tensor per input, target and weight, in this order.
-pub(super) type Check<'a> = &'a dyn Fn(&[Tensor]) -> Result<()>;
+/// Looks at samples before they go to the device: their numbers, and one tensor per input, target and weight, in this order.
+pub(super) type Check<'a> = &'a dyn Fn(&[u32], &[Tensor]) -> Result<()>;
 
 /// The samples `ids` of every input, target and weight, in this order.
 fn read(data: &Dataset, ids: &[u32]) -> Result<Vec<Tensor>> {
     let ids: Vec<usize> = ids.iter().map(|id| *id as usize).collect();
     let weights = data.weights().map(|weights| Ok(weights.select(&ids)));
-    data.inputs().chain(data.outputs()).map(|source| source.read(&ids)).chain(weights).collect()
+    let numbered = |what: &str, n: usize, i: usize| if n == 1 { what.to_owned() } else { format!("{what} {}", i + 1) };
+    let (inputs, outputs) = (data.inputs(), data.outputs());
+    let (n, m) = (inputs.len(), outputs.len());
+    let inputs = inputs.enumerate().map(|(i, source)| source.read_as(&numbered("features", n, i), &ids, |x| !x.is_finite()));
+    let outputs = outputs.enumerate().map(|(i, source)| source.read_as(&numbered("targets", m, i), &ids, f32::is_infinite));
+    inputs.chain(outputs).chain(weights).collect()
 }
 
 /// Whether the samples still have to be made; then nobody has looked at them yet.
@@ -64,8 +69,8 @@ impl Shards {
         Shards { read: receive, lazy: is_lazy(data), waited: Duration::ZERO }
     }
 
-    /// Waits for the next shard; nothing where somebody wished to stop in the meantime.
-    pub(super) fn next(&mut self, check: Check<'_>, watch: &dyn Watch) -> Result<Option<Vec<Tensor>>> {
+    /// Waits for the next shard, the samples `ids`; nothing where somebody wished to stop in the meantime.
+    pub(super) fn next(&mut self, ids: &[u32], check: Check<'_>, watch: &dyn Watch) -> Result<Option<Vec<Tensor>>> {
         let start = Instant::now();
         let shard = loop {
             match self.read.recv_timeout(LOOK) {
@@ -79,7 +84,7 @@ impl Shards {
         };
         self.waited += start.elapsed();
         if self.lazy {
-            check(&shard)?;
+            check(ids, &shard)?;
         }
         Ok(Some(shard))
     }
@@ -114,7 +119,7 @@ impl Feed {
             let start = Instant::now();
             let samples = read(data, ids)?;
             made += start.elapsed();
-            check(&samples)?;
+            check(ids, &samples)?;
             self.write_all(session, chunk * rows, &samples, ids)?;
         }
         Ok(Some(made))
@@ -132,12 +137,24 @@ impl Feed {
     }
 
     /// Reads and writes shard `shard` of the pass's order.
-    pub(super) fn load_shard(&self, session: &mut Session, data: &Dataset, order: &[u32], shard: usize) -> Result<()> {
-        self.write_shard(session, order, shard, &read(data, self.ids(order, shard))?)
+    pub(super) fn load_shard(
+        &self,
+        session: &mut Session,
+        data: &Dataset,
+        order: &[u32],
+        shard: usize,
+        check: Check<'_>,
+    ) -> Result<()> {
+        let ids = self.ids(order, shard);
+        let samples = read(data, ids)?;
+        if is_lazy(data) {
+            check(ids, &samples)?;
+        }
+        self.write_shard(session, order, shard, &samples)
     }
 
     /// The samples of a shard.
-    fn ids<'a>(&self, order: &'a [u32], shard: usize) -> &'a [u32] {
+    pub(super) fn ids<'a>(&self, order: &'a [u32], shard: usize) -> &'a [u32] {
         let start = shard * self.shard();
         &order[start..(start + self.shard()).min(order.len())]
     }

@@ -4,15 +4,17 @@ use super::evaluate::Evaluations;
 use super::feed::Feed;
 use super::history::History;
 use super::metrics::Records;
+use super::preparation::Preparation;
 use super::program::Pass;
+use super::tokens::TokenLimits;
 use super::{Metric, program::Recipe};
-use crate::data::{Dataset, Source};
+use crate::data::{Dataset, Source, check_scaling};
 use crate::engine::{Device, Session};
 use crate::error::{Error, Result};
-use crate::graph::{ArenaSpec, Graph, PARAMETERS, SlotSpec};
-use crate::nn::{self, BuildCtx, Drawing, Judgement, Losses, Mode, Network, STATISTICS, Summary};
+use crate::graph::{ArenaSpec, Graph, PARAMETERS, SlotSpec, Var};
+use crate::nn::{self, BuildCtx, Drawing, Ending, Judgement, Losses, Mode, Network, STATISTICS, Summary, Taken};
 use crate::optim::{EMA, Sgd, Tuned};
-use crate::shape::Shape;
+use crate::shape::{DType, Shape};
 use crate::tensor::Tensor;
 
 /// Where and with what a model works.
@@ -65,7 +67,8 @@ pub trait Compile: Network + Sized + 'static {
     /// A model where and with what `setup` says. `losses` is a [`Loss`](crate::nn::Loss), or [`Losses`] with one for each output.
     ///
     /// # Errors
-    /// Where a layer cannot take its input, or an optimizer's setting makes no sense.
+    /// Where a layer cannot take its input, an optimizer's setting makes no sense, or a loss contradicts what the network ends in
+    /// ([`Form::taken`](crate::nn::Form::taken)).
     fn compile_on(
         self,
         setup: &Setup,
@@ -90,9 +93,28 @@ pub(super) struct Definition {
     pub(super) outputs: Vec<Shape>,
     /// Whether penalties, on parameters or on activations, are shown with the loss.
     pub(super) penalized: bool,
+    /// In which form the losses take the outputs, and what is said of it.
+    pub(super) taken: Vec<(Taken, Option<String>)>,
+    /// Which tokens the inputs may be.
+    pub(super) tokens: TokenLimits,
+    /// What is done to the inputs first.
+    pub(super) preparation: Preparation,
 }
 
 impl Definition {
+    /// What was given; what the network makes of it is found out when it is built.
+    fn new(network: Box<dyn Network>, optimizer: Tuned, losses: Losses, metrics: &[Metric]) -> Definition {
+        let preparation = Preparation::new(network.inputs().len());
+        let (metrics, outputs, taken, tokens) = (metrics.to_vec(), Vec::new(), Vec::new(), TokenLimits::default());
+        let penalized = false;
+        Definition { network, optimizer, losses, metrics, outputs, penalized, taken, tokens, preparation }
+    }
+
+    /// What the losses say of the form in which they take the outputs where nothing tells it.
+    pub(super) fn doubts(&self) -> impl Iterator<Item = &String> {
+        self.taken.iter().filter(|(taken, _)| taken.guessed).filter_map(|(_, said)| said.as_ref())
+    }
+
     pub(super) fn recipe(&self, mode: Mode) -> Recipe<'_> {
         let (network, losses, metrics) = (self.network.as_ref(), &self.losses, &self.metrics[..]);
         Recipe { network, losses, metrics, tuned: &self.optimizer, augment: &[], mode }
@@ -123,7 +145,8 @@ impl Definition {
     /// How the first output is judged.
     pub(super) fn judgement(&self) -> Judgement {
         let first = self.losses.iter().next();
-        first.map_or(Judgement::elements(false), |(loss, _)| loss.judgement(&self.batched()))
+        let judgement = first.map_or(Judgement::elements(false), |(loss, _)| loss.judgement(&self.batched()));
+        self.taken.first().map_or(judgement, |(taken, _)| taken.judged(judgement))
     }
 }
 
@@ -156,9 +179,8 @@ impl Model {
         losses: Losses,
         metrics: &[Metric],
     ) -> Result<Model> {
-        let metrics = metrics.to_vec();
-        let definition = Definition { network, optimizer, losses, metrics, outputs: Vec::new(), penalized: false };
-        let model = Model::of(definition, setup)?;
+        let model = Model::of(Definition::new(network, optimizer, losses, metrics), setup)?;
+        model.definition.doubts().for_each(|doubt| log::warn!("{doubt}"));
         model.definition.optimizer.check_for(&model.parameter_specs()?)?;
         if model.definition.losses.len() != model.definition.outputs.len() {
             let expected = format!("{}, one for each output", model.definition.outputs.len());
@@ -172,8 +194,7 @@ impl Model {
     pub(super) fn without_loss(network: Box<dyn Network>, setup: &Setup) -> Result<Model> {
         // There is always an optimizer; without losses nothing calls it.
         let optimizer = Sgd::new(0.0).into();
-        let (losses, metrics, outputs) = (Losses::none(), Vec::new(), Vec::new());
-        Model::of(Definition { network, optimizer, losses, metrics, outputs, penalized: false }, setup)
+        Model::of(Definition::new(network, optimizer, Losses::none(), &[]), setup)
     }
 
     fn of(definition: Definition, setup: &Setup) -> Result<Model> {
@@ -188,10 +209,16 @@ impl Model {
         let collected = ctx.collected();
         let penalized =
             !collected.activity.is_empty() || definition.optimizer.penalty(&graph, &collected.holds)?.is_some();
+        let tokens = TokenLimits::of(&graph, &definition.network.inputs());
+        let taken = |((loss, _), y): ((&dyn nn::Loss, f32), &Var)| {
+            let taken = loss.takes(y)?;
+            Ok((taken, taken.describe(loss.name(), &Ending::of(y))))
+        };
+        let taken = definition.losses.iter().zip(&outputs).map(taken).collect::<Result<_>>()?;
         session.compile(&graph, &outputs)?;
         let outputs = outputs.iter().map(|y| Shape::from(&y.shape()[1..])).collect();
         Ok(Model {
-            definition: Definition { outputs, penalized, ..definition },
+            definition: Definition { outputs, penalized, taken, tokens, ..definition },
             session,
             seed: setup.seed,
             steps: 0,
@@ -210,12 +237,36 @@ impl Model {
         self.session.device()
     }
 
-    /// The layers with their output shapes and parameters.
+    /// The layers with their output shapes and parameters, and whether the losses take logits or probabilities.
     ///
     /// # Errors
     /// Never, for a model that was compiled; the signature is the network's.
     pub fn summary(&self) -> Result<Summary> {
-        self.definition.network.summary()
+        let mut summary = self.definition.network.summary()?;
+        summary.losses = self.definition.taken.iter().filter_map(|(_, said)| said.clone()).collect();
+        Ok(summary)
+    }
+
+    /// What is done to the inputs before they reach the network: how bytes become numbers.
+    pub fn preparation(&self) -> &Preparation {
+        &self.definition.preparation
+    }
+
+    /// Says that bytes of the `input`-th input become `x · scale + shift`, where the model was trained on floats that had been made so, or
+    /// its file tells nothing of it.
+    ///
+    /// # Errors
+    /// Where there is no such input of floats, the numbers are not finite or the scale is 0, or the model knows bytes that are scaled in
+    /// another way.
+    pub fn scale_bytes(&mut self, input: usize, scale: f32, shift: f32) -> Result<()> {
+        let inputs = self.definition.network.inputs();
+        if inputs.get(input).is_none_or(|input| input.dtype != DType::F32) {
+            let expected = format!("that of an input of floats (there are {} inputs)", inputs.len());
+            return Err(Error::parameter("scale_bytes", "the input's number", expected, input));
+        }
+        check_scaling("scale_bytes", scale, shift)?;
+        let what = self.definition.what(input);
+        self.definition.preparation.learn(input, &what, (scale, shift))
     }
 
     /// The network as a drawing: which layer feeds which.

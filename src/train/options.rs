@@ -124,8 +124,9 @@ impl Fit {
         Fit { checkpoints: Some(checkpoints), ..self }
     }
 
-    /// How much the samples of each class count in the training loss: rare classes more, for instance by
-    /// [`balanced_weights`](crate::data::balance::balanced_weights). Multiplies the samples' own weights; validation is left as it is.
+    /// How much the samples of each class count in the training loss, one positive number for each class: rare classes more, for
+    /// instance by [`balanced_weights`](crate::data::balance::balanced_weights) of their [`class_counts`](crate::data::balance::class_counts). Multiplies the
+    /// samples' own weights; validation is left as it is.
     #[must_use]
     pub fn class_weights(self, weights: impl Into<Vec<f32>>) -> Self {
         Fit { class_weights: weights.into(), ..self }

@@ -25,7 +25,7 @@ impl Model {
         let order = self.order(train.len(), options.shuffle);
         let rates = self.definition.optimizer.rates(pass.clock as usize, pass.feed.steps())?;
         pass.epoch = self.epochs as u32;
-        let check = |samples: &[Tensor]| self.definition.check_samples(samples);
+        let check = |ids: &[u32], samples: &[Tensor]| self.definition.check_samples(ids, samples);
         let (profile, outcome) = pass.profile(&mut self.session, &train, &order, &rates, runs, &check)?;
         self.steps = pass.clock;
         if let Some(step) = outcome.fault {

@@ -231,7 +231,8 @@ impl Pass {
                 let per_shard = self.feed.steps_per_shard();
                 let mut done = 0;
                 while done < steps {
-                    let Some(shard) = shards.next(check, watch)? else { break };
+                    let ids = self.feed.ids(order, done / per_shard);
+                    let Some(shard) = shards.next(ids, check, watch)? else { break };
                     self.feed.write_shard(session, order, done / per_shard, &shard)?;
                     let end = (done + per_shard).min(steps);
                     done = self.steps(session, done, end, watch)?;
@@ -280,7 +281,7 @@ impl Pass {
         check: Check<'_>,
     ) -> Result<(Profile, Outcome)> {
         if !self.feed.is_resident() {
-            self.feed.load_shard(session, data, order, 0)?;
+            self.feed.load_shard(session, data, order, 0, check)?;
         } else if self.loaded != Some(data.id()) {
             self.loaded = None;
             self.feed.load(session, data, check, &Unwatched)?;
@@ -329,7 +330,8 @@ impl Pass {
         step: usize,
     ) -> Result<String> {
         if !self.feed.is_resident() {
-            self.feed.load_shard(session, data, order, step / self.feed.steps_per_shard())?;
+            // These samples were looked at when the step ran.
+            self.feed.load_shard(session, data, order, step / self.feed.steps_per_shard(), &|_, _| Ok(()))?;
         }
         let found = session.first_not_finite(self.executable(step))?;
         Ok(found.unwrap_or_else(|| "an unknown node (the step was finite when it was repeated)".into()))

@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 
 use super::keep::{self, ARCHITECTURE, FORMAT, NO_ARCHITECTURE};
 use super::model::{Attached, Compile, Model, Setup};
-use super::{LoadReport, Metric};
+use super::{LoadReport, Metric, Preparation};
 use crate::error::{Error, Result};
 use crate::graph::{PARAMETERS, SlotSpec};
 use crate::interop::safetensors::Archive;
@@ -71,6 +71,7 @@ impl SavedModel {
         let attached = keep::attached(&file)?;
         let saved = SavedModel { file, architecture, attached };
         saved.check()?;
+        saved.preparation()?;
         Ok(saved)
     }
 
@@ -100,6 +101,14 @@ impl SavedModel {
     /// Where the description is damaged.
     pub fn summary(&self) -> Result<Summary> {
         self.architecture.summary()
+    }
+
+    /// What is done to the inputs before they reach the network.
+    ///
+    /// # Errors
+    /// [`Error::Format`] where the description is damaged.
+    pub fn preparation(&self) -> Result<Preparation> {
+        keep::preparation(&self.file, self.architecture.inputs().len())
     }
 
     /// What is attached under this name; see [`Model::attach`].

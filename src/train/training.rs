@@ -78,6 +78,7 @@ impl Training<'_> {
     /// Trains until the last epoch, or until something or somebody wants it to stop.
     pub(super) fn run(&mut self, model: &mut Model, pass: &mut Pass) -> Result<()> {
         let names = self.names(model);
+        model.definition.doubts().for_each(|doubt| self.note(doubt.clone()));
         self.each(|callback| callback.begin(Begin { names: &names, model: &mut *model }))?;
         if self.options.checkpoints.is_some() {
             self.open_folder(&names)?;
@@ -154,7 +155,7 @@ impl Training<'_> {
         }
         watch.progress.start(model.epochs + 1);
         pass.epoch = model.epochs as u32;
-        let check = |samples: &[Tensor]| model.definition.check_samples(samples);
+        let check = |ids: &[u32], samples: &[Tensor]| model.definition.check_samples(ids, samples);
         let outcome = match pass.run(&mut model.session, &self.train, &order, &rates, &check, watch) {
             Ok(outcome) => outcome,
             Err(e) => {

@@ -25,7 +25,7 @@ fn settings_of_losses_are_checked() {
     refused(binary().positive_weight(0.0), flat.0, flat, &["positive weight", "positive number", "0"]);
     refused(classes().label_smoothing(-0.1), flat.0, flat, &["categorical_crossentropy", "smoothing", "-0.1"]);
     refused(classes().class_weights([1.0, 2.0]), flat.0, flat, &["class weights", "3 of them", "2"]);
-    refused(classes().class_weights([1.0, f32::NAN, 1.0]), flat.0, flat, &["class weights", "not below 0", "NaN"]);
+    refused(classes().class_weights([1.0, f32::NAN, 1.0]), flat.0, flat, &["class weights", "positive", "NaN"]);
     refused(classes().axis(2), flat.0, flat, &["axis", "-2..2", "2"]);
     refused(classes().ignore_index(2), flat.0, flat, &["u32 (class indices), of which one", "f32[4, 3]"]);
     refused(classes().ignore_index(1 << 24), flat.0, (&[4], DType::U32), &["ignored label", "below 2²⁴"]);

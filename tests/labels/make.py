@@ -120,8 +120,7 @@ def classes(name, n, k, space, share, ignored):
     if k == 2:
         expected |= table(t, called) | {"auc": sk.roc_auc_score(t, rows[:, 1] - rows[:, 0])}
     if k > 2:
-        # One against the rest, of scores that need not be probabilities.
-        expected["auc"] = np.mean([sk.roc_auc_score(t == c, rows[:, c]) for c in range(k)])
+        expected["auc"] = sk.roc_auc_score(t, softmax(rows, 1), multi_class="ovr", labels=np.arange(k))
     if k > 2 and not space:
         expected["top_2_accuracy"] = sk.top_k_accuracy_score(t, rows, k=2, labels=np.arange(k))
     confusion = sk.confusion_matrix(t, called, labels=np.arange(k))

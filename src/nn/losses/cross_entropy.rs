@@ -1,3 +1,4 @@
+use super::form::{Form, Taken, form_methods};
 use super::targets::{check_classes, check_smoothing, class_weights, classes, counted, shares};
 use super::{Judgement, Loss};
 use crate::error::Result;
@@ -10,12 +11,12 @@ use crate::tensor::Tensor;
 /// Scores are `[batch, classes]`, or have their classes along [`axis`](Self::axis): 1 for images `[batch, classes, h, w]`. Targets are
 /// class indices (`u32`) in the scores' shape without that axis, or shares of classes (`f32`, one-hot or soft) in the scores' shape.
 ///
-/// Scores are probabilities, or logits with [`from_logits`](Self::from_logits). With softmax at the network's end the numerically stable
-/// formula from logits is computed all the same.
+/// Scores are probabilities where the network ends in softmax, and logits where it ends without an activation: see [`Form`]. With softmax
+/// at the network's end the numerically stable formula from logits is computed all the same.
 #[derive(Clone, Debug)]
 pub struct CategoricalCrossEntropy {
     axis: isize,
-    from_logits: bool,
+    form: Form,
     smoothing: f32,
     weights: Vec<f32>,
     ignored: Option<u32>,
@@ -23,23 +24,19 @@ pub struct CategoricalCrossEntropy {
 
 impl Default for CategoricalCrossEntropy {
     fn default() -> Self {
-        CategoricalCrossEntropy { axis: -1, from_logits: false, smoothing: 0.0, weights: Vec::new(), ignored: None }
+        CategoricalCrossEntropy { axis: -1, form: Form::Auto, smoothing: 0.0, weights: Vec::new(), ignored: None }
     }
 }
 
 const NAME: &str = "categorical_crossentropy";
 
 impl CategoricalCrossEntropy {
-    /// Of probabilities, with the classes along the last axis.
+    /// Of probabilities or logits, as the network's end says, with the classes along the last axis.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Of logits: the network ends without softmax.
-    #[must_use]
-    pub fn from_logits(self) -> Self {
-        CategoricalCrossEntropy { from_logits: true, ..self }
-    }
+    form_methods!("softmax");
 
     /// The axis of the classes, which counts from the end where it is negative: 1 for images `[batch, classes, h, w]`.
     #[must_use]
@@ -73,6 +70,10 @@ impl Loss for CategoricalCrossEntropy {
         NAME
     }
 
+    fn takes(&self, y: &Var) -> Result<Taken> {
+        self.form.taken(NAME, y, self.judgement(&y.shape()))
+    }
+
     fn judgement(&self, _shape: &Shape) -> Judgement {
         Judgement::classes(self.axis)
     }
@@ -85,7 +86,8 @@ impl Loss for CategoricalCrossEntropy {
             0.0 => targets.clone(),
             smoothing => shares(&targets, axis, y.shape()[axis], smoothing)?,
         };
-        let mut values = y.cross_entropy(&smoothed, axis as isize, self.from_logits)?;
+        let from_logits = self.takes(y)?.is_logits();
+        let mut values = y.cross_entropy(&smoothed, axis as isize, from_logits)?;
         let zero = y.graph().fill(Shape::default(), 0.0)?;
         let mask = counted(NAME, &targets, self.ignored)?;
         if !self.weights.is_empty() {

@@ -1,3 +1,4 @@
+use super::form::Taken;
 use super::overlap::{Overlap, overlap_methods};
 use super::targets::check_not_negative;
 use super::{CategoricalCrossEntropy, Judgement, Loss};
@@ -31,7 +32,7 @@ impl Default for DiceCrossEntropy {
 }
 
 impl DiceCrossEntropy {
-    /// Of probabilities, both parts with weight 1, and `s = 1`.
+    /// Of probabilities or logits, as the network's end says, both parts with weight 1, and `s = 1`.
     pub fn new() -> Self {
         Self::default()
     }
@@ -52,10 +53,10 @@ impl DiceCrossEntropy {
 
     /// The cross-entropy of every pixel (and channel, where they do not exclude each other), and which of them count.
     fn pixels(&self, y: &Var, targets: &Var) -> Result<(Var, Option<Var>)> {
-        let (from_logits, ignored) = (self.overlap.from_logits, self.overlap.ignored);
+        let (from_logits, ignored) = (self.takes(y)?.is_logits(), self.overlap.ignored);
         if self.overlap.exclusive(&y.shape()) {
             let mut loss = CategoricalCrossEntropy::new().axis(1).class_weights(self.weights.clone());
-            loss = if from_logits { loss.from_logits() } else { loss };
+            loss = if from_logits { loss.from_logits() } else { loss.from_probabilities() };
             loss = ignored.map_or(loss.clone(), |label| loss.ignore_index(label));
             return Ok((loss.values(y, targets)?, loss.mask(y, targets)?));
         }
@@ -78,6 +79,10 @@ impl DiceCrossEntropy {
 impl Loss for DiceCrossEntropy {
     fn name(&self) -> &'static str {
         NAME
+    }
+
+    fn takes(&self, y: &Var) -> Result<Taken> {
+        self.overlap.takes(y)
     }
 
     fn judgement(&self, shape: &Shape) -> Judgement {

@@ -1,3 +1,4 @@
+use super::form::{Form, Taken, form_methods};
 use super::targets::{
     check_classes, check_not_negative, check_smoothing, check_values, class_weights, classes, counted, labels_like,
     shares,
@@ -19,18 +20,18 @@ const EPSILON: f32 = 1e-7;
 pub struct BinaryFocal {
     gamma: f32,
     alpha: Option<f32>,
-    from_logits: bool,
+    form: Form,
     smoothing: f32,
 }
 
 impl Default for BinaryFocal {
     fn default() -> Self {
-        BinaryFocal { gamma: 2.0, alpha: None, from_logits: false, smoothing: 0.0 }
+        BinaryFocal { gamma: 2.0, alpha: None, form: Form::Auto, smoothing: 0.0 }
     }
 }
 
 impl BinaryFocal {
-    /// Of probabilities, with `γ = 2` and without `α`.
+    /// Of probabilities or logits, as the network's end says, with `γ = 2` and without `α`.
     pub fn new() -> Self {
         Self::default()
     }
@@ -47,11 +48,7 @@ impl BinaryFocal {
         BinaryFocal { alpha: Some(alpha), ..self }
     }
 
-    /// Of logits: the network ends without sigmoid.
-    #[must_use]
-    pub fn from_logits(self) -> Self {
-        BinaryFocal { from_logits: true, ..self }
-    }
+    form_methods!("sigmoid");
 
     /// Targets move towards one half: `(1 − smoothing) t + smoothing / 2`.
     #[must_use]
@@ -65,8 +62,12 @@ impl Loss for BinaryFocal {
         "binary_focal_crossentropy"
     }
 
+    fn takes(&self, y: &Var) -> Result<Taken> {
+        self.form.taken(self.name(), y, self.judgement(&y.shape()))
+    }
+
     fn judgement(&self, _shape: &Shape) -> Judgement {
-        Judgement::elements(self.from_logits)
+        self.form.elements()
     }
 
     fn values(&self, y: &Var, targets: &Var) -> Result<Var> {
@@ -76,10 +77,11 @@ impl Loss for BinaryFocal {
         if self.smoothing != 0.0 {
             t = t.scale(1.0 - self.smoothing)?.shift(0.5 * self.smoothing)?;
         }
-        let p = if self.from_logits { y.sigmoid()? } else { y.clone() };
+        let from_logits = self.takes(y)?.is_logits();
+        let p = if from_logits { y.sigmoid()? } else { y.clone() };
         // 1 − p_t, where p_t = t p + (1 − t) (1 − p)
         let missing = p.add(&t)?.sub(&p.mul(&t)?.scale(2.0)?)?.clip(EPSILON, 1.0)?;
-        let values = y.binary_cross_entropy(&t, self.from_logits)?.mul(&missing.powf(self.gamma)?)?;
+        let values = y.binary_cross_entropy(&t, from_logits)?.mul(&missing.powf(self.gamma)?)?;
         match self.alpha {
             None => Ok(values),
             Some(alpha) if (0.0..=1.0).contains(&alpha) => values.mul(&t.scale(2.0 * alpha - 1.0)?.shift(1.0 - alpha)?),
@@ -102,7 +104,7 @@ impl Loss for BinaryFocal {
 pub struct CategoricalFocal {
     gamma: f32,
     axis: isize,
-    from_logits: bool,
+    form: Form,
     smoothing: f32,
     weights: Vec<f32>,
     ignored: Option<u32>,
@@ -111,14 +113,14 @@ pub struct CategoricalFocal {
 impl Default for CategoricalFocal {
     fn default() -> Self {
         let (weights, ignored) = (Vec::new(), None);
-        CategoricalFocal { gamma: 2.0, axis: -1, from_logits: false, smoothing: 0.0, weights, ignored }
+        CategoricalFocal { gamma: 2.0, axis: -1, form: Form::Auto, smoothing: 0.0, weights, ignored }
     }
 }
 
 const CATEGORICAL: &str = "categorical_focal_crossentropy";
 
 impl CategoricalFocal {
-    /// Of probabilities, with `γ = 2` and the classes along the last axis.
+    /// Of probabilities or logits, as the network's end says, with `γ = 2` and the classes along the last axis.
     pub fn new() -> Self {
         Self::default()
     }
@@ -129,11 +131,7 @@ impl CategoricalFocal {
         CategoricalFocal { gamma, ..self }
     }
 
-    /// Of logits: the network ends without softmax.
-    #[must_use]
-    pub fn from_logits(self) -> Self {
-        CategoricalFocal { from_logits: true, ..self }
-    }
+    form_methods!("softmax");
 
     /// The axis of the classes, which counts from the end where it is negative: 1 for images `[batch, classes, h, w]`.
     #[must_use]
@@ -165,6 +163,10 @@ impl Loss for CategoricalFocal {
         CATEGORICAL
     }
 
+    fn takes(&self, y: &Var) -> Result<Taken> {
+        self.form.taken(self.name(), y, self.judgement(&y.shape()))
+    }
+
     fn judgement(&self, _shape: &Shape) -> Judgement {
         Judgement::classes(self.axis)
     }
@@ -174,7 +176,7 @@ impl Loss for CategoricalFocal {
         check_smoothing(CATEGORICAL, self.smoothing)?;
         let axis = resolve_axis(CATEGORICAL, self.axis, y.shape().len())?;
         let (targets, n, axes) = (classes(CATEGORICAL, y, targets, axis)?, y.shape()[axis], [axis as isize]);
-        let log_p = match self.from_logits {
+        let log_p = match self.takes(y)?.is_logits() {
             true => y.log_softmax(axes[0])?,
             false => y.clip(EPSILON, 1.0 - EPSILON)?.log()?,
         };

@@ -1,3 +1,4 @@
+use super::form::{Form, Taken};
 use super::targets::{check_classes, check_values, classes, labels_like, shares};
 use super::{Judgement, Loss};
 use crate::error::Result;
@@ -6,6 +7,7 @@ use crate::shape::{DType, Shape, resolve_axis};
 use crate::tensor::Tensor;
 
 /// `max(0, 1 − t y)`, element by element, or its [square](Self::squared): right answers must be right by a margin.
+/// Predictions are scores, below 0 for no: a network that ends in sigmoid or softmax is an error.
 ///
 /// Targets have the predictions' shape: −1 and 1 (`f32`), or labels 0 and 1 (`u32`), which become those. One value per sample may come as
 /// `[n]` or as `[n, 1]`.
@@ -32,6 +34,10 @@ impl Loss for Hinge {
         if self.squared { "squared_hinge" } else { "hinge" }
     }
 
+    fn takes(&self, y: &Var) -> Result<Taken> {
+        Form::Logits.taken(self.name(), y, self.judgement(&y.shape()))
+    }
+
     fn judgement(&self, _shape: &Shape) -> Judgement {
         Judgement::elements(true)
     }
@@ -45,6 +51,7 @@ impl Loss for Hinge {
     }
 
     fn values(&self, y: &Var, targets: &Var) -> Result<Var> {
+        self.takes(y)?;
         let short = self.labels(y, targets)?.mul(y)?.neg()?.shift(1.0)?.relu()?;
         if self.squared { short.square() } else { Ok(short) }
     }
@@ -58,7 +65,7 @@ impl Loss for Hinge {
 }
 
 /// `max(0, 1 + max (1 − t) y − Σ t y)` along an axis: the right class must be above every other by a margin, as in Keras. One value per
-/// sample, in the predictions' shape without the axis.
+/// sample, in the predictions' shape without the axis. Predictions are scores: a network that ends in softmax is an error.
 ///
 /// Targets are class indices (`u32`) in the scores' shape without the axis, or one-hot rows (`f32`) in the scores' shape.
 #[derive(Clone, Debug)]
@@ -90,6 +97,10 @@ impl Loss for CategoricalHinge {
         "categorical_hinge"
     }
 
+    fn takes(&self, y: &Var) -> Result<Taken> {
+        Form::Logits.taken(self.name(), y, self.judgement(&y.shape()))
+    }
+
     fn judgement(&self, _shape: &Shape) -> Judgement {
         Judgement::classes(self.axis)
     }
@@ -97,6 +108,7 @@ impl Loss for CategoricalHinge {
     fn values(&self, y: &Var, targets: &Var) -> Result<Var> {
         let name = "categorical_hinge";
         let axis = resolve_axis(name, self.axis, y.shape().len())?;
+        self.takes(y)?;
         let t = shares(&classes(name, y, targets, axis)?, axis, y.shape()[axis], 0.0)?;
         let axes = [axis as isize];
         let right = t.mul(y)?.sum(&axes, false)?;

@@ -1,5 +1,5 @@
 use super::targets::{is_marker, present};
-use super::{Judgement, Loss, Reduction};
+use super::{Judgement, Loss, Reduction, Taken};
 use crate::error::{Error, Result};
 use crate::graph::Var;
 use crate::shape::{DType, Shape};
@@ -44,6 +44,10 @@ impl<L: Loss> Missing<L> {
 impl<L: Loss> Loss for Missing<L> {
     fn name(&self) -> &'static str {
         self.loss.name()
+    }
+
+    fn takes(&self, y: &Var) -> Result<Taken> {
+        self.loss.takes(y)
     }
 
     fn judgement(&self, shape: &Shape) -> Judgement {

@@ -1,11 +1,13 @@
 //! Loss functions.
 
 mod binary;
+mod class_weights;
 mod cross_entropy;
 mod dice_cross_entropy;
 mod distance;
 mod divergence;
 mod focal;
+mod form;
 mod hinge;
 mod missing;
 mod overlap;
@@ -21,11 +23,13 @@ use crate::shape::Shape;
 use crate::tensor::Tensor;
 
 pub use binary::BinaryCrossEntropy;
+pub(crate) use class_weights::check_class_weights;
 pub use cross_entropy::CategoricalCrossEntropy;
 pub use dice_cross_entropy::DiceCrossEntropy;
 pub use distance::CosineSimilarity;
 pub use divergence::{KullbackLeibler, Poisson};
 pub use focal::{BinaryFocal, CategoricalFocal};
+pub use form::{Form, Taken};
 pub use hinge::{CategoricalHinge, Hinge};
 pub use missing::Missing;
 pub use overlap::{Dice, Jaccard, Tversky};
@@ -150,7 +154,17 @@ pub trait Loss: fmt::Debug + Send + Sync {
         Reduction::Mean
     }
 
-    /// How a prediction is judged right or wrong, given the predictions' shape.
+    /// In which form the loss takes the predictions `y`, values unless it says otherwise. Asked when a model is compiled, and by losses of
+    /// logits or probabilities in [`Loss::values`]: see [`Form::taken`].
+    ///
+    /// # Errors
+    /// Where what `y` comes from contradicts the loss.
+    fn takes(&self, _y: &Var) -> Result<Taken> {
+        Ok(Taken::VALUES)
+    }
+
+    /// How a prediction is judged right or wrong, given the predictions' shape. The threshold is that of values; where [`Loss::takes`] gives
+    /// logits or probabilities, it is 0 or one half.
     fn judgement(&self, shape: &Shape) -> Judgement {
         // Rows of scores are classes; of images and sequences only the loss knows where the classes are.
         if shape.len() == 2 { Judgement::classes(-1) } else { Judgement::elements(false) }
@@ -220,6 +234,10 @@ impl<L: Loss> Loss for Reduced<L> {
 
     fn reduction(&self) -> Reduction {
         self.reduction
+    }
+
+    fn takes(&self, y: &Var) -> Result<Taken> {
+        self.loss.takes(y)
     }
 
     fn judgement(&self, shape: &Shape) -> Judgement {

@@ -1,3 +1,4 @@
+use super::form::{Form, Taken};
 use super::targets::{
     check_classes, check_not_negative, check_positive, check_values, classes, counted, labels_like, like, shares,
 };
@@ -19,7 +20,7 @@ pub(super) struct Overlap {
     pub(super) share: f32,
     pub(super) smooth: f32,
     pub(super) squared: bool,
-    pub(super) from_logits: bool,
+    pub(super) form: Form,
     pub(super) multi_label: bool,
     pub(super) background: bool,
     pub(super) ignored: Option<u32>,
@@ -34,7 +35,7 @@ impl Overlap {
             share,
             smooth: 1.0,
             squared: false,
-            from_logits: false,
+            form: Form::Auto,
             multi_label: false,
             background: true,
             ignored: None,
@@ -47,7 +48,11 @@ impl Overlap {
     }
 
     pub(super) fn judgement(&self, y: &Shape) -> Judgement {
-        if self.exclusive(y) { Judgement::classes(1) } else { Judgement::elements(self.from_logits) }
+        if self.exclusive(y) { Judgement::classes(1) } else { self.form.elements() }
+    }
+
+    pub(super) fn takes(&self, y: &Var) -> Result<Taken> {
+        self.form.taken(self.name, y, self.judgement(&y.shape()))
     }
 
     /// The targets as shares in the shape of the predictions, and which of them count, in a shape that broadcasts to it.
@@ -81,7 +86,8 @@ impl Overlap {
         check_positive(self.name, "smoothing", self.smooth)?;
         let (mut t, mask) = self.targets(y, targets)?;
         let shape = y.shape();
-        let mut p = match (self.from_logits, self.exclusive(&shape)) {
+        let from_logits = self.takes(y)?.is_logits();
+        let mut p = match (from_logits, self.exclusive(&shape)) {
             (false, _) => y.clone(),
             (true, true) => y.softmax(1)?,
             (true, false) => y.sigmoid()?,
@@ -137,12 +143,7 @@ macro_rules! overlap_methods {
             self
         }
 
-        /// Of logits: the network ends without softmax or sigmoid.
-        #[must_use]
-        pub fn from_logits(mut self) -> Self {
-            self.overlap.from_logits = true;
-            self
-        }
+        crate::nn::losses::form::form_methods!("softmax or sigmoid", overlap);
 
         /// Channels do not exclude each other (whole tumour, tumour core, ..): targets have the predictions' shape, and logits go
         /// through the sigmoid.
@@ -173,8 +174,8 @@ macro_rules! losses {
     ($($(#[$doc:meta])* $loss:ident;)*) => {
         $($(#[$doc])*
         ///
-        /// Sums run over space, one value per sample and channel: predictions are probabilities `[batch, channels, ..]`, or logits with
-        /// [`from_logits`](Self::from_logits). With several channels targets are class indices `u32` `[batch, ..]` or one-hot `f32` in the predictions'
+        /// Sums run over space, one value per sample and channel: predictions `[batch, channels, ..]` are probabilities where the network
+        /// ends in softmax or sigmoid, and logits where it ends without an activation: see [`Form`]. With several channels targets are class indices `u32` `[batch, ..]` or one-hot `f32` in the predictions'
         /// shape; with one channel they are labels 0 and 1 of any type, with or without the channel's axis. Predictions `[batch, n]` are one
         /// region of `n` elements.
         #[derive(Clone, Debug)]
@@ -185,6 +186,10 @@ macro_rules! losses {
         impl Loss for $loss {
             fn name(&self) -> &'static str {
                 self.overlap.name
+            }
+
+            fn takes(&self, y: &Var) -> Result<Taken> {
+                self.overlap.takes(y)
             }
 
             fn judgement(&self, shape: &Shape) -> Judgement {
@@ -224,7 +229,7 @@ losses! {
 }
 
 impl Dice {
-    /// Of probabilities, with `s = 1`.
+    /// Of probabilities or logits, as the network's end says, with `s = 1`.
     pub fn new() -> Self {
         Self::default()
     }
@@ -246,7 +251,7 @@ impl Default for Dice {
 }
 
 impl Jaccard {
-    /// Of probabilities, with `s = 1`.
+    /// Of probabilities or logits, as the network's end says, with `s = 1`.
     pub fn new() -> Self {
         Self::default()
     }
@@ -261,7 +266,7 @@ impl Default for Jaccard {
 }
 
 impl Tversky {
-    /// Of probabilities, with `s = 1`; the paper's best were `α = 0.3` and `β = 0.7`. With 0.5 and 0.5 it is Dice, with 1 and 1 Jaccard.
+    /// Of probabilities or logits, as the network's end says, with `s = 1`; the paper's best were `α = 0.3` and `β = 0.7`. With 0.5 and 0.5 it is Dice, with 1 and 1 Jaccard.
     pub fn new(alpha: f32, beta: f32) -> Self {
         Tversky { overlap: Overlap::new("tversky", alpha, beta, 1.0) }
     }

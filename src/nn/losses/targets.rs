@@ -64,7 +64,7 @@ pub(crate) fn class_weights(op: &str, targets: &Var, axis: usize, classes: usize
     if weights.len() != classes {
         return Err(Error::parameter(op, "class weights", format!("{classes} of them"), weights.len()));
     }
-    weights.iter().try_for_each(|w| check_not_negative(op, "class weights", *w))?;
+    super::check_class_weights(op, weights)?;
     let table = targets.graph().constant([classes], weights)?;
     if targets.dtype() == DType::U32 {
         return table.gather(targets);

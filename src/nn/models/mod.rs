@@ -10,7 +10,7 @@
 //! | [`SequenceModel`] | `[batch, time, features]`, or tokens `[batch, time]` | `[batch, outputs]` |
 //! | [`TransformerEncoder`] | `[batch, time, features]`, or tokens `[batch, time]` | `[batch, outputs]` |
 //!
-//! They end in logits, or plain values: give the loss `from_logits`, or add an activation.
+//! They end in logits, or plain values: a loss sees that, and takes them for logits. For probabilities add an activation at the end.
 
 mod mlp;
 mod resnet;

@@ -51,7 +51,7 @@ pub(in crate::train) struct Judged {
 impl Judged {
     pub(in crate::train) fn new(loss: &dyn Loss, y: &Var, targets: &Var) -> Result<Judged> {
         let (shape, mask) = (y.shape(), loss.mask(y, targets)?);
-        let judgement = loss.judgement(&shape);
+        let judgement = loss.takes(y)?.judged(loss.judgement(&shape));
         let axis = judgement.axis(&shape);
         let mask = mask.map(|mask| match axis {
             Some(axis) => mask.reshape(shape.without(axis)),
