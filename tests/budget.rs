@@ -75,7 +75,8 @@ fn the_numbers_of_a_message_are_true() {
 #[test]
 fn where_no_batch_fits_the_error_says_so() {
     let device = Device::cpu_with_threads(1).expect("a thread");
-    let error = dense(&device, 20_000).prepare(&floats(100), &Fit::new()).expect_err("a budget for nothing").to_string();
+    let error =
+        dense(&device, 20_000).prepare(&floats(100), &Fit::new()).expect_err("a budget for nothing").to_string();
     assert!(error.contains("no batch fits"), "{error}");
     let enough = number(&error, "the smallest budget for batches of 32 is ");
     dense(&device, enough).prepare(&floats(100), &Fit::new()).expect("enough");

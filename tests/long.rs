@@ -193,7 +193,7 @@ fn the_gradient_of_mean_pooling_with_many_windows() {
     let ones = Tensor::f32([1, 1, outputs], vec![1.0; outputs]).expect("a tensor");
     for device in devices().into_iter().take(2) {
         let mut session = Session::new(&device, 1, None);
-        let run = session.compile(&graph, &[dx.clone()]).expect("a plan");
+        let run = session.compile(&graph, std::slice::from_ref(&dx)).expect("a plan");
         let dx = session.run(&run, &[("dy", &ones)]).expect("a run").swap_remove(0);
         for (i, dx) in common::floats(&dx).into_iter().enumerate() {
             let expected = (i + 1).min(input - i) as f64 / kernel as f64;

@@ -5,13 +5,13 @@ mod common;
 mod large;
 
 use common::iterations;
-use common::rows::Row;
+use common::rows::chosen;
 use galen::Device;
 use galen::contract::GpuTraits;
 
 fn run(device: &Device, on_gpu: bool) {
     let mut failures = Vec::new();
-    let rows = common::rows::chosen();
+    let rows = chosen();
     for row in &rows {
         let result = common::build(row).map_err(|e| e.to_string()).and_then(|case| {
             let actual = if on_gpu { case.run_on_gpu(device)? } else { case.run(device).map_err(|e| e.to_string())? };

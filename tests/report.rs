@@ -129,7 +129,7 @@ fn reports(times: usize, grouped: bool) -> Vec<Report> {
     vec![
         build!(Report::classification("two classes", &truth, two.view())),
         build!(Report::classification("three classes", &three_classes, three.view())),
-        build!(Report::multilabel("labels", labels.view(), given.view())),
+        build!(Report::multilabel("labels", labels.map(|&is| f32::from(u8::from(is))).view(), given.view())),
         build!(Report::regression("numbers", &values, &predicted)),
         build!(masks),
     ]
@@ -415,7 +415,9 @@ fn numbers_and_labels_have_reports_too() {
 
     let truth = Array2::from_shape_fn((40, 2), |(i, c)| (i * (c + 2)) % 5 < 2);
     let scores = Array2::from_shape_fn((40, 2), |(i, c)| if (i * (c + 2)) % 5 < 2 { 0.7 } else { 0.01 * i as f32 });
-    let report = Report::multilabel("t", truth.mapv(|t| f32::from(u8::from(t))).view(), scores.view()).labels(["edema", "nodule"]).resamples(50);
+    let report = Report::multilabel("t", truth.mapv(|t| f32::from(u8::from(t))).view(), scores.view())
+        .labels(["edema", "nodule"])
+        .resamples(50);
     let report = report.build().unwrap();
     let exact = truth.rows().into_iter().zip(scores.mapv(|s| s >= 0.5).rows()).filter(|(t, c)| t == c).count();
     assert_eq!(report.value("exact_match").ok(), Some(exact as f64 / 40.0));

@@ -190,7 +190,7 @@ fn norms_of_millions_of_parameters() {
     let table = graph.state("table", "table", TensorSpec::u32([table.len()]), init(table)).expect("state");
     let clock = galen::contract::clock::clock(0, 1).to_vec();
     let clock = graph.state("clock", "clock", TensorSpec::u32([clock.len()]), init(clock)).expect("state");
-    w.max_norm(&table, &clock, 1).expect("a node");
+    w.max_norm(&table, len / 4, &clock, 1).expect("a node");
     let norm = w.slice(&[(0, len)]).and_then(|w| w.reshape([len / 4, 4])).expect("rows").square().expect("squares");
     let norm = norm.sum(&[0], false).expect("sums");
     let squares = &run(2, &graph, &[norm], &[])[0];

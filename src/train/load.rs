@@ -27,8 +27,10 @@ fn read(data: &Dataset, ids: &[u32]) -> Result<Vec<Tensor>> {
     let numbered = |what: &str, n: usize, i: usize| if n == 1 { what.to_owned() } else { format!("{what} {}", i + 1) };
     let (inputs, outputs) = (data.inputs(), data.outputs());
     let (n, m) = (inputs.len(), outputs.len());
-    let inputs = inputs.enumerate().map(|(i, source)| source.read_as(&numbered("features", n, i), &ids, |x| !x.is_finite()));
-    let outputs = outputs.enumerate().map(|(i, source)| source.read_as(&numbered("targets", m, i), &ids, f32::is_infinite));
+    let inputs =
+        inputs.enumerate().map(|(i, source)| source.read_as(&numbered("features", n, i), &ids, |x| !x.is_finite()));
+    let outputs =
+        outputs.enumerate().map(|(i, source)| source.read_as(&numbered("targets", m, i), &ids, f32::is_infinite));
     inputs.chain(outputs).chain(weights).collect()
 }
 

@@ -244,24 +244,23 @@ impl Expected {
         if actual.len() != self.values.len() {
             return Err(format!("{} results, expected {}", actual.len(), self.values.len()));
         }
-        for (i, (actual, expected)) in actual.iter().zip(&self.values).enumerate() {
+        actual.iter().enumerate().try_for_each(|(i, actual)| self.compare_one(i, actual))
+    }
+
+    /// Compares one of a device's results.
+    pub fn compare_one(&self, i: usize, actual: &Tensor) -> std::result::Result<(), String> {
+        let expected = &self.values[i];
+        let Tensor::F32(x) = actual else {
             // Whole numbers above 2²⁴ would pass through f32 unnoticed if they were rounded like floats.
-            if !matches!(actual, Tensor::F32(_)) {
-                if floats(actual) != *expected {
-                    return Err(format!("result {i}: {actual:?}, expected {expected:?}"));
-                }
-                continue;
-            }
-            // A kernel's own NaN has other bits than the memory of a GPU is poisoned with.
-            if let Tensor::F32(x) = actual
-                && let Some(at) = x.iter().position(|v| v.to_bits() == u32::MAX)
-            {
-                return Err(format!("result {i}: element {at} was not written (NaN of the poison)"));
-            }
-            let sizes = Some(self.sizes[i].as_slice());
-            compare(&floats(actual), expected, self.bounds[i], sizes).map_err(|e| format!("result {i}: {e}"))?;
+            let same = floats(actual) == *expected;
+            return if same { Ok(()) } else { Err(format!("result {i}: {actual:?}, expected {expected:?}")) };
+        };
+        // A kernel's own NaN has other bits than the memory of a GPU is poisoned with.
+        if let Some(at) = x.iter().position(|v| v.to_bits() == u32::MAX) {
+            return Err(format!("result {i}: element {at} was not written (NaN of the poison)"));
         }
-        Ok(())
+        let sizes = Some(self.sizes[i].as_slice());
+        compare(&floats(actual), expected, self.bounds[i], sizes).map_err(|e| format!("result {i}: {e}"))
     }
 }
 

@@ -12,11 +12,13 @@ use galen::{DType, Graph, Plan, Result, TensorSpec, Var};
 use super::common::{iterations, rows};
 use super::{FORMS, loops_windows, shaders};
 
+type Build = Box<dyn Fn(&Graph) -> Result<Vec<Var>>>;
+
 /// A graph with shapes that no test could run: its plan is made, and nothing else.
 struct Huge {
     stem: &'static str,
     name: String,
-    build: Box<dyn Fn(&Graph) -> Result<Vec<Var>>>,
+    build: Build,
 }
 
 impl Huge {
@@ -38,11 +40,7 @@ impl Huge {
     }
 
     /// Whatever `build` makes of an empty graph.
-    fn of(
-        stem: &'static str,
-        name: impl Into<String>,
-        build: impl Fn(&Graph) -> Result<Vec<Var>> + 'static,
-    ) -> Huge {
+    fn of(stem: &'static str, name: impl Into<String>, build: impl Fn(&Graph) -> Result<Vec<Var>> + 'static) -> Huge {
         Huge { stem, name: name.into(), build: Box::new(build) }
     }
 }

@@ -222,7 +222,7 @@ fn a_mean_of_many_equal_numbers_is_that_number() {
     let graph = Graph::new();
     let x = graph.input("x", [n], DType::F32).expect("an input");
     let mean = x.mean_all().expect("a mean");
-    for value in [0.1f32, 0.693_147_2] {
+    for value in [0.1, std::f32::consts::LN_2] {
         let inputs = [("x", floats(&[n], |_| value))];
         for device in common::devices() {
             let y = run(&device, &graph, std::slice::from_ref(&mean), &inputs);

@@ -296,6 +296,9 @@ pub(crate) fn total(loss: &dyn Loss, y: &Var, targets: &Var, weights: Option<&Va
     Ok((value, Total::Counted { sum, count }))
 }
 
+/// One of several losses in a batch: its weight, its value, and its sums.
+pub(crate) type OneOf = (f32, Var, Total);
+
 /// The losses of a model's outputs, one for each, and how much each counts. A single loss becomes one by itself.
 ///
 /// ```
@@ -349,12 +352,7 @@ impl Losses {
     }
 
     /// [`Losses::build`], and the total of each loss by itself with its weight.
-    pub(crate) fn terms(
-        &self,
-        outputs: &[Var],
-        targets: &[Var],
-        weights: Option<&Var>,
-    ) -> Result<(Var, Vec<(f32, Var, Total)>)> {
+    pub(crate) fn terms(&self, outputs: &[Var], targets: &[Var], weights: Option<&Var>) -> Result<(Var, Vec<OneOf>)> {
         if outputs.len() != self.len() || targets.len() != self.len() {
             let actual = format!("{} outputs and {} targets", outputs.len(), targets.len());
             return Err(Error::data("losses", format!("{0} outputs and {0} targets", self.len()), actual));

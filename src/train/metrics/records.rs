@@ -4,7 +4,7 @@ use super::Metric;
 use super::judged::Judged;
 use crate::error::Result;
 use crate::graph::{Graph, Var};
-use crate::nn::{Losses, Total};
+use crate::nn::{Losses, OneOf, Total};
 use crate::shape::{DType, Shape, TensorSpec};
 
 /// The columns of a pass's records. The first is the loss of the step, as it is shown.
@@ -59,7 +59,7 @@ pub(in crate::train) struct Recorded {
     /// What the gradient of this batch counts beside those of others: how many labels the loss is a mean of, or samples where losses of
     /// several outputs differ in that; 1 for a sum.
     pub(in crate::train) share: Var,
-    terms: Vec<(f32, Var, Total)>,
+    terms: Vec<OneOf>,
     measured: Vec<Var>,
     decisions: Option<usize>,
 }
@@ -99,7 +99,7 @@ impl Recorded {
     }
 
     /// The loss of each output where they have to be kept apart to be added up over batches of different sizes.
-    fn apart(&self) -> &[(f32, Var, Total)] {
+    fn apart(&self) -> &[OneOf] {
         let all_means = self.terms.iter().all(|(_, _, total)| matches!(total, Total::Mean));
         if all_means { &[] } else { &self.terms }
     }

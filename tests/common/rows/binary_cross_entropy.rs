@@ -29,15 +29,16 @@ pub fn rows() -> Vec<Row> {
 /// Certainties, right and wrong, beyond any exponent, and a NaN, which no clipping may hide.
 fn odd(from_logits: bool) -> Row {
     let scores = match from_logits {
-        true => vec![0.0, 1e30, -1e30, 1e30, -1e30, -100.0, 100.0, f32::NAN],
-        false => vec![0.0, 1.0, 0.0, 1.0, 2.0, -1.0, 0.5, f32::NAN],
+        true => vec![0.0, 1e30, -1e30, 1e30, -1e30, -100.0, 100.0, f32::NAN, 0.0],
+        // The last is where clipping begins, which has the slope of what is not clipped.
+        false => vec![0.0, 1.0, 0.0, 1.0, 2.0, -1.0, 0.5, f32::NAN, 1e-7],
     };
     Row::new(if from_logits { "logits_odd" } else { "probabilities_clipped" }, move |graph, x| {
         let loss = graph.push1(BinaryCrossEntropy { from_logits }, &[&x[0], &x[1]])?;
         Ok(vec![loss, graph.push1(BinaryCrossEntropyGrad { from_logits }, &[&x[0], &x[1], &x[2]])?])
     })
-    .constant([8], Values::Exactly(scores))
-    .constant([8], Values::Exactly(vec![0.0, 1.0, 0.0, 0.0, 1.0, 1.0, 0.5, 1.0]))
-    .constant([8], Values::Normal)
+    .constant([9], Values::Exactly(scores))
+    .constant([9], Values::Exactly(vec![0.0, 1.0, 0.0, 0.0, 1.0, 1.0, 0.5, 1.0, 1.0]))
+    .constant([9], Values::Normal)
     .bounds(Bound::Ulps(48.0), Bound::Exact)
 }

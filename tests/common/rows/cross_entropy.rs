@@ -74,19 +74,19 @@ fn out_of_range(name: &str, shape: &[usize], from_logits: bool, below: u32) -> R
     .bounds(Bound::Rounding(48.0), Bound::Exact)
 }
 
-/// Certainties, right and wrong, and a NaN, which no clipping may hide.
+/// Certainties, right and wrong, a NaN, which no clipping may hide, and where clipping begins, which has a slope.
 fn clipped(from_logits: bool) -> Row {
-    let scores = vec![0.0, 1.0, 0.0, 0.0, 0.0, 1.0, 2.0, -1.0, 0.5, f32::NAN, 0.5, 0.5];
-    let targets = vec![1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.5, 0.0, 0.5, 1.0, 0.0, 0.0];
+    let scores = vec![0.0, 1.0, 0.0, 0.0, 0.0, 1.0, 2.0, -1.0, 0.5, f32::NAN, 0.5, 0.5, 1e-7, 0.5, 0.5];
+    let targets = vec![1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.5, 0.0, 0.5, 1.0, 0.0, 0.0, 1.0, 0.0, 0.0];
     Row::new(if from_logits { "logits_odd" } else { "probabilities_clipped" }, move |graph, x| {
         let outputs = graph.push(CrossEntropy { axis: 1, from_logits }, &[&x[0], &x[1]])?;
         let grad = CrossEntropyGrad { axis: 1, from_logits };
         let dscores = graph.push1(grad, &[&x[0], &x[1], &outputs[1], &x[2]])?;
         Ok(vec![outputs[0].clone(), dscores])
     })
-    .constant([4, 3], Values::Exactly(scores))
-    .constant([4, 3], Values::Exactly(targets))
-    .constant([4], Values::Normal)
+    .constant([5, 3], Values::Exactly(scores))
+    .constant([5, 3], Values::Exactly(targets))
+    .constant([5], Values::Normal)
     .bounds(Bound::Rounding(48.0), Bound::Exact)
     // 1 − 1e-7, to which a probability of 1 is clipped, is no number of f32.
     .bound_of(0, Bound::Unit(4.0))
