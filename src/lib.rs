@@ -95,16 +95,16 @@
 //! | 0 | `env` | `error` | |
 //! | 0 | `tensor` | `error`, `shape` | `bytemuck`, `ndarray` |
 //! | 1 | `contract` | `error`, `shape`, `graph` | `bytemuck`, `libm`, `ndarray`, `rayon`, `serde`, `smallvec` |
-//! | 1 | `microkernel` | `error`, `contract` | `rayon` |
+//! | 1 | `microkernel` | `error`, `env`, `contract` | `rayon` |
 //! | 1 | `ops` | `error`, `shape`, `contract`, `microkernel`, `graph` | `bytemuck`, `ndarray`, `rayon`, `serde`, `smallvec` |
-//! | 1 | `graph` | `error`, `shape`, `contract`, `ops` | `serde` |
-//! | 2 | `cpu` | `error`, `shape`, `tensor`, `contract`, `microkernel`, `ops`, `graph` | `rayon`, `smallvec` |
-//! | 2 | `gpu` | `error`, `shape`, `tensor`, `file`, `contract`, `graph` | `bytemuck`, `futures_intrusive`, `log`, `pollster`, `wgpu` |
-//! | 3 | `engine` | `error`, `shape`, `tensor`, `contract`, `graph`, `cpu`, `gpu` | `log`, `ndarray`, `serde_json` (traces) |
+//! | 1 | `graph` | `error`, `shape`, `tensor`, `contract`, `ops` | `serde` |
+//! | 2 | `cpu` | `error`, `shape`, `env`, `tensor`, `contract`, `microkernel`, `ops`, `graph` | `rayon`, `smallvec` |
+//! | 2 | `gpu` | `error`, `shape`, `env`, `tensor`, `file`, `contract`, `graph` | `bytemuck`, `futures_intrusive`, `log`, `pollster`, `wgpu` |
+//! | 3 | `engine` | `error`, `shape`, `env`, `tensor`, `contract`, `graph`, `cpu`, `gpu` | `log`, `ndarray`, `serde_json` (traces) |
 //! | 4 | `optim` | `error`, `shape`, `contract`, `ops`, `graph` | `serde` |
 //! | 4 | `nn` | `error`, `shape`, `tensor`, `contract`, `ops`, `graph`, `optim` | `serde`, `serde_json` |
 //! | 4 | `augment` | `error`, `shape`, `contract`, `ops`, `graph` | |
-//! | 5 | `data` | `error`, `shape`, `tensor`, `file`, `contract` | `bytemuck`, `csv`, `flate2`, `image`, `ndarray`, `png`, `rayon`, `serde`, `zip` |
+//! | 5 | `data` | `error`, `shape`, `tensor`, `file`, `contract`, `nn` (class weights) | `bytemuck`, `csv`, `fax`, `flate2`, `image`, `ndarray`, `png`, `rayon`, `serde`, `weezl`, `zip`, `zune_jpeg` |
 //! | 5 | `interop` | `error`, `shape`, `tensor`, `file` | `flate2`, `safetensors` |
 //! | 5 | `metrics` | `error`, `contract` (random numbers) | `libm`, `ndarray`, `rayon`, `serde` |
 //! | 5 | `plot` | `error`, `file`, `metrics` | `kuva`, `ndarray`, `png` |

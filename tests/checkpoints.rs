@@ -354,7 +354,7 @@ fn class_weights_are_sample_weights() {
     let labels = refused(ndarray::arr2(&[[1f32, 0., 0.], [0., 1., 1.]]).into());
     assert!(labels.contains("one class for each sample") && labels.contains("sample 1"), "{labels}");
     let masks = refused(ndarray::Array3::<u32>::zeros((2, 2, 2)).into());
-    assert!(masks.contains("one class for each sample"), "{masks}");
+    assert!(masks.contains("u32[2] for scores f32[2, 3], got u32[2, 2, 2]"), "{masks}");
 }
 
 #[test]

@@ -178,7 +178,8 @@ fn everything(layers: usize) -> Result<Plan> {
     let gradients = graph.input("gradients", graph.whole(PARAMETERS)?.shape(), DType::F32)?;
     let clock = common::rows::clock_at(&graph, 0)?;
     let schedule = common::rows::schedule(&graph, 0, &[0.1])?;
-    tuned.build(&graph, &gradients, &graph.fill(galen::Shape::default(), 1.0)?, &holds, &clock, &schedule)?;
+    let share = graph.input("share", galen::Shape::default(), DType::F32)?;
+    tuned.build(&graph, &gradients, &share, &holds, &clock, &schedule)?;
     Plan::new(&graph, &[], Some(&GpuTraits { software: false }))
 }
 

@@ -127,7 +127,8 @@ impl Definition {
     pub(super) fn feed(&self, name: &str, data: &Dataset, batch: usize) -> Result<Feed> {
         let targets: Vec<_> = data.outputs().map(Source::sample).collect();
         let weighted = data.weights().is_some();
-        let records = Records::new(&self.losses, &self.metrics, &self.outputs, &targets, weighted, self.penalized)?;
+        let (losses, metrics, samples) = (&self.losses, &self.metrics, data.len());
+        let records = Records::new(losses, metrics, &self.outputs, &targets, samples, weighted, self.penalized)?;
         Ok(Feed::new(name, data, batch, records))
     }
 

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::source::{self, names};
 
 /// Names of others (Rust's, pandas's, scikit-learn's, Keras's, wgpu's), and one that the changelog says is gone.
-const FOREIGN: [&str; 19] = [
+const FOREIGN: [&str; 21] = [
+    "False",
     "GroupKFold",
     "MinMaxScaler",
     "NaN",
@@ -22,6 +23,7 @@ const FOREIGN: [&str; 19] = [
     "StratifiedGroupKFold",
     "True",
     "f32::EPSILON",
+    "f32::NAN",
     "train::curve",
     "usize::MAX",
     "wgpu::QUERY_SET_MAX_QUERIES",

@@ -4,7 +4,8 @@ use crate::error::{Error, Result};
 pub(crate) fn check_class_weights(op: &str, weights: &[f32]) -> Result<()> {
     match weights.iter().enumerate().find(|(_, w)| !w.is_finite() || **w <= 0.0) {
         Some((class, weight)) => {
-            let expected = "positive numbers (a class that shall not count is left out of the data, or ignored by the loss:                             ignore_index)";
+            let expected =
+                "positive numbers (leave the samples of a class out of the data, or let the loss ignore its label)";
             Err(Error::parameter(op, "class weights", expected, format!("{weight} for class {class}")))
         }
         None => Ok(()),

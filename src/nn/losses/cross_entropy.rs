@@ -91,10 +91,7 @@ impl Loss for CategoricalCrossEntropy {
         let zero = y.graph().fill(Shape::default(), 0.0)?;
         let mask = counted(NAME, &targets, self.ignored)?;
         if !self.weights.is_empty() {
-            let weights = class_weights(NAME, &targets, axis, y.shape()[axis], &self.weights)?;
-            // A label that is ignored may be no class, and have no weight.
-            let weights = mask.as_ref().map_or(Ok(weights.clone()), |mask| mask.select(&weights, &zero))?;
-            values = values.mul(&weights)?;
+            values = values.mul(&class_weights(NAME, &targets, axis, y.shape()[axis], &self.weights, self.ignored)?)?;
         }
         match mask {
             Some(mask) => mask.select(&values, &zero),

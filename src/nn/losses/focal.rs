@@ -186,10 +186,7 @@ impl Loss for CategoricalFocal {
         let mut values = t.mul(&log_p)?.mul(&missing.powf(self.gamma)?)?.sum(&axes, false)?.neg()?;
         let (mask, zero) = (counted(CATEGORICAL, &targets, self.ignored)?, y.graph().fill(Shape::default(), 0.0)?);
         if !self.weights.is_empty() {
-            let weights = class_weights(CATEGORICAL, &targets, axis, n, &self.weights)?;
-            // A label that is ignored may be no class, and have no weight.
-            let weights = mask.as_ref().map_or(Ok(weights.clone()), |mask| mask.select(&weights, &zero))?;
-            values = values.mul(&weights)?;
+            values = values.mul(&class_weights(CATEGORICAL, &targets, axis, n, &self.weights, self.ignored)?)?;
         }
         match mask {
             Some(mask) => mask.select(&values, &zero),

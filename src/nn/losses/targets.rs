@@ -59,15 +59,23 @@ pub(crate) fn shares(targets: &Var, axis: usize, classes: usize, smoothing: f32)
     }
 }
 
-/// The weight of each sample's (or pixel's) true class, from what [`classes`] gave: NaN where the label is no class, `Σ t w` for shares.
-pub(crate) fn class_weights(op: &str, targets: &Var, axis: usize, classes: usize, weights: &[f32]) -> Result<Var> {
+/// The weight of each sample's (or pixel's) true class, from what [`classes`] gave: `Σ t w` for shares, 0 for the label that is ignored,
+/// NaN for others that are no class.
+pub(crate) fn class_weights(
+    op: &str,
+    targets: &Var,
+    axis: usize,
+    classes: usize,
+    weights: &[f32],
+    ignored: Option<u32>,
+) -> Result<Var> {
     if weights.len() != classes {
         return Err(Error::parameter(op, "class weights", format!("{classes} of them"), weights.len()));
     }
     super::check_class_weights(op, weights)?;
     let table = targets.graph().constant([classes], weights)?;
     if targets.dtype() == DType::U32 {
-        return table.gather(targets);
+        return table.gather_padded(targets, ignored);
     }
     let mut column = vec![1; targets.shape().len()];
     column[axis] = classes;

@@ -217,8 +217,10 @@ impl OpDef for Resize {
     fn gpu(&self, io: &Io, _gpu: &GpuTraits) -> Launches {
         let axes = self.interpolation.axes(&io.inputs[0], &io.outputs[0]);
         let kernel = self.interpolation.kernel(Kernel::of::<Self>("resize"));
-        // A place along the columns, along the depth, and in up to two planes along the rows.
-        let iterations = if is_wide(&axes) { 4 * WIDE as u64 } else { 0 };
+        // A place along the columns, along the depth, and along the rows of up to two planes.
+        let [depth, rows, columns] = axes.each_ref().map(|axis| u64::from(axis.input != axis.output));
+        let places = columns + depth + rows * (1 + depth);
+        let iterations = if is_wide(&axes) { places * WIDE as u64 } else { 0 };
         launch(kernel, &axes, io.outputs[0].shape.elements()).iterations(iterations).bind_all(io).into()
     }
 

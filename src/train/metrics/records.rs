@@ -120,7 +120,7 @@ impl Recorded {
 }
 
 impl Records {
-    /// The records of steps with these losses and metrics over targets of these specs, from a step that is built and not run.
+    /// The records of steps with these losses and metrics over `samples` targets of these specs, from a step that is built and not run.
     ///
     /// # Errors
     /// Those of [`Recorded::new`]: targets of a shape or type that a loss cannot take are refused here, before the first step.
@@ -129,12 +129,16 @@ impl Records {
         metrics: &[Metric],
         outputs: &[Shape],
         targets: &[TensorSpec],
+        samples: usize,
         weighted: bool,
         penalized: bool,
     ) -> Result<Records> {
         let graph = Graph::new();
-        // Two samples: a shape with an extent of 1 could hide a mistake.
-        let batch = |shape: &Shape| -> Vec<usize> { std::iter::once(2).chain(shape.iter().copied()).collect() };
+        // All samples, so that an error has the shapes of the data, unless they are too many for one tensor; at least two, since an
+        // extent of 1 could hide a mistake.
+        let largest = outputs.iter().chain(targets.iter().map(|t| &t.shape)).map(|shape| shape.elements()).max();
+        let samples = samples.min((1 << 28) / largest.unwrap_or(1).max(1)).max(2);
+        let batch = |shape: &Shape| -> Vec<usize> { std::iter::once(samples).chain(shape.iter().copied()).collect() };
         let outputs = outputs.iter().enumerate().map(|(i, y)| graph.input(&format!("y{i}"), batch(y), DType::F32));
         let outputs = outputs.collect::<Result<Vec<_>>>()?;
         // Bytes become floats when a batch is gathered.
@@ -142,7 +146,7 @@ impl Records {
         let targets = targets.iter().enumerate();
         let targets = targets.map(|(i, t)| graph.input(&format!("t{i}"), batch(&t.shape), float(t.dtype)));
         let targets = targets.collect::<Result<Vec<_>>>()?;
-        let weights = weighted.then(|| graph.input("w", [2], DType::F32)).transpose()?;
+        let weights = weighted.then(|| graph.input("w", [samples], DType::F32)).transpose()?;
         let recorded = Recorded::new(losses, metrics, &outputs, &targets, weights.as_ref())?;
         let terms = recorded.apart().iter().map(|(weight, _, total)| Term { weight: *weight, kind: Kind::of(total) });
         let terms: Vec<Term> = terms.collect();

@@ -30,7 +30,8 @@ pub fn rows() -> Vec<Row> {
         })
         .constant([5, 3], Values::Normal)
         .constant([n, 3], Values::Normal)
-        .bounds(Bound::Rounding(8.0), Bound::Exact)
+        .bounds(Bound::Rounding(32.0), Bound::Exact)
+        .bound_of(0, Bound::Exact)
     };
     // Padding inside of the table, where most ids fall on it, and outside, where none would be a row.
     for (name, ids, padding) in [("padding", 30, 1), ("padding_sorted", 600, 1), ("padding_outside", 70, 4)] {

@@ -26,9 +26,9 @@ pub fn rows() -> Vec<Row> {
     }
     for log in [false, true] {
         let name = if log { "log_large" } else { "large" };
+        rows.push(row(name, &[4, 9], 1, log, Values::Uniform(-300.0, 300.0)));
         // Probabilities of 0 and 1: what they lack of it is lost.
         let sure = |row: Row| row.bounds(if log { Bound::Unit(32.0) } else { FORWARD }, Bound::Unit(16.0));
-        rows.push(sure(row(name, &[4, 9], 1, log, Values::Uniform(-300.0, 300.0))));
         rows.push(sure(row(&format!("{name}_columns"), &[40, 9], 0, log, Values::Uniform(-300.0, 300.0))));
         let mut bad = vec![0.5; 3 * 40];
         (bad[45], bad[80]) = (f32::NAN, f32::INFINITY);
