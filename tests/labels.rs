@@ -14,6 +14,21 @@ use galen::nn::{BuildCtx, Layer, Losses};
 use galen::prelude::*;
 use galen::{Result, Var};
 
+/// Every metric.
+const METRICS: [Metric; 11] = [
+    Metric::Accuracy,
+    Metric::TopK(2),
+    Metric::Precision,
+    Metric::Recall,
+    Metric::Specificity,
+    Metric::F1,
+    Metric::Dice,
+    Metric::Iou,
+    Metric::MeanSquaredError,
+    Metric::MeanAbsoluteError,
+    Metric::Auc,
+];
+
 /// Gives its input, and has one parameter, 0, so that there is something to train.
 #[derive(Clone, Debug)]
 struct Identity;

@@ -4,21 +4,8 @@ use galen::nn::*;
 use galen::prelude::*;
 use galen::{Device, Shape, Tensor};
 
-use super::{common, echo};
+use super::{METRICS, common, echo};
 
-const METRICS: [Metric; 11] = [
-    Metric::Accuracy,
-    Metric::TopK(2),
-    Metric::Precision,
-    Metric::Recall,
-    Metric::Specificity,
-    Metric::F1,
-    Metric::Dice,
-    Metric::Iou,
-    Metric::MeanSquaredError,
-    Metric::MeanAbsoluteError,
-    Metric::Auc,
-];
 const SAMPLES: usize = 6;
 
 fn number(i: usize) -> f32 {

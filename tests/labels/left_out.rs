@@ -15,7 +15,7 @@ use galen::{Device, Tensor};
 use ndarray::{Array1, Array2, arr1, arr2, array};
 use serde::Deserialize;
 
-use super::{common, echo, says};
+use super::{METRICS, common, echo, says};
 
 #[derive(Deserialize)]
 struct Case {
@@ -77,20 +77,7 @@ impl Case {
     }
 
     fn metrics(&self) -> Vec<Metric> {
-        let all = [
-            Metric::Accuracy,
-            Metric::TopK(2),
-            Metric::Precision,
-            Metric::Recall,
-            Metric::Specificity,
-            Metric::F1,
-            Metric::Dice,
-            Metric::Iou,
-            Metric::MeanSquaredError,
-            Metric::MeanAbsoluteError,
-            Metric::Auc,
-        ];
-        all.into_iter().filter(|metric| self.expected.contains_key(&metric.name())).collect()
+        METRICS.into_iter().filter(|metric| self.expected.contains_key(&metric.name())).collect()
     }
 }
 
