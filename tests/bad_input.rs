@@ -60,6 +60,13 @@ fn shapes_that_do_not_match_name_op_layer_and_both_shapes() {
     let b = graph.input("b", [4, 5], DType::F32).expect("an input");
     says(a.matmul(&b), &["matmul", "[2, 3]", "[4, 5]"]);
     says(a.add(&b), &["add", "[2, 3]", "[4, 5]"]);
+    // A bias is an input of the product, where somebody gives it one without fusion.
+    let (c, bias) = (graph.input("c", [3, 5], DType::F32), graph.input("bias", [5], DType::F32));
+    let (c, bias) = (c.expect("an input"), bias.expect("an input"));
+    let product = galen::ops::matmul::Matmul { transpose_a: false, transpose_b: false, relu: false };
+    graph.push1(product.clone(), &[&a, &c, &bias]).expect("a bias for each column");
+    says(graph.push1(product.clone(), &[&a, &c, &c]), &["matmul", "a bias [5]", "[3, 5]"]);
+    says(graph.push1(product, &[&a, &c, &bias, &bias]), &["matmul", "a bias [5]"]);
     says(a.reshape([7]), &["reshape", "6 elements", "[7]"]);
     says(graph.input("a", [1], DType::F32), &["\"a\""]);
     says(Graph::new().input("z", [0, 2], DType::F32), &["at least one element", "[0, 2]"]);

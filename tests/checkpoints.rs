@@ -307,6 +307,16 @@ fn early_stopping_gives_the_best_parameters_back_also_when_resumed() {
     assert_eq!(kernel, spy.0.lock().expect("a list")[best]);
     let reason = history.stopped.expect("a reason");
     assert!(reason.contains(&format!("best in epoch {}", best + 1)), "{reason}");
+    let last = Spy::default();
+    let unrestored = plain.clone().callback(last.clone()).callback(stopping().restore_best(false));
+    let mut model = wild();
+    model.fit(&data(), &unrestored).expect("a training");
+    let (seen, kept) = (last.0.lock().expect("a list"), model.parameter("dense/kernel").expect("a kernel"));
+    assert_eq!(
+        (seen.len(), Some(&kept)),
+        (best + 3, seen.last()),
+        "the parameters of the last epoch, where that is asked for"
+    );
     let kept = || plain.clone().callback(stopping()).checkpoints(Checkpoints::new(&folder.0).resume());
     wild().fit(&data(), &kept().epochs(best + 2)).expect("a part that ends after the best epoch");
     for _ in 0..2 {
@@ -355,6 +365,14 @@ fn class_weights_are_sample_weights() {
     assert!(labels.contains("one class for each sample") && labels.contains("sample 1"), "{labels}");
     let masks = refused(ndarray::Array3::<u32>::zeros((2, 2, 2)).into());
     assert!(masks.contains("u32[2] for scores f32[2, 3], got u32[2, 2, 2]"), "{masks}");
+    // Two labels that do not exclude each other are no class of the sample.
+    let network = Sequential::new([4]).with(Dense::new(2).activation(galen::nn::Activation::Sigmoid));
+    let loss = BinaryCrossEntropy::new();
+    let mut model = network.compile_on(&Setup::on(&cpu()), Adam::new(0.1), loss, &[]).expect("a model");
+    let labels = ndarray::arr2(&[[1f32, 0.], [0., 1.]]);
+    let data = Dataset::new(ndarray::Array2::<f32>::zeros((2, 4)), labels).expect("good data");
+    let error = model.fit(&data, &Fit::new().class_weights([1.0, 2.0])).expect_err("no classes").to_string();
+    assert!(error.contains("one class for each sample"), "{error}");
 }
 
 #[test]

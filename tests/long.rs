@@ -307,6 +307,23 @@ fn tables_with_many_ids() {
     ]);
 }
 
+/// The longest run of ids that can be: it begins behind the first of a part and of a part of parts, and ends before the last.
+#[test]
+fn a_run_of_equal_ids_takes_no_more_iterations_than_its_launches_say() {
+    let n = 200_000;
+    let row = Row::new("a long run", move |graph, x| {
+        let ids: Vec<u32> = (0..n).map(|i| if i == 0 { 0 } else { 1 + u32::from(i + 2 >= n) }).collect();
+        let ids = common::rows::words(graph, "ids", &ids)?;
+        Ok(vec![graph.push1(GatherGrad { rows: 3, padding: None }, &[&ids, &x[0]])?])
+    });
+    let case = common::build(&row.constant([n, 1], ONES).bounds(SUM, SUM)).expect("a case");
+    for device in devices().iter().skip(1) {
+        let launches = common::iterations::count(&case, device).unwrap_or_else(|e| panic!("{device}: {e}"));
+        common::iterations::judge_most(&launches).unwrap_or_else(|e| panic!("{device}: {e}"));
+        assert!(launches.iter().any(|launch| launch.counted > 500), "{device}: parts, and parts of parts");
+    }
+}
+
 #[test]
 fn recurrences_of_many_steps() {
     let (batch, time, units) = (2, 600, 3);

@@ -337,6 +337,8 @@ fn ops_of_updates_refuse_what_is_no_arena() {
     says(w.add_penalty_gradient(&short, &table).map(drop), &["penalty_grad"]);
     says(w.clip_gradients(Some(-1.0), None).map(drop), &["clip_norm", "clip value"]);
     says(clock.clip_gradients(None, Some(1.0)).map(drop), &["clip_norm", "f32"]);
+    let clipped = g.clip_gradients(None, Some(1.0)).and_then(|g| g.sum_all()).expect("a number");
+    says(graph.gradients(&clipped, std::slice::from_ref(&g)).map(drop), &["clip_norm", "after they were computed"]);
     let hold = Hold { slot: "nobody".into(), penalty: Penalty::default(), max_norm: None };
     let tuned = Tuned::new(Sgd::default());
     graph.parameter("somebody", [3], Init::Constant(1.0)).expect("a parameter");

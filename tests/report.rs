@@ -202,6 +202,11 @@ fn bars_of_a_calibration_picture_know_groups() {
     let rare: Vec<f64> = (0..60).map(|i| if i == 7 { 0.9 } else { 0.1 }).collect();
     let intervals = ReliabilityCurve::intervals(&truth, &rare, 2, &bootstrap).unwrap();
     assert!(intervals[0].is_some() && intervals[1].is_none(), "one patient alone: {intervals:?}");
+    // Two samples, one of them right: their bin is empty in one resample of eight.
+    let two: Vec<f64> = (0..60).map(|i| if [2, 7].contains(&i) { 0.9 } else { 0.1 }).collect();
+    let bootstrap = Bootstrap::by_sample(60).unwrap().resamples(1000);
+    let intervals = ReliabilityCurve::intervals(&truth, &two, 2, &bootstrap).unwrap();
+    assert!(truth[7] && !truth[2] && intervals[0].is_some() && intervals[1].is_none(), "often empty: {intervals:?}");
     assert!(ReliabilityCurve::intervals(&truth[1..], &p[1..], 2, &bootstrap).is_err());
 }
 

@@ -43,19 +43,25 @@ impl Progress {
         if !self.verbose {
             return;
         }
-        let mut line = numbers("", record.loss, &record.metrics);
-        if let Some(loss) = record.val_loss {
-            line += "  ";
-            line += &numbers("val_", loss, &record.val_metrics);
-        }
-        // Below this nobody would notice.
-        if record.waited > 0.05 * record.seconds && record.waited > 0.1 {
-            line += &format!("  ({:.1} s of it waiting for samples)", record.waited);
-        }
+        let line = line(record);
         let width = self.epochs.to_string().len();
         // Standard error keeps standard output free for results; in a terminal both are seen.
         eprintln!("epoch {:>width$}/{}  {:6.1} s  {line}", record.epoch, self.epochs, record.seconds);
     }
+}
+
+/// What is told of an epoch.
+fn line(record: &EpochRecord) -> String {
+    let mut line = numbers("", record.loss, &record.metrics);
+    if let Some(loss) = record.val_loss {
+        line += "  ";
+        line += &numbers("val_", loss, &record.val_metrics);
+    }
+    // Below this nobody would notice.
+    if record.waited > 0.05 * record.seconds && record.waited > 0.1 {
+        line += &format!("  ({:.1} s of it waiting for samples)", record.waited);
+    }
+    line
 }
 
 fn numbers(prefix: &str, loss: f64, metrics: &[(String, f64)]) -> String {
@@ -133,5 +139,33 @@ mod bar {
         pub(super) fn show(&mut self, _done: usize, _numbers: Option<String>) {
             match *self {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_tells_metrics_and_waits_that_count() {
+        let metric = |value| vec![("accuracy".to_owned(), value)];
+        let mut record = EpochRecord {
+            epoch: 1,
+            loss: 0.5,
+            metrics: metric(0.75),
+            val_loss: None,
+            val_metrics: Vec::new(),
+            step_losses: Vec::new(),
+            learning_rate: 1e-3,
+            waited: 0.5,
+            seconds: 20.0,
+        };
+        assert_eq!(line(&record), "loss 0.5000  accuracy 0.7500");
+        (record.val_loss, record.val_metrics, record.waited) = (Some(0.25), metric(1.0), 1.5);
+        let text =
+            "loss 0.5000  accuracy 0.7500  val_loss 0.2500  val_accuracy 1.0000  (1.5 s of it waiting for samples)";
+        assert_eq!(line(&record), text);
+        (record.seconds, record.waited) = (0.2, 0.1);
+        assert!(!line(&record).contains("waiting"), "a tenth of a second is nothing");
     }
 }

@@ -345,6 +345,28 @@ fn steps_that_are_accumulated_count_by_their_labels() {
     }
 }
 
+/// Penalties are no part of the sums over labels, and join the loss of a pass all the same.
+#[test]
+fn a_loss_with_nothing_missing_has_the_penalties_of_one_that_cannot_miss() {
+    let x = Array2::from_shape_fn((7, 2), |(i, j)| (3 * i + 5 * j) as f32 % 7.0 / 7.0);
+    let data = Dataset::new(x, Array2::from_shape_fn((7, 1), |(i, _)| i as f32 / 7.0)).expect("data");
+    for device in common::devices() {
+        let losses = |loss: Losses, strength: f32| -> (f64, f64) {
+            let penalty = galen::nn::Penalty::l2(strength);
+            let network = Sequential::new([2]).with(Dense::new(1).kernel_regularizer(penalty));
+            let mut model = network.compile_on(&Setup::on(&device), Sgd::new(1e-30), loss, &[]).expect("a model");
+            let history = model.fit(&data, &Fit::new().epochs(1).batch_size(3).verbose(false)).expect("an epoch");
+            (history.epochs[0].loss, model.evaluate(&data).expect("a loss").loss)
+        };
+        let near = |a: f64, b: f64| (a - b).abs() < 1e-6;
+        let plain = losses(MeanSquaredError::new().into(), 0.5);
+        let masked = losses(MeanSquaredError::new().missing(-1.0).into(), 0.5);
+        let none = losses(MeanSquaredError::new().missing(-1.0).into(), 0.0);
+        assert!(near(plain.0, masked.0) && near(plain.1, masked.1), "{device}: {plain:?} and {masked:?}");
+        assert!(masked.0 > none.0 + 1e-3, "{device}: the penalty counts");
+    }
+}
+
 #[test]
 fn reports_leave_out_what_is_missing() {
     let truth = [0u32, 0, 1, 1, 9, 9, 1];

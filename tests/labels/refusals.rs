@@ -25,6 +25,11 @@ fn a_target_that_is_not_a_number_is_a_missing_one_only_where_the_loss_says_so() 
     says(model.evaluate(&data), &["NaN in sample 2"]);
     let mut model = echo(&cpu(), &[1], MeanSquaredError::new().missing(-1.0), &[]).expect("a model");
     says(model.evaluate(&data), &["NaN in sample 2"]);
+    // Also where the loss cannot take the targets at all.
+    let x = Array2::from_elem((4, 3), 0.5f32);
+    let data = Dataset::new(x, Array2::from_shape_fn((4, 2), |at| if at == (2, 1) { f32::NAN } else { 1.0 }));
+    let mut model = echo(&cpu(), &[3], MeanSquaredError::new(), &[]).expect("a model");
+    says(model.evaluate(&data.expect("data")), &["targets", "NaN in sample 2"]);
     let x = Array2::from_elem((2, 1), 0.5f32);
     says(Dataset::new(x, arr1(&[0f32, f32::INFINITY])), &["targets", "inf in sample 1"]);
 }
