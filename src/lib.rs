@@ -123,6 +123,8 @@
 //! - No kernel of Galen takes more than [`contract::MAX_ITERATIONS`] loop iterations in an invocation, whatever the shapes: software adapters
 //!   end longer loops without an error. Every launch says its number, and tests compare it with a count.
 //! - Sums on the CPU are made in pairs of halves: their error grows with the logarithm of their length (`microkernel/sums.rs`).
+//! - What a loss leaves out ([`nn::Loss::mask`]), metrics, confusion tables, class weights and reports leave out. The loss and the metrics of
+//!   a pass are those of one batch of all its samples: sums and counts go to the host apart.
 //! - How much memory there is changes no result: data that does not fit is streamed in the order that it would have had.
 //! - A gradient is given, or said not to exist, or said not to be known. It is never silently zero.
 //! - Bad input is an [`Error`] that says what was expected and what came. A panic is a bug of ours.
