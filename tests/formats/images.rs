@@ -354,6 +354,29 @@ fn turned_images_are_one_size_with_their_masks_when_they_stand_upright() {
     assert_eq!(open(&ImageOptions::new().upright()).unwrap().images().sample().shape[..], [3, 9, 7]);
 }
 
+/// Names of bytes that are no UTF-8 are one name as text: the mask of another patient would be taken, and two classes become one.
+#[cfg(target_os = "linux")]
+#[test]
+fn names_that_are_not_unicode_are_refused() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    let put = |folder: &Folder, bytes: &[u8], content: &str| {
+        let path = folder.0.join(OsStr::from_bytes(bytes));
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::copy(file("images").join(content), path).unwrap();
+    };
+    let (pairs, classes) = (Folder::new(), Folder::new());
+    put(&pairs, b"images/scan_\xfc.png", "rgb.png");
+    put(&pairs, b"masks/scan_\xf6.png", "wave.png");
+    let open =
+        image_mask_folders(pairs.0.join("images"), pairs.0.join("masks"), &ImageOptions::new(), &Masks::above(0));
+    refused(open, &["Unicode", "scan_\\xFC.png"]);
+    put(&classes, b"kind_\xfc/1.png", "rgb.png");
+    put(&classes, b"kind_\xf6/1.png", "rgb.png");
+    refused(image_folder(&classes.0, &ImageOptions::new()), &["Unicode", "kind_\\x"]);
+    refused(image_folder_as(&classes.0, &["kind_\u{fffd}"], &ImageOptions::new()), &["Unicode", "kind_\\x"]);
+}
+
 #[test]
 fn published_images_are_those_that_pillow_reads() {
     let Some(data) = data("published_images_are_those_that_pillow_reads") else { return };

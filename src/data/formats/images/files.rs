@@ -12,7 +12,8 @@ const IMAGES: [&str; 5] = ["png", "jpg", "jpeg", "tif", "tiff"];
 /// Endings of images that are not read: to pass over them in silence would lose data.
 const OTHER_IMAGES: [&str; 10] = ["bmp", "gif", "webp", "dcm", "nii", "tga", "jp2", "heic", "avif", "svs"];
 
-/// What lies in a folder, sorted by name, without what is hidden (a name that begins with a dot).
+/// What lies in a folder, sorted by name, without what is hidden (a name that begins with a dot). Names that are not Unicode are refused:
+/// as text two of them would be one, and the image of a patient would find the mask of another.
 pub(super) fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     let io = |reason| Error::Io { path: folder.to_owned(), reason };
     let mut paths = Vec::new();
@@ -20,6 +21,10 @@ pub(super) fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
         paths.push(entry.map_err(io)?.path());
     }
     paths.retain(|path| !name(path).starts_with('.'));
+    if let Some(path) = paths.iter().find(|path| path.file_name().and_then(OsStr::to_str).is_none()) {
+        let actual = format!("{:?}: rename it", path.file_name().unwrap_or_default());
+        return Err(refuse(folder, "names in Unicode (UTF-8)", actual));
+    }
     paths.sort();
     Ok(paths)
 }
