@@ -19,7 +19,7 @@ pub const INTERVALS: usize = 6;
 pub struct Beats {
     /// The signal around each beat `[n, samples]`, in units of the patient's own amplitude.
     pub x: Array2<f32>,
-    /// The intervals to the beats before and after `[n, 6]`: in seconds, relative to the record's mean, relative to the mean of ten.
+    /// The intervals to the beats before and after `[n, 6]`: in seconds from 0.8, relative to the record's mean, relative to the mean of ten.
     pub intervals: Array2<f32>,
     /// The classes.
     pub y: Vec<u32>,
@@ -60,6 +60,8 @@ pub fn read(path: &Path) -> Result<Beats> {
 
 /// The longest interval, in seconds: what is longer is a gap in the recording.
 const LONGEST: f32 = 3.0;
+/// A usual interval, in seconds, so that inputs lie around 0.
+const USUAL: f32 = 0.8;
 
 /// Amplitudes relative to the patient's own, since electrodes lie differently on everyone; and the intervals before and after each beat:
 /// in seconds, by what share they differ from the record's mean, and from the mean of the ten around the beat. The median of a record
@@ -88,7 +90,7 @@ fn relative(x: Array2<f32>, y: &[u32], record: &[u32], seconds: [Array1<f32>; 2]
             let local = mean(&rows[at.saturating_sub(4)..(at + 6).min(rows.len())], all);
             for side in 0..2 {
                 let own = length(seconds[side][*row]).unwrap_or(all);
-                for (kind, value) in [own, own / all - 1.0, own / local - 1.0].into_iter().enumerate() {
+                for (kind, value) in [own - USUAL, own / all - 1.0, own / local - 1.0].into_iter().enumerate() {
                     intervals[[*row, 2 * kind + side]] = value;
                 }
             }
