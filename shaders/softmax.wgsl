@@ -31,6 +31,24 @@ struct Params {
 @group(0) @binding(1) var<storage, read> y: array<f32>;
 @group(0) @binding(2) var<storage, read> dy: array<f32>;
 
+// What an element adds to its column's sum.
+fn term(i: u32) -> f32 {
+#if LOG
+    return dy[i];
+#else
+    return dy[i] * y[i];
+#end
+}
+
+// An element of dx, from its column's sum.
+fn slope(i: u32, s: f32) -> f32 {
+#if LOG
+    return dy[i] - exp(y[i]) * s;
+#else
+    return y[i] * (dy[i] - s);
+#end
+}
+
 #if STAGE == terms
 @group(0) @binding(3) var<storage, read_write> sums: array<f32>;
 
@@ -48,12 +66,7 @@ fn softmax_grad_terms(
     let at = span_of(job);
     var s = 0.0;
     for (var j = at.start + lane; j < at.end; j += LANES) {
-        let i = at.first + j * p.inner;
-#if LOG
-        s += dy[i];
-#else
-        s += dy[i] * y[i];
-#end
+        s += term(at.first + j * p.inner);
     }
     s = column_sum(lane, s);
     if (lane == 0u) {
@@ -72,12 +85,7 @@ fn softmax_grad_apply(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(nu
     if (i >= p.columns * p.c) {
         return;
     }
-    let s = sums[column_around(i)];
-#if LOG
-    dx[i] = dy[i] - exp(y[i]) * s;
-#else
-    dx[i] = y[i] * (dy[i] - s);
-#end
+    dx[i] = slope(i, sums[column_around(i)]);
 }
 #end
 
@@ -99,21 +107,12 @@ fn softmax_grad(
     let first = first_of(column);
     var s = 0.0;
     for (var j = lane; j < p.c; j += LANES) {
-        let i = first + j * p.inner;
-#if LOG
-        s += dy[i];
-#else
-        s += dy[i] * y[i];
-#end
+        s += term(first + j * p.inner);
     }
     s = column_sum(lane, s);
     for (var j = lane; j < p.c; j += LANES) {
         let i = first + j * p.inner;
-#if LOG
-        dx[i] = dy[i] - exp(y[i]) * s;
-#else
-        dx[i] = y[i] * (dy[i] - s);
-#end
+        dx[i] = slope(i, s);
     }
 }
 #end

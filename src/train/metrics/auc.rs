@@ -16,7 +16,7 @@ fn labels_of(outputs: &[usize]) -> Option<usize> {
     match outputs {
         [_, labels] => Some(*labels),
         // One channel, in whatever place, is one label of every pixel or step.
-        [_, rest @ ..] if rest.contains(&1) && !rest.is_empty() => Some(1),
+        [_, rest @ ..] if rest.contains(&1) => Some(1),
         _ => None,
     }
 }
