@@ -7,6 +7,8 @@
 //! | `GALEN_THREADS` | threads of the processor, 1 to [`most_threads`]; 0 takes one per core |
 //! | `GALEN_ISA` | `avx512`, `avx2` or `portable`: the widest instructions to use |
 //! | `GALEN_PIPELINE_CACHE` | a folder for compiled pipelines, or `off` |
+//! | `GALEN_READ_PIPES` | `1` reads pipes where a file is read from its beginning to its end; `0`, the default, refuses them |
+//! | `GALEN_SHOW_VALUES` | `1` quotes cells of tables in errors; `0`, the default, tells only their length: they may be a patient's |
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -60,6 +62,22 @@ pub(crate) fn pipeline_cache() -> Result<Cache> {
     cache_of(std::env::var_os("GALEN_PIPELINE_CACHE"))
 }
 
+/// `GALEN_READ_PIPES`.
+///
+/// # Errors
+/// Where it is neither 0 nor 1.
+pub(crate) fn read_pipes() -> Result<bool> {
+    switch_of("GALEN_READ_PIPES", std::env::var_os("GALEN_READ_PIPES"))
+}
+
+/// `GALEN_SHOW_VALUES`.
+///
+/// # Errors
+/// Where it is neither 0 nor 1.
+pub(crate) fn show_values() -> Result<bool> {
+    switch_of("GALEN_SHOW_VALUES", std::env::var_os("GALEN_SHOW_VALUES"))
+}
+
 /// A folder that the system names, such as `HOME`.
 pub(crate) fn system_folder(name: &str) -> Option<PathBuf> {
     std::env::var_os(name).map(PathBuf::from)
@@ -81,6 +99,15 @@ fn text(variable: &str, expected: &str, value: Option<OsString>) -> Result<Optio
     match value.to_str() {
         Some(text) => Ok(Some(text.trim().to_owned()).filter(|text| !text.is_empty())),
         None => Err(refused(variable, format!("{expected}, as Unicode text"), value.to_string_lossy())),
+    }
+}
+
+fn switch_of(variable: &str, value: Option<OsString>) -> Result<bool> {
+    let expected = "0 or 1";
+    match text(variable, expected, value)?.as_deref() {
+        None | Some("0") => Ok(false),
+        Some("1") => Ok(true),
+        Some(other) => Err(refused(variable, expected, other)),
     }
 }
 
@@ -139,6 +166,17 @@ mod tests {
     }
 
     #[test]
+    fn a_switch_is_0_or_1() {
+        let of = |value: &str| switch_of("GALEN_READ_PIPES", Some(value.into()));
+        assert_eq!(switch_of("GALEN_READ_PIPES", None).ok(), Some(false));
+        assert_eq!(["", "0", " 1 "].map(|value| of(value).ok()), [Some(false), Some(false), Some(true)]);
+        for value in ["yes", "true", "2"] {
+            let message = of(value).expect_err(value).to_string();
+            assert!(message.contains("GALEN_READ_PIPES must be 0 or 1") && message.contains(value), "{message}");
+        }
+    }
+
+    #[test]
     fn a_cache_is_a_folder_or_off() {
         assert_eq!(cache_of(None).ok(), Some(Cache::Default));
         assert_eq!(cache_of(Some("".into())).ok(), Some(Cache::Default));
@@ -173,7 +211,7 @@ mod tests {
         let (table, code) = own.split_once("use std::ffi").expect("code");
         let code = code.split("#[cfg(test)]").next().unwrap_or_default();
         let variables: Vec<&str> = code.split("var_os(\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
-        assert_eq!(variables.len(), 4, "{variables:?}");
+        assert_eq!(variables.len(), 6, "{variables:?}");
         for variable in variables {
             let cell = format!("`{variable}`");
             assert!(table.contains(&cell) && readme.contains(&cell), "{variable}");

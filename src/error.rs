@@ -1,6 +1,7 @@
 //! One error type for the whole library. Every variant names what was being done, what was expected and what came.
 
-use std::path::PathBuf;
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
 
 /// Shorthand for a result whose error is [`enum@Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -10,7 +11,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     /// An op was given tensors whose shapes it cannot take.
-    #[error("{}{op}: expected {expected}, got {actual}", place(layer))]
+    #[error("{}{}: expected {}, got {}", place(layer), plain(op), plain(expected), plain(actual))]
     Shape {
         /// The op that refused.
         op: String,
@@ -22,7 +23,7 @@ pub enum Error {
         actual: String,
     },
     /// An op or a layer was given a parameter that makes no sense (a stride of zero, a window larger than its input).
-    #[error("{}{op}: {what} must be {expected}, got {actual}", place(layer))]
+    #[error("{}{}: {} must be {}, got {}", place(layer), plain(op), plain(what), plain(expected), plain(actual))]
     Parameter {
         /// The op, layer or setting that refused.
         op: String,
@@ -36,7 +37,7 @@ pub enum Error {
         actual: String,
     },
     /// A tensor has another element type than the op needs.
-    #[error("{}{op}: expected elements of type {expected}, got {actual}", place(layer))]
+    #[error("{}{}: expected elements of type {}, got {}", place(layer), plain(op), plain(expected), plain(actual))]
     DType {
         /// The op that refused.
         op: String,
@@ -48,7 +49,7 @@ pub enum Error {
         actual: String,
     },
     /// A gradient was asked for that does not exist or is not known.
-    #[error("{}{op}: no gradient: {reason}", place(layer))]
+    #[error("{}{}: no gradient: {}", place(layer), plain(op), plain(reason))]
     Gradient {
         /// The op in whose way the gradient ended.
         op: String,
@@ -58,7 +59,7 @@ pub enum Error {
         reason: String,
     },
     /// Data that cannot be trained on: no samples, labels out of range, features and labels of different counts.
-    #[error("{what}: expected {expected}, got {actual}")]
+    #[error("{}: expected {}, got {}", plain(what), plain(expected), plain(actual))]
     Data {
         /// Which data.
         what: String,
@@ -68,7 +69,7 @@ pub enum Error {
         actual: String,
     },
     /// A file that could not be read or written.
-    #[error("{}: {reason}", path.display())]
+    #[error("{}: {}", named(path), plain(&reason.to_string()))]
     Io {
         /// The file.
         path: PathBuf,
@@ -76,7 +77,7 @@ pub enum Error {
         reason: std::io::Error,
     },
     /// A file whose content is not what its name or header claims.
-    #[error("{}: expected {expected}, got {actual}", path.display())]
+    #[error("{}: expected {}, got {}", named(path), plain(expected), plain(actual))]
     Format {
         /// The file.
         path: PathBuf,
@@ -87,7 +88,8 @@ pub enum Error {
     },
     /// The loss or a gradient is NaN or infinite. Parameters are those before the bad step.
     #[error(
-        "not finite: epoch {epoch}, step {step}: {first_bad} is the first node with a NaN or an infinity; the parameters are those before this step"
+        "not finite: epoch {epoch}, step {step}: {} is the first node with a NaN or an infinity; the parameters are those before this step",
+        plain(first_bad)
     )]
     NotFinite {
         /// Epoch, counted from 1.
@@ -98,7 +100,7 @@ pub enum Error {
         first_bad: String,
     },
     /// No device answers to the name that was asked for.
-    #[error("no device for \"{wanted}\"; there are: {available}")]
+    #[error("no device for \"{}\"; there are: {}", plain(wanted), plain(available))]
     NoDevice {
         /// What was asked for.
         wanted: String,
@@ -106,7 +108,7 @@ pub enum Error {
         available: String,
     },
     /// The plan does not fit the adapter's limits or the memory budget. Nothing was allocated.
-    #[error("{node}: needs {needed} {unit}, allowed are {allowed} ({limit}){remedy}")]
+    #[error("{}: needs {needed} {unit}, allowed are {allowed} ({}){}", plain(node), plain(limit), plain(remedy))]
     Limit {
         /// The node that broke the limit; for the memory budget, what the memory is for.
         node: String,
@@ -122,7 +124,7 @@ pub enum Error {
         remedy: String,
     },
     /// The device ran out of memory.
-    #[error("{device}: out of memory while allocating {what}")]
+    #[error("{}: out of memory while allocating {}", plain(device), plain(what))]
     OutOfMemory {
         /// The device.
         device: String,
@@ -130,7 +132,7 @@ pub enum Error {
         what: String,
     },
     /// The device was lost (driver reset, cable, sleep). Make a new session from the last checkpoint.
-    #[error("{device}: the device was lost: {reason}")]
+    #[error("{}: the device was lost: {}", plain(device), plain(reason))]
     DeviceLost {
         /// The device.
         device: String,
@@ -138,7 +140,7 @@ pub enum Error {
         reason: String,
     },
     /// The backend refused something that Galen asked of it.
-    #[error("{device}: {message}")]
+    #[error("{}: {}", plain(device), plain(message))]
     Backend {
         /// The device.
         device: String,
@@ -146,7 +148,7 @@ pub enum Error {
         message: String,
     },
     /// Something was used before it was ready: a model that was never compiled, an input that was never given.
-    #[error("{what}: {reason}")]
+    #[error("{}: {}", plain(what), plain(reason))]
     Usage {
         /// What was used.
         what: String,
@@ -165,7 +167,47 @@ pub(crate) fn caught<T>(work: impl FnOnce() -> T) -> std::result::Result<T, Stri
 }
 
 fn place(layer: &str) -> String {
-    if layer.is_empty() { String::new() } else { format!("layer \"{layer}\", ") }
+    if layer.is_empty() { String::new() } else { format!("layer \"{}\", ", plain(layer)) }
+}
+
+/// Characters of each part of an error's text, at most: names come from files, which may call a tensor anything.
+const LONGEST: usize = 2000;
+
+/// A text as it may be shown in a terminal or a log, whoever wrote it: control characters and those that turn the direction of writing
+/// are escaped, and of a text that is too long the middle is left out.
+pub(crate) fn plain(text: &str) -> Cow<'_, str> {
+    let count = if text.len() > LONGEST { text.chars().count() } else { 0 };
+    if count <= LONGEST && !text.chars().any(is_hidden) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::new();
+    for (i, c) in text.chars().enumerate() {
+        if count > LONGEST && (LONGEST / 2..count - LONGEST / 2).contains(&i) {
+            if i == LONGEST / 2 {
+                shown += &format!("... ({} characters) ...", count - LONGEST);
+            }
+        } else if is_hidden(c) {
+            shown.extend(c.escape_default());
+        } else {
+            shown.push(c);
+        }
+    }
+    Cow::Owned(shown)
+}
+
+/// Whether a character is not seen and changes how others are: Unicode's control characters, separators of lines and paragraphs, and the
+/// controls of the direction of writing (Unicode Standard Annex #9).
+fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
+/// A file's path as an error shows it. Bytes that are no Unicode are escaped, so that different names look different.
+fn named(path: &Path) -> String {
+    match path.to_str() {
+        Some(text) => plain(text).into_owned(),
+        None => plain(format!("{path:?}").trim_matches('"')).into_owned(),
+    }
 }
 
 impl Error {
@@ -220,5 +262,57 @@ impl Error {
             _ => {}
         }
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_of_others_change_no_terminal_and_have_an_end() {
+        let nasty = "a\u{1b}[2Jb\nc\u{202e}d";
+        let all = [
+            Error::shape(nasty, nasty, nasty).in_layer(nasty),
+            Error::parameter(nasty, nasty, nasty, nasty).in_layer(nasty),
+            Error::dtype(nasty, nasty, nasty).in_layer(nasty),
+            Error::Gradient { op: nasty.into(), layer: nasty.into(), reason: nasty.into() },
+            Error::data(nasty, nasty, nasty),
+            Error::Io { path: nasty.into(), reason: std::io::Error::other(nasty) },
+            Error::Format { path: nasty.into(), expected: nasty.into(), actual: nasty.into() },
+            Error::NotFinite { epoch: 1, step: 1, first_bad: nasty.into() },
+            Error::NoDevice { wanted: nasty.into(), available: nasty.into() },
+            Error::Limit {
+                node: nasty.into(),
+                needed: 1,
+                allowed: 0,
+                unit: "bytes",
+                limit: nasty.into(),
+                remedy: nasty.into(),
+            },
+            Error::OutOfMemory { device: nasty.into(), what: nasty.into() },
+            Error::DeviceLost { device: nasty.into(), reason: nasty.into() },
+            Error::Backend { device: nasty.into(), message: nasty.into() },
+            Error::usage(nasty, nasty),
+        ];
+        for error in all {
+            let message = error.to_string();
+            assert!(!message.chars().any(is_hidden), "{message:?}");
+            assert!(message.contains("a\\u{1b}[2Jb\\nc\\u{202e}d"), "{message:?}");
+        }
+        let long = Error::data("x".repeat(1 << 20), "y", "z".repeat(3000) + "end").to_string();
+        assert!(long.len() < 3 * LONGEST && long.ends_with("zend") && long.contains("(1046576 characters)"), "{long}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn names_that_are_no_unicode_stay_apart() {
+        use std::os::unix::ffi::OsStringExt;
+        let of = |byte: u8| {
+            let path = std::ffi::OsString::from_vec(vec![b's', byte]).into();
+            Error::Io { path, reason: std::io::ErrorKind::NotFound.into() }.to_string()
+        };
+        assert!(of(0xfc).starts_with("s\\xFC: "), "{}", of(0xfc));
+        assert_ne!(of(0xfc), of(0xf6));
     }
 }

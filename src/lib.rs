@@ -154,6 +154,7 @@ pub mod error;
 pub mod file;
 pub mod gpu;
 pub mod graph;
+pub(crate) mod host;
 pub mod interop;
 pub mod metrics;
 pub(crate) mod microkernel;

@@ -1,8 +1,9 @@
 //! Tensors at the public border: ndarray's arrays, of the three element types that Galen knows.
 
-use ndarray::{Array, ArrayD, Axis, Dimension, IxDyn};
+use ndarray::{Array, ArrayD, Dimension, IxDyn};
 
 use crate::error::{Error, Result};
+use crate::host;
 use crate::shape::{DType, Shape, TensorSpec};
 
 /// A tensor in host memory.
@@ -135,13 +136,29 @@ impl Tensor {
 
     /// The rows of these numbers, along the first dimension, in this order.
     ///
+    /// # Errors
+    /// [`Error::OutOfMemory`].
+    ///
     /// # Panics
-    /// If a row does not exist.
-    pub(crate) fn select(&self, rows: &[usize]) -> Tensor {
-        match self {
-            Tensor::F32(x) => x.select(Axis(0), rows).into(),
-            Tensor::U32(x) => x.select(Axis(0), rows).into(),
-            Tensor::U8(x) => x.select(Axis(0), rows).into(),
+    /// If a row does not exist, or the elements are not row-major.
+    pub(crate) fn select(&self, rows: &[usize]) -> Result<Tensor> {
+        let sample = self.shape().get(1..).unwrap_or_default();
+        let shape: Vec<usize> = std::iter::once(rows.len()).chain(sample.iter().copied()).collect();
+        let width = sample.iter().product();
+        match self.elements() {
+            Elements::F32(x) => Tensor::f32(shape, rows_of(x, width, rows)?),
+            Elements::U32(x) => Tensor::u32(shape, rows_of(x, width, rows)?),
+            Elements::U8(x) => Tensor::u8(shape, rows_of(x, width, rows)?),
+        }
+    }
+
+    /// A copy, or [`Error::OutOfMemory`].
+    pub(crate) fn copied(&self) -> Result<Tensor> {
+        let shape = self.shape().to_vec();
+        match self.elements() {
+            Elements::F32(x) => Tensor::f32(shape, host::copied(x, "a copy of a tensor")?),
+            Elements::U32(x) => Tensor::u32(shape, host::copied(x, "a copy of a tensor")?),
+            Elements::U8(x) => Tensor::u8(shape, host::copied(x, "a copy of a tensor")?),
         }
     }
 
@@ -172,6 +189,13 @@ fn argmax(values: impl Iterator<Item = f32>) -> usize {
 /// half. A NaN counts as the largest number. The device counts alike (`ops::accuracy`).
 pub(crate) fn class_of(row: impl ExactSizeIterator<Item = f32>) -> u32 {
     if row.len() == 1 { row.map(|v| u32::from(v > 0.5 || v.is_nan())).sum() } else { argmax(row) as u32 }
+}
+
+/// Rows of `width` elements.
+fn rows_of<T: Copy>(x: &[T], width: usize, rows: &[usize]) -> Result<Vec<T>> {
+    let mut all = host::room(rows.len().saturating_mul(width), "samples")?;
+    rows.iter().for_each(|row| all.extend_from_slice(&x[row * width..(row + 1) * width]));
+    Ok(all)
 }
 
 fn from_vec<T>(shape: Shape, elements: Vec<T>) -> Result<ArrayD<T>> {

@@ -3,8 +3,12 @@
 use crate::contract::{Real, View};
 use crate::error::{Error, Result};
 use crate::graph::Region;
+use crate::host;
 use crate::shape::DType;
 use crate::tensor::{Elements, Tensor};
+
+/// What a copy of a device's memory is for.
+const READ: &str = "what is read from the device";
 
 /// A buffer. Floats are held as `T`.
 #[derive(Debug)]
@@ -117,9 +121,9 @@ impl<T: Real> HostBuffer<T> {
         }
         let shape = region.spec.shape.clone();
         match self {
-            HostBuffer::F(x) => Tensor::f32(shape, x[range].iter().map(|v| v.f64() as f32).collect()),
-            HostBuffer::U(x) => Tensor::u32(shape, x[range].to_vec()),
-            HostBuffer::B(x) => Tensor::u8(shape, x[range].to_vec()),
+            HostBuffer::F(x) => Tensor::f32(shape, host::collected(x[range].iter().map(|v| v.f64() as f32), READ)?),
+            HostBuffer::U(x) => Tensor::u32(shape, host::copied(&x[range], READ)?),
+            HostBuffer::B(x) => Tensor::u8(shape, host::copied(&x[range], READ)?),
         }
     }
 }
@@ -129,10 +133,7 @@ pub(super) fn grow<E: Clone>(x: &mut Vec<E>, len: usize, fill: E) -> Result<()> 
     if x.len() >= len {
         return Ok(());
     }
-    x.try_reserve_exact(len - x.len()).map_err(|_| {
-        let what = format!("{len} elements of {} bytes", size_of::<E>());
-        Error::OutOfMemory { device: "cpu".into(), what }
-    })?;
+    host::reserve(x, len - x.len(), "state, activations and scratch memory")?;
     x.resize(len, fill);
     Ok(())
 }

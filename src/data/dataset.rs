@@ -230,12 +230,12 @@ impl Dataset {
             ));
         }
         let pick = |source: &Source| source.select(samples);
-        let column = |c: &Column| Column { source: pick(&c.source), ..*c };
+        let column = |c: &Column| Ok(Column { source: pick(&c.source)?, ..*c });
         Ok(Inner {
             id: 0,
-            inputs: self.inner.inputs.iter().map(column).collect(),
-            targets: self.inner.targets.iter().map(pick).collect(),
-            weights: self.inner.weights.as_ref().map(|weights| weights.select(samples)),
+            inputs: self.inner.inputs.iter().map(column).collect::<Result<_>>()?,
+            targets: self.inner.targets.iter().map(pick).collect::<Result<_>>()?,
+            weights: self.inner.weights.as_ref().map(|weights| weights.select(samples)).transpose()?,
         }
         .into_dataset())
     }

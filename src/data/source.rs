@@ -6,6 +6,7 @@ use flate2::Crc;
 
 use super::rows::{RowMut, Rows};
 use crate::error::{Error, Result, caught};
+use crate::host;
 use crate::shape::{DType, Shape, TensorSpec};
 use crate::tensor::{Elements, Tensor};
 
@@ -106,7 +107,7 @@ impl Source {
     /// Those of [`Source::read`].
     pub fn to_tensor(&self) -> Result<Tensor> {
         match self {
-            Source::Memory(tensor) => Ok(tensor.clone()),
+            Source::Memory(tensor) => tensor.copied(),
             Source::Lazy(_) => self.read(&(0..self.len()).collect::<Vec<_>>()),
         }
     }
@@ -126,7 +127,7 @@ impl Source {
             return Err(Error::data(what, format!("numbers below {}", self.len()), bad.to_string()));
         }
         match self {
-            Source::Memory(tensor) => Ok(tensor.select(samples)),
+            Source::Memory(tensor) => tensor.select(samples),
             Source::Lazy(lazy) => lazy.read(what, samples, bad),
         }
     }
@@ -140,12 +141,15 @@ impl Source {
     }
 
     /// The samples of these numbers, in this order, as a source of their own.
-    pub(crate) fn select(&self, samples: &[usize]) -> Source {
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`].
+    pub(crate) fn select(&self, samples: &[usize]) -> Result<Source> {
         match self {
-            Source::Memory(tensor) => Source::Memory(tensor.select(samples)),
+            Source::Memory(tensor) => tensor.select(samples).map(Source::Memory),
             Source::Lazy(lazy) => {
                 let picked = samples.iter().map(|i| lazy.number(*i)).collect();
-                Source::Lazy(Lazy { picked: Some(picked), ..lazy.clone() })
+                Ok(Source::Lazy(Lazy { picked: Some(picked), ..lazy.clone() }))
             }
         }
     }
@@ -177,7 +181,8 @@ impl Lazy {
         width: usize,
         row: fn(&mut [T]) -> RowMut<'_>,
     ) -> Result<Vec<T>> {
-        let mut all = vec![T::default(); ids.len() * width];
+        let mut all =
+            host::filled(ids.len().saturating_mul(width), T::default(), "samples that are made when they are wanted")?;
         let cores = thread::available_parallelism().map_or(1, |n| n.get());
         let each = ids.len().div_ceil(cores).max(1);
         let rows = &self.rows;

@@ -3,29 +3,41 @@
 use ndarray::Array1;
 
 use crate::contract::{Threefry, stream_of};
+use crate::error::Result;
 use crate::graph::{Init, SlotSpec};
+use crate::host;
 use crate::shape::DType;
 use crate::tensor::Tensor;
 
 /// The initial values of a slot, flat: a function of the seed and the slot's name.
-pub(crate) fn initial_values(seed: u64, slot: &SlotSpec) -> Tensor {
+///
+/// # Errors
+/// [`Error::OutOfMemory`](crate::Error::OutOfMemory).
+pub(crate) fn initial_values(seed: u64, slot: &SlotSpec) -> Result<Tensor> {
     let mut random = Threefry::new(seed, stream_of(&slot.name));
     let n = slot.spec.shape.elements();
+    let what = format!("the initial values of \"{}\"", slot.name);
     let values: Vec<f32> = match &slot.init {
-        Init::Constant(c) => vec![*c; n],
-        Init::Uniform(low, high) => (0..n).map(|_| low + (high - low) * random.uniform()).collect(),
-        Init::Normal(mean, deviation) => (0..n).map(|_| mean + deviation * random.normal()).collect(),
-        Init::TruncatedNormal(mean, deviation) => (0..n).map(|_| mean + deviation * truncated(&mut random)).collect(),
-        Init::Orthogonal(gain) => orthogonal(&mut random, slot.spec.shape.first().copied().unwrap_or(1), n, *gain),
-        Init::Values(values) => values.to_vec(),
-        Init::Words(words) => return Array1::from(words.to_vec()).into(),
+        Init::Constant(c) => host::filled(n, *c, &what)?,
+        Init::Uniform(low, high) => drawn(n, &what, || low + (high - low) * random.uniform())?,
+        Init::Normal(mean, deviation) => drawn(n, &what, || mean + deviation * random.normal())?,
+        Init::TruncatedNormal(mean, deviation) => drawn(n, &what, || mean + deviation * truncated(&mut random))?,
+        Init::Orthogonal(gain) => {
+            let rows = slot.spec.shape.first().copied().unwrap_or(1);
+            orthogonal(&mut random, rows, n, *gain, &what)?
+        }
+        Init::Values(values) => host::copied(values, &what)?,
+        Init::Words(words) => return Ok(Array1::from(host::copied(words, &what)?).into()),
     };
-    let flat = Array1::from(values);
-    match slot.spec.dtype {
-        DType::F32 => flat.into(),
-        DType::U32 => flat.mapv(|v| v as u32).into(),
-        DType::U8 => flat.mapv(|v| v as u8).into(),
-    }
+    Ok(match slot.spec.dtype {
+        DType::F32 => Array1::from(values).into(),
+        DType::U32 => Array1::from(host::collected(values.iter().map(|v| *v as u32), &what)?).into(),
+        DType::U8 => Array1::from(host::collected(values.iter().map(|v| *v as u8), &what)?).into(),
+    })
+}
+
+fn drawn(n: usize, what: &str, mut draw: impl FnMut() -> f32) -> Result<Vec<f32>> {
+    host::collected((0..n).map(|_| draw()), what)
 }
 
 /// Standard normal within two standard deviations.
@@ -40,12 +52,12 @@ fn truncated(random: &mut Threefry) -> f32 {
 
 /// A matrix of `rows` rows and `n` elements whose rows are orthonormal, or its columns where there are fewer of them, times `gain`.
 /// Distributed uniformly: Gram and Schmidt's orthogonalisation of normal vectors, twice over for its digits.
-fn orthogonal(random: &mut Threefry, rows: usize, n: usize, gain: f32) -> Vec<f32> {
+fn orthogonal(random: &mut Threefry, rows: usize, n: usize, gain: f32, what: &str) -> Result<Vec<f32>> {
     let columns = n / rows.max(1);
     let (count, len) = (rows.min(columns), rows.max(columns));
-    let mut vectors: Vec<Vec<f64>> = Vec::with_capacity(count);
+    let mut vectors: Vec<Vec<f64>> = host::room(count, what)?;
     while vectors.len() < count {
-        let mut v: Vec<f64> = (0..len).map(|_| f64::from(random.normal())).collect();
+        let mut v = host::collected((0..len).map(|_| f64::from(random.normal())), what)?;
         for _ in 0..2 {
             for u in &vectors {
                 let along: f64 = u.iter().zip(&v).map(|(u, v)| u * v).sum();
@@ -60,7 +72,7 @@ fn orthogonal(random: &mut Threefry, rows: usize, n: usize, gain: f32) -> Vec<f3
         }
     }
     let at = |row: usize, column: usize| if rows <= columns { vectors[row][column] } else { vectors[column][row] };
-    (0..n).map(|i| (f64::from(gain) * at(i / columns, i % columns)) as f32).collect()
+    host::collected((0..n).map(|i| (f64::from(gain) * at(i / columns, i % columns)) as f32), what)
 }
 
 #[cfg(test)]
@@ -70,7 +82,7 @@ mod tests {
 
     fn values(init: Init, shape: [usize; 2]) -> Vec<f32> {
         let slot = SlotSpec { name: "w".into(), spec: TensorSpec::f32(shape), offset: 0, init };
-        match initial_values(3, &slot) {
+        match initial_values(3, &slot).expect("memory") {
             Tensor::F32(x) => x.iter().copied().collect(),
             other => panic!("{other:?}"),
         }

@@ -69,7 +69,7 @@ impl Profile {
         let total = nanos.iter().sum::<u64>().max(1) as f64;
         let op = |(step, nanos): (&Step, &u64)| OpTime {
             name: step.op.name().to_owned(),
-            layer: step.layer.clone(),
+            layer: step.layer.to_string(),
             shapes: shapes(step),
             ops: 1,
             dispatches: step.launches.len(),

@@ -27,7 +27,7 @@ impl Reference {
         for arena in &plan.arenas {
             machine.ensure_arena(arena)?;
             for slot in &arena.slots {
-                machine.write_arena(&arena.name, slot.offset, initial_values(seed, slot).elements())?;
+                machine.write_arena(&arena.name, slot.offset, initial_values(seed, slot)?.elements())?;
             }
         }
         let program = machine.prepare(plan)?;

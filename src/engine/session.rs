@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::graph::{ArenaSpec, Graph, Indices, Init, Place, Plan, Region, SlotSpec, Var};
 use crate::shape::TensorSpec;
 use crate::tensor::{Elements, Tensor};
-use crate::{cpu, gpu};
+use crate::{cpu, gpu, host};
 
 /// State on a device and the means to run plans on it. `Send`, so that it can move to a training thread; not `Sync`: one plan
 /// runs at a time.
@@ -30,6 +30,8 @@ pub struct Session {
 #[derive(Debug)]
 struct Layout {
     arena: ArenaSpec,
+    /// Where each slot stands, by name.
+    places: HashMap<String, usize>,
     id: u64,
 }
 
@@ -144,12 +146,17 @@ impl Session {
             Backend::Cpu(machine) => machine.ensure_arena(arena)?,
             Backend::Gpu(machine) => machine.ensure_arena(arena)?,
         };
-        self.layouts.insert(arena.name.clone(), Layout { arena: arena.clone(), id: next_id() });
-        for slot in &arena.slots {
-            if slot.init != Init::Constant(0.0) {
-                let values = initial_values(self.seed, slot);
-                self.write(&arena.name, slot.offset, values.elements())?;
-            }
+        let places = arena.slots.iter().enumerate().map(|(i, slot)| (slot.name.clone(), i)).collect();
+        self.layouts.insert(arena.name.clone(), Layout { arena: arena.clone(), places, id: next_id() });
+        // State whose values could not all be made is no state: the next plan that wants it begins anew.
+        self.fill(arena).inspect_err(|_| self.forget(&arena.name))
+    }
+
+    /// Writes the initial values of state that holds zeros.
+    fn fill(&mut self, arena: &ArenaSpec) -> Result<()> {
+        for slot in arena.slots.iter().filter(|slot| slot.init != Init::Constant(0.0)) {
+            let values = initial_values(self.seed, slot)?;
+            self.write(&arena.name, slot.offset, values.elements())?;
         }
         Ok(())
     }
@@ -364,8 +371,14 @@ impl Session {
     }
 
     fn slot(&self, arena: &str, name: &str) -> Result<&SlotSpec> {
-        let found = self.layout(arena)?.slots.iter().find(|s| s.name == name);
+        let slots = &self.layout(arena)?.slots;
+        let found = self.layouts.get(arena).and_then(|layout| layout.places.get(name)).and_then(|i| slots.get(*i));
         found.ok_or_else(|| Error::usage(format!("state \"{arena}\""), format!("it has no slot \"{name}\"")))
+    }
+
+    /// Whether there is a piece of state of this name with this slot.
+    pub(crate) fn has_slot(&self, arena: &str, name: &str) -> bool {
+        self.layouts.get(arena).is_some_and(|layout| layout.places.contains_key(name))
     }
 
     /// The content of one slot of state, read from the device.
@@ -417,9 +430,9 @@ impl Session {
                 let range = *offset..offset + spec.shape.elements();
                 let shape = spec.shape.clone();
                 let slot = match tensor.elements() {
-                    Elements::F32(x) => Tensor::f32(shape, x[range].to_vec())?,
-                    Elements::U32(x) => Tensor::u32(shape, x[range].to_vec())?,
-                    Elements::U8(x) => Tensor::u8(shape, x[range].to_vec())?,
+                    Elements::F32(x) => Tensor::f32(shape, host::copied(&x[range], name)?)?,
+                    Elements::U32(x) => Tensor::u32(shape, host::copied(&x[range], name)?)?,
+                    Elements::U8(x) => Tensor::u8(shape, host::copied(&x[range], name)?)?,
                 };
                 slots.push((name.clone(), slot));
             }

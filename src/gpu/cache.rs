@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use super::device::AdapterSummary;
 use crate::env::{self, Cache};
 use crate::error::Result;
-use crate::file;
+use crate::file::{self, Access};
 
 /// What a file begins with; the number changes with its layout.
 const MAGIC: &[u8; 16] = b"galen pipelines1";
@@ -48,7 +48,7 @@ impl Store {
 
     /// What was kept, if it is whole and this adapter's.
     pub(super) fn load(&self) -> Option<Vec<u8>> {
-        let bytes = std::fs::read(&self.path).ok()?;
+        let bytes = file::read(&self.path).ok()?;
         let (header, data) = bytes.split_at_checked(HEADER)?;
         let good = header == self.header(data) && data.len() <= LARGEST;
         if !good {
@@ -61,14 +61,9 @@ impl Store {
     pub(super) fn save(&self, data: &[u8]) {
         let folder = self.path.parent().unwrap_or(&self.path);
         let bytes = [&self.header(data)[..], data].concat();
-        // A name of this process's own until it is whole: several programs may start at once.
-        let own = self.path.with_extension(format!("{}.bin", std::process::id()));
-        let written = std::fs::create_dir_all(folder)
-            .map_err(|e| e.to_string())
-            .and_then(|()| file::replace(&own, &bytes).map_err(|e| e.to_string()))
-            .and_then(|()| file::rename(&own, &self.path).map_err(|e| e.to_string()));
+        let written = file::make_folder(folder).and_then(|()| file::replace(&self.path, &bytes, Access::Private));
         if let Err(e) = written {
-            log::info!("compiled pipelines are not kept: {}: {e}", self.path.display());
+            log::info!("compiled pipelines are not kept: {e}");
         }
     }
 

@@ -10,6 +10,7 @@ use futures_intrusive::channel::shared::oneshot_channel;
 use super::pipelines::Pipelines;
 use crate::contract::GpuTraits;
 use crate::error::{Error, Result};
+use crate::host;
 
 const BACKENDS: wgpu::Backends = wgpu::Backends::VULKAN.union(wgpu::Backends::METAL).union(wgpu::Backends::DX12);
 
@@ -387,7 +388,9 @@ impl Gpu {
             Some(Ok(())) => {}
             other => return Err(lost(format!("a readback failed: {other:?}"))),
         }
-        let data = staging.slice(..bytes).get_mapped_range().map_err(|e| lost(format!("{e:?}")))?.to_vec();
+        let mapped = staging.slice(..bytes).get_mapped_range().map_err(|e| lost(format!("{e:?}")))?;
+        let data = host::copied(&mapped, "what is read from the device")?;
+        drop(mapped);
         staging.unmap();
         Ok(data)
     }

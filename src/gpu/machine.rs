@@ -11,6 +11,7 @@ use super::run::Peek;
 use crate::contract::Slot;
 use crate::error::{Error, Result};
 use crate::graph::{ArenaSpec, Place, Plan, Region, Step};
+use crate::host;
 use crate::shape::DType;
 use crate::tensor::{Elements, Tensor};
 
@@ -295,9 +296,9 @@ impl Machine {
             rest = after;
             let (shape, count) = (region.spec.shape.clone(), region.spec.shape.elements());
             match region.spec.dtype {
-                DType::F32 => Tensor::f32(shape, bytemuck::pod_collect_to_vec(bytes)),
-                DType::U32 => Tensor::u32(shape, bytemuck::pod_collect_to_vec(bytes)),
-                DType::U8 => Tensor::u8(shape, bytes[..count].to_vec()),
+                DType::F32 => Tensor::f32(shape, words(bytes, f32::from_ne_bytes)?),
+                DType::U32 => Tensor::u32(shape, words(bytes, u32::from_ne_bytes)?),
+                DType::U8 => Tensor::u8(shape, host::copied(&bytes[..count], READ)?),
             }
         };
         wanted.iter().map(|(_, region)| take(region)).collect()
@@ -327,6 +328,14 @@ impl Machine {
             self.gpu.write(buffer, 0, &vec![0xff; buffer.size() as usize]);
         }
     }
+}
+
+/// What a copy of a device's memory is for.
+const READ: &str = "what is read from the device";
+
+/// The 32-bit words in these bytes, which may begin anywhere.
+fn words<T>(bytes: &[u8], word: fn([u8; 4]) -> T) -> Result<Vec<T>> {
+    host::collected(bytes.as_chunks::<4>().0.iter().map(|bytes| word(*bytes)), READ)
 }
 
 /// Where a region starts, in bytes. Slots start at whole words whatever their type.

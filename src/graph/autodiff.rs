@@ -1,6 +1,6 @@
 //! Reverse-mode differentiation: a walk from the loss back to what it depends on. Gradients are graph nodes like any other.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::{Graph, NodeKind, Value, Var, rewrite};
 use crate::error::{Error, Result};
@@ -136,7 +136,8 @@ impl Graph {
         let data = self.data();
         let mut used = vec![false; data.nodes.len()];
         outputs.iter().for_each(|(y, _)| used[y.value.node] = true);
-        for index in (0..used.len()).rev().filter(|i| wrt.iter().all(|v| v.value.node != *i)) {
+        let is_wrt: HashSet<usize> = wrt.iter().map(|v| v.value.node).collect();
+        for index in (0..used.len()).rev().filter(|i| !is_wrt.contains(i)) {
             if used[index] {
                 data.nodes[index].inputs.iter().for_each(|v| used[v.node] = true);
             }
@@ -147,13 +148,16 @@ impl Graph {
             }
             _ => None,
         };
-        let own: Vec<_> = wrt.iter().filter_map(|v| memory(v.value.node)).collect();
-        for node in (0..used.len()).filter(|i| used[*i] && wrt.iter().all(|v| v.value.node != *i)) {
+        // What is asked for, by arena and beginning: slots do not overlap, so that the last one that begins before an end is enough.
+        let own: BTreeMap<(usize, usize), usize> =
+            wrt.iter().filter_map(|v| memory(v.value.node)).map(|(arena, r)| ((arena, r.start), r.end)).collect();
+        for node in (0..used.len()).filter(|i| used[*i] && !is_wrt.contains(i)) {
             let Some((arena, range)) = memory(node) else { continue };
-            if own.iter().any(|(a, r)| *a == arena && r.start < range.end && range.start < r.end) {
+            let before = own.range((arena, 0)..(arena, range.end)).next_back();
+            if before.is_some_and(|(_, end)| range.start < *end) {
                 return Err(Error::Gradient {
                     op: "gradients".into(),
-                    layer: data.nodes[node].layer.clone(),
+                    layer: data.nodes[node].layer.to_string(),
                     reason: format!("the loss reads arena \"{}\" both whole and in parts", data.arenas[arena].name),
                 });
             }
@@ -166,8 +170,9 @@ impl Graph {
         let roots = wrt.iter().map(|v| self.own(v)).collect::<Result<Vec<_>>>()?;
         let data = self.data();
         let mut wanted = vec![false; data.nodes.len()];
+        let roots: HashSet<usize> = roots.iter().map(|root| root.node).collect();
         for (i, node) in data.nodes.iter().enumerate() {
-            wanted[i] = roots.iter().any(|r| r.node == i) || node.inputs.iter().any(|v| wanted[v.node]);
+            wanted[i] = roots.contains(&i) || node.inputs.iter().any(|v| wanted[v.node]);
         }
         Ok(wanted)
     }
@@ -191,7 +196,7 @@ impl Graph {
             cotangents: cotangent,
             wanted: input_wanted.clone(),
         };
-        let layer = node.layer.clone();
+        let layer = node.layer.to_string();
         let grads = match &node.kind {
             NodeKind::Reshape => vec![Grad::Of(ctx.dy()?.reshape(ctx.input(0).shape())?)],
             NodeKind::Op(op) => self.gradient_of(op, &layer, &ctx)?,

@@ -65,8 +65,8 @@ pub(crate) struct Node {
     pub(crate) kind: NodeKind,
     pub(crate) inputs: Vec<Value>,
     pub(crate) outputs: Vec<TensorSpec>,
-    /// The layer that pushed it; empty outside of layers.
-    pub(crate) layer: String,
+    /// The layer that pushed it, shared by all of its nodes; empty outside of layers.
+    pub(crate) layer: Arc<str>,
 }
 
 impl Node {
@@ -84,7 +84,7 @@ impl Node {
 /// What a drawing shows of a node.
 pub(crate) struct NodeView {
     pub(crate) name: String,
-    pub(crate) layer: String,
+    pub(crate) layer: Arc<str>,
     pub(crate) shape: String,
     pub(crate) inputs: Vec<usize>,
     pub(crate) is_state: bool,
@@ -95,8 +95,14 @@ pub(crate) struct NodeView {
 pub(crate) struct GraphData {
     pub(crate) nodes: Vec<Node>,
     pub(crate) arenas: Vec<ArenaSpec>,
+    /// Where each arena stands, and its elements without the padding between slots.
+    names: HashMap<String, usize>,
+    elements: Vec<usize>,
+    /// Of every node, the arena in which its output lies by its own nature: state and what shows it under another shape.
+    lies_in: Vec<Option<usize>>,
     slots: HashMap<(usize, String), Value>,
-    layers: Vec<String>,
+    /// The layers that nodes are pushed in now, each with the names of those around it.
+    layers: Vec<Arc<str>>,
 }
 
 impl GraphData {
@@ -106,12 +112,26 @@ impl GraphData {
 
     /// The arena in which a value lies by its own nature.
     fn arena_of(&self, value: Value) -> Option<usize> {
-        let node = &self.nodes[value.node];
-        match &node.kind {
-            NodeKind::State { arena, .. } | NodeKind::Pack { arena, .. } => Some(*arena),
-            NodeKind::Reshape => self.arena_of(node.inputs[0]),
-            _ => None,
+        self.lies_in[value.node]
+    }
+
+    /// For every node, the value whose memory its first output shows: reshapes are followed, however many stand in a row.
+    pub(crate) fn roots(&self) -> Vec<Value> {
+        let mut roots: Vec<Value> = Vec::with_capacity(self.nodes.len());
+        for (node, kind) in self.nodes.iter().map(|node| &node.kind).enumerate() {
+            roots.push(match (kind, self.nodes[node].inputs.first()) {
+                // Whatever a node reads was there before it.
+                (NodeKind::Reshape, Some(from)) if from.output == 0 => roots[from.node],
+                (NodeKind::Reshape, Some(from)) => *from,
+                _ => Value { node, output: 0 },
+            });
         }
+        roots
+    }
+
+    /// Where the arena of this name stands.
+    pub(crate) fn arena(&self, name: &str) -> Option<usize> {
+        self.names.get(name).copied()
     }
 }
 
@@ -193,7 +213,9 @@ impl Graph {
             return Ok(Var { graph: self.clone(), value });
         }
         let offset = {
-            let arena = &mut self.0.borrow_mut().arenas[index];
+            let data = &mut *self.0.borrow_mut();
+            data.elements[index] += spec.shape.elements();
+            let arena = &mut data.arenas[index];
             let offset = arena.len;
             let align = if spec.dtype == DType::U8 { 4 * SLOT_ALIGN } else { SLOT_ALIGN };
             arena.len = (offset + spec.shape.elements()).next_multiple_of(align);
@@ -206,30 +228,42 @@ impl Graph {
     }
 
     fn arena(&self, name: &str, dtype: DType) -> Result<usize> {
-        let arenas = &mut self.0.borrow_mut().arenas;
-        if let Some(index) = arenas.iter().position(|a| a.name == name) {
-            if arenas[index].dtype != dtype {
-                return Err(Error::dtype(
-                    format!("arena \"{name}\""),
-                    arenas[index].dtype.to_string(),
-                    dtype.to_string(),
-                ));
+        let data = &mut *self.0.borrow_mut();
+        if let Some(index) = data.arena(name) {
+            let have = data.arenas[index].dtype;
+            if have != dtype {
+                return Err(Error::dtype(format!("arena \"{name}\""), have.to_string(), dtype.to_string()));
             }
             return Ok(index);
         }
-        arenas.push(ArenaSpec { name: name.to_owned(), dtype, slots: Vec::new(), len: 0 });
-        Ok(arenas.len() - 1)
+        data.arenas.push(ArenaSpec { name: name.to_owned(), dtype, slots: Vec::new(), len: 0 });
+        data.elements.push(0);
+        data.names.insert(name.to_owned(), data.arenas.len() - 1);
+        Ok(data.arenas.len() - 1)
+    }
+
+    /// How many elements an arena's slots have, without the padding between them; 0 where there is no such arena.
+    pub(crate) fn elements(&self, arena: &str) -> usize {
+        let data = self.data();
+        data.arena(arena).map_or(0, |index| data.elements[index])
+    }
+
+    /// Has all state begin with zeros: what it holds is written before anybody reads it.
+    pub(crate) fn without_initial_values(&self) {
+        let slots = &mut self.0.borrow_mut().arenas;
+        slots.iter_mut().flat_map(|arena| &mut arena.slots).for_each(|slot| slot.init = Init::Constant(0.0));
     }
 
     /// The slots of an arena; empty where the graph has no such arena.
     pub fn slots(&self, arena: &str) -> Vec<SlotSpec> {
-        self.data().arenas.iter().find(|a| a.name == arena).map(|a| a.slots.clone()).unwrap_or_default()
+        let data = self.data();
+        data.arena(arena).map(|index| data.arenas[index].slots.clone()).unwrap_or_default()
     }
 
     /// A slot that was declared before, by its name.
     pub fn slot(&self, arena: &str, name: &str) -> Option<Var> {
         let data = self.data();
-        let index = data.arenas.iter().position(|a| a.name == arena)?;
+        let index = data.arena(arena)?;
         let value = *data.slots.get(&(index, name.to_owned()))?;
         drop(data);
         Some(Var { graph: self.clone(), value })
@@ -240,8 +274,9 @@ impl Graph {
     /// # Errors
     /// Where there is no such arena.
     pub fn whole(&self, arena: &str) -> Result<Var> {
-        let found =
-            self.data().arenas.iter().enumerate().find(|(_, a)| a.name == arena).map(|(i, a)| (i, a.len, a.dtype));
+        let data = self.data();
+        let found = data.arena(arena).map(|i| (i, data.arenas[i].len, data.arenas[i].dtype));
+        drop(data);
         let (index, len, dtype) =
             found.ok_or_else(|| Error::usage(format!("arena \"{arena}\""), "the graph has no state of this name"))?;
         Ok(self.add(NodeKind::State { arena: index, offset: 0 }, vec![], vec![TensorSpec::new([len], dtype)]))
@@ -282,13 +317,13 @@ impl Graph {
             return Err(Error::dtype("pack", "f32", part.spec().to_string()));
         }
         // Parts are computed in the arena itself, whenever their turn comes: nobody else may read or write it.
-        if self.data().arenas.iter().any(|a| a.name == name) {
+        if self.data().arena(name).is_some() {
             return Err(Error::usage(format!("arena \"{name}\""), "the graph has state of this name already"));
         }
         self.mirror(of, name, 0.0)?;
         let (arena, spec) = {
             let data = self.data();
-            let index = data.arenas.iter().position(|a| a.name == name).unwrap_or_default();
+            let index = data.arena(name).unwrap_or_default();
             (index, TensorSpec::f32([data.arenas[index].len]))
         };
         let offsets = slots.iter().zip(parts).filter(|(_, part)| part.is_some()).map(|(s, _)| s.offset).collect();
@@ -354,9 +389,15 @@ impl Graph {
 
     fn add(&self, kind: NodeKind, inputs: Vec<Value>, outputs: Vec<TensorSpec>) -> Var {
         let layer = self.layer();
-        let nodes = &mut self.0.borrow_mut().nodes;
-        nodes.push(Node { kind, inputs, outputs, layer });
-        Var { graph: self.clone(), value: Value { node: nodes.len() - 1, output: 0 } }
+        let data = &mut *self.0.borrow_mut();
+        let lies_in = match (&kind, inputs.first()) {
+            (NodeKind::State { arena, .. } | NodeKind::Pack { arena, .. }, _) => Some(*arena),
+            (NodeKind::Reshape, Some(from)) => data.arena_of(*from),
+            _ => None,
+        };
+        data.lies_in.push(lies_in);
+        data.nodes.push(Node { kind, inputs, outputs, layer });
+        Var { graph: self.clone(), value: Value { node: data.nodes.len() - 1, output: 0 } }
     }
 
     fn own(&self, var: &Var) -> Result<Value> {
@@ -379,8 +420,8 @@ impl Graph {
         self.data().nodes.iter().map(view).collect()
     }
 
-    pub(crate) fn layer(&self) -> String {
-        self.data().layers.join("/")
+    pub(crate) fn layer(&self) -> Arc<str> {
+        self.data().layers.last().cloned().unwrap_or_default()
     }
 
     /// Runs `build` as if in the layer that is called `path` from the model on, whatever layers it is in.
@@ -396,7 +437,9 @@ impl Graph {
     /// # Errors
     /// Those of `build`.
     pub fn in_layer<R>(&self, name: &str, build: impl FnOnce() -> Result<R>) -> Result<R> {
-        self.0.borrow_mut().layers.push(name.to_owned());
+        let outer = self.layer();
+        let path = if outer.is_empty() { name.into() } else { format!("{outer}/{name}").into() };
+        self.0.borrow_mut().layers.push(path);
         let result = build().map_err(|e| e.in_layer(&self.layer()));
         self.0.borrow_mut().layers.pop();
         result

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use super::memory::{self, Block, Layout};
 use super::{ArenaSpec, Graph, GraphData, NodeKind, Value, Var, chains, conv_gradients, conv_norms, rewrite};
@@ -37,7 +38,7 @@ pub struct Step {
     /// The op.
     pub op: Op,
     /// The layer that it belongs to; empty outside of layers.
-    pub layer: String,
+    pub layer: Arc<str>,
     /// Specs of inputs and outputs.
     pub io: Io,
     /// Where the inputs lie.
@@ -272,6 +273,8 @@ struct Planner<'a> {
     data: &'a GraphData,
     live: &'a [bool],
     gpu: Option<&'a GpuTraits>,
+    /// [`GraphData::roots`].
+    roots: Vec<Value>,
     /// Roots that are computed in place inside an arena.
     packed: HashMap<Value, (usize, usize)>,
     /// Where each root lies. Until everything is placed, buffers are indices into `blocks`.
@@ -282,14 +285,14 @@ struct Planner<'a> {
 
 impl<'a> Planner<'a> {
     fn new(data: &'a GraphData, live: &'a [bool], fetch: &[Value], gpu: Option<&'a GpuTraits>) -> Self {
-        let mut uses: HashMap<Value, usize> = HashMap::new();
+        let (roots, mut uses): (_, HashMap<Value, usize>) = (data.roots(), HashMap::new());
         let nodes =
             data.nodes.iter().enumerate().filter(|(i, node)| live[*i] && !matches!(node.kind, NodeKind::Reshape));
         for value in nodes.flat_map(|(_, node)| &node.inputs).chain(fetch) {
-            *uses.entry(root_of(data, *value)).or_default() += 1;
+            *uses.entry(root_of(&roots, *value)).or_default() += 1;
         }
-        let packed = placed_in_arena(data, live, &uses);
-        Planner { data, live, gpu, packed, regions: HashMap::new(), blocks: Vec::new(), steps: Vec::new() }
+        let packed = placed_in_arena(data, live, &uses, &roots);
+        Planner { data, live, gpu, roots, packed, regions: HashMap::new(), blocks: Vec::new(), steps: Vec::new() }
     }
 
     fn plan(mut self, fetch: &[Value]) -> Plan {
@@ -313,7 +316,7 @@ impl<'a> Planner<'a> {
                 NodeKind::Pack { arena, offsets } => {
                     let place = Place::Arena(*arena);
                     for (value, offset) in node.inputs.iter().zip(offsets) {
-                        if !self.packed.contains_key(&root_of(self.data, *value)) {
+                        if !self.packed.contains_key(&root_of(&self.roots, *value)) {
                             let from = self.region(*value);
                             let to = Region { place, offset: *offset, spec: from.spec.clone() };
                             self.step(Op::Copy(Copy), &node.layer, vec![from], vec![to]);
@@ -355,7 +358,7 @@ impl<'a> Planner<'a> {
 
     /// Where a value lies, in its own shape.
     fn region(&self, value: Value) -> Region {
-        let mut region = self.regions[&root_of(self.data, value)].clone();
+        let mut region = self.regions[&root_of(&self.roots, value)].clone();
         region.spec = self.data.spec(value).clone();
         region
     }
@@ -385,7 +388,7 @@ impl<'a> Planner<'a> {
         }
     }
 
-    fn step(&mut self, op: Op, layer: &str, inputs: Vec<Region>, outputs: Vec<Region>) {
+    fn step(&mut self, op: Op, layer: &Arc<str>, inputs: Vec<Region>, outputs: Vec<Region>) {
         let specs = |regions: &[Region]| regions.iter().map(|r| r.spec.clone()).collect();
         let io = Io { inputs: specs(&inputs), outputs: specs(&outputs) };
         let launches = self.gpu.map(|gpu| op.gpu(&io, gpu)).unwrap_or_default();
@@ -401,26 +404,28 @@ impl<'a> Planner<'a> {
                 self.blocks[t].apart.push(w);
             }
         }
-        self.steps.push(Step { op, layer: layer.to_owned(), io, inputs, outputs, temps, launches: launches.list });
+        self.steps.push(Step { op, layer: layer.clone(), io, inputs, outputs, temps, launches: launches.list });
     }
 }
 
-/// The value whose memory `value` shows: reshapes are followed.
-fn root_of(data: &GraphData, mut value: Value) -> Value {
-    while matches!(data.nodes[value.node].kind, NodeKind::Reshape) {
-        value = data.nodes[value.node].inputs[0];
-    }
-    value
+/// The value whose memory `value` shows.
+fn root_of(roots: &[Value], value: Value) -> Value {
+    if value.output == 0 { roots[value.node] } else { value }
 }
 
 /// The inputs of packs that can be computed where the pack wants them: those with no other use, at most one per producer.
-fn placed_in_arena(data: &GraphData, live: &[bool], uses: &HashMap<Value, usize>) -> HashMap<Value, (usize, usize)> {
+fn placed_in_arena(
+    data: &GraphData,
+    live: &[bool],
+    uses: &HashMap<Value, usize>,
+    roots: &[Value],
+) -> HashMap<Value, (usize, usize)> {
     let mut placed = HashMap::new();
     let mut producers = Vec::new();
     for node in data.nodes.iter().enumerate().filter(|(i, _)| live[*i]).map(|(_, n)| n) {
         let NodeKind::Pack { arena, offsets } = &node.kind else { continue };
         for (value, offset) in node.inputs.iter().zip(offsets) {
-            let root = root_of(data, *value);
+            let root = root_of(roots, *value);
             let computed = matches!(data.nodes[root.node].kind, NodeKind::Op(_));
             if computed && uses.get(&root) == Some(&1) && !producers.contains(&root.node) {
                 producers.push(root.node);

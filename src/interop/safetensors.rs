@@ -7,7 +7,8 @@ use flate2::Crc;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use crate::error::{Error, Result};
-use crate::file;
+use crate::file::{self, Access};
+use crate::host;
 use crate::shape::TensorSpec;
 use crate::tensor::{Elements, Tensor};
 
@@ -31,7 +32,7 @@ impl Archive {
     /// # Errors
     /// [`Error::Io`] where it cannot be read; those of [`Archive::from_bytes`].
     pub fn open(path: &Path) -> Result<Archive> {
-        let bytes = std::fs::read(path).map_err(|reason| Error::Io { path: path.to_owned(), reason })?;
+        let bytes = file::read(path)?;
         Archive::from_bytes(path, &bytes)
     }
 
@@ -46,12 +47,12 @@ impl Archive {
         let about = SafeTensors::read_metadata(bytes).map_err(broken)?.1.metadata().clone().unwrap_or_default();
         let (mut tensors, mut others) = (BTreeMap::new(), BTreeMap::new());
         for (name, view) in file.iter() {
-            let words = || view.data().chunks_exact(4).map(|b| [b[0], b[1], b[2], b[3]]);
-            let shape = view.shape().to_vec();
+            let words = || view.data().as_chunks::<4>().0.iter();
+            let (shape, what) = (view.shape().to_vec(), "a tensor of a file");
             let tensor = match view.dtype() {
-                Dtype::F32 => Tensor::f32(shape, words().map(f32::from_le_bytes).collect()),
-                Dtype::U32 => Tensor::u32(shape, words().map(u32::from_le_bytes).collect()),
-                Dtype::U8 => Tensor::u8(shape, view.data().to_vec()),
+                Dtype::F32 => Tensor::f32(shape, host::collected(words().map(|b| f32::from_le_bytes(*b)), what)?),
+                Dtype::U32 => Tensor::u32(shape, host::collected(words().map(|b| u32::from_le_bytes(*b)), what)?),
+                Dtype::U8 => Tensor::u8(shape, host::copied(view.data(), what)?),
                 other => {
                     others.insert(name.to_owned(), format!("{other:?}{shape:?}"));
                     continue;
@@ -103,7 +104,7 @@ impl Archive {
     ///
     /// # Errors
     /// [`Error::Format`], naming every tensor that is missing, has another type or shape, or holds a NaN or an infinity.
-    pub fn wanted(&self, wanted: &[(String, TensorSpec)]) -> Result<Vec<Tensor>> {
+    pub fn wanted(&self, wanted: &[(String, TensorSpec)]) -> Result<Vec<&Tensor>> {
         let (mut found, mut bad) = (Vec::with_capacity(wanted.len()), Vec::new());
         for (name, spec) in wanted {
             match self.tensors.get(name) {
@@ -119,7 +120,7 @@ impl Archive {
                 Some(tensor) if !is_finite(tensor) => {
                     bad.push((format!("finite numbers in \"{name}\""), "NaN or infinity".to_owned()));
                 }
-                Some(tensor) => found.push(tensor.clone()),
+                Some(tensor) => found.push(tensor),
             }
         }
         if bad.is_empty() {
@@ -176,6 +177,14 @@ fn checksum(tensors: &BTreeMap<&str, TensorView>, about: &HashMap<String, String
 /// # Errors
 /// [`Error::Io`] where the file cannot be written; [`Error::Usage`] where two tensors have one name.
 pub fn write(path: &Path, tensors: &[(String, Tensor)], about: &[(&str, &str)]) -> Result<()> {
+    write_as(path, tensors, about, Access::Shared)
+}
+
+/// Like [`write()`], with a new file readable by `access`.
+///
+/// # Errors
+/// See there.
+pub fn write_as(path: &Path, tensors: &[(String, Tensor)], about: &[(&str, &str)], access: Access) -> Result<()> {
     let refused = |e: safetensors::SafeTensorError| Error::usage("safetensors", e.to_string());
     let mut views = BTreeMap::new();
     for (name, tensor) in tensors {
@@ -191,8 +200,12 @@ pub fn write(path: &Path, tensors: &[(String, Tensor)], about: &[(&str, &str)]) 
     }
     let mut about: HashMap<String, String> = about.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
     about.insert(CHECKSUM.to_owned(), checksum(&views, &about));
+    // The crate makes the whole file in memory.
+    let content: usize = tensors.iter().map(|(_, tensor)| tensor.elements().bytes().len()).sum();
+    let header: usize = about.iter().map(|(key, text)| key.len() + text.len()).sum();
+    host::expect_room(content + 4 * header + 256 * tensors.len(), "a file of tensors")?;
     let bytes = safetensors::serialize(views, Some(about)).map_err(refused)?;
-    file::replace(path, &bytes)
+    file::replace(path, &bytes, access)
 }
 
 /// Reads the tensors that `wanted` names, each with its type and shape.
@@ -200,7 +213,7 @@ pub fn write(path: &Path, tensors: &[(String, Tensor)], about: &[(&str, &str)]) 
 /// # Errors
 /// Those of [`Archive::open`] and [`Archive::wanted`].
 pub fn read(path: &Path, wanted: &[(String, TensorSpec)]) -> Result<Vec<Tensor>> {
-    Archive::open(path)?.wanted(wanted)
+    Archive::open(path)?.wanted(wanted)?.into_iter().map(Tensor::copied).collect()
 }
 
 #[cfg(test)]

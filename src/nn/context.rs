@@ -1,5 +1,6 @@
 use std::borrow::Cow;
 use std::cell::RefCell;
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
@@ -49,6 +50,9 @@ pub struct BuildCtx {
     names: Rc<RefCell<HashSet<String>>>,
     depth: usize,
     collected: Rc<RefCell<Collected>>,
+    /// The parameters that are held back, and where each statistic that moves stands in `collected`.
+    held: Rc<RefCell<HashSet<String>>>,
+    moved: Rc<RefCell<HashMap<String, usize>>>,
     /// How often each stream of random numbers was asked for.
     streams: Rc<RefCell<HashMap<String, usize>>>,
     /// What layers do is noted here, where somebody wants to know it.
@@ -68,6 +72,8 @@ impl BuildCtx {
             names: Rc::default(),
             depth: 0,
             collected: Rc::default(),
+            held: Rc::default(),
+            moved: Rc::default(),
             streams: Rc::default(),
             journal: None,
         }
@@ -113,12 +119,10 @@ impl BuildCtx {
     }
 
     pub(super) fn leave_hold(&self, hold: Hold) {
-        let mut collected = self.collected.borrow_mut();
         // A shared layer is built more than once; its parameters are held once.
-        let held = collected.holds.iter().any(|h| h.slot == hold.slot);
-        if !held {
+        if self.held.borrow_mut().insert(hold.slot.clone()) {
             self.note(None, || Event::Hold(hold.clone()));
-            collected.holds.push(hold);
+            self.collected.borrow_mut().holds.push(hold);
         }
     }
 
@@ -166,8 +170,13 @@ impl BuildCtx {
         let StatisticUpdate { slot, value, keep } = &update;
         self.note(Some(value.graph()), || Event::Statistic { slot: slot.clone(), value: value.value, keep: *keep });
         let statistics = &mut self.collected.borrow_mut().statistics;
-        statistics.retain(|have| have.slot != update.slot);
-        statistics.push(update);
+        match self.moved.borrow_mut().entry(slot.clone()) {
+            Entry::Occupied(place) => statistics[*place.get()] = update,
+            Entry::Vacant(place) => {
+                place.insert(statistics.len());
+                statistics.push(update);
+            }
+        }
     }
 
     fn note(&self, graph: Option<&Graph>, event: impl FnOnce() -> Event) {
@@ -270,7 +279,7 @@ impl BuildCtx {
         let kind = kind.into();
         self.note(Some(graph), || Event::Enter { name: name.to_owned(), kind: kind.to_string() });
         let inner = self.inner(name);
-        let counts = || [PARAMETERS, STATISTICS].map(|arena| elements(graph, arena));
+        let counts = || [PARAMETERS, STATISTICS].map(|arena| graph.elements(arena));
         let (before, place) = (counts(), self.collected.borrow().layers.len());
         let result = graph.in_layer(name, || build(&inner))?;
         let after = counts();
@@ -315,11 +324,6 @@ impl BuildCtx {
     fn own(&self, name: &str) -> String {
         if self.path.is_empty() { name.to_owned() } else { format!("{}/{name}", self.path) }
     }
-}
-
-/// How many numbers an arena holds.
-pub(super) fn elements(graph: &Graph, arena: &str) -> usize {
-    graph.slots(arena).iter().map(|s| s.spec.shape.elements()).sum()
 }
 
 fn check_name(name: &str) -> Result<()> {

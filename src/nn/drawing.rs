@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write;
 
 use crate::graph::{Graph, Var};
@@ -42,8 +42,18 @@ impl Drawing {
         // Of every node: its box. What only carries on another node's tensor has that node's.
         let mut of_node: Vec<Option<usize>> = Vec::new();
         let nodes = graph.forward_nodes();
-        let holds_layers =
-            |layer: &str| nodes.iter().any(|n| n.layer.strip_prefix(layer).is_some_and(|r| r.starts_with('/')));
+        // What stands before a slash in any layer's name.
+        let mut around = HashSet::new();
+        for node in &nodes {
+            let mut layer = &node.layer[..];
+            while let Some((outer, _)) = layer.rsplit_once('/') {
+                layer = outer;
+                if !around.insert(outer) {
+                    break;
+                }
+            }
+        }
+        let holds_layers = |layer: &str| around.contains(layer);
         for node in &nodes {
             let feeds: Vec<usize> = node.inputs.iter().filter_map(|i| of_node[*i]).collect();
             let mut open = |name: String| {

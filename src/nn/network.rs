@@ -2,7 +2,6 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::context::elements;
 use super::{BuildCtx, Drawing, STATISTICS, Summary};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, PARAMETERS, Var};
@@ -86,7 +85,7 @@ pub trait Network: fmt::Debug + Send {
         let (ctx, graph) = (BuildCtx::inference(), Graph::new());
         let outputs = forward(self, &ctx, &graph, 1)?;
         let shapes = outputs.iter().map(|y| Shape::from(&y.shape()[1..])).collect();
-        let [trained, kept] = [PARAMETERS, STATISTICS].map(|arena| elements(&graph, arena));
+        let [trained, kept] = [PARAMETERS, STATISTICS].map(|arena| graph.elements(arena));
         Ok(Summary {
             inputs: self.inputs(),
             layers: ctx.collected().layers,

@@ -1,3 +1,5 @@
+use std::collections::{HashMap, HashSet};
+
 use serde::{Deserialize, Serialize};
 
 use crate::contract::exact;
@@ -81,9 +83,10 @@ pub struct Hold {
     pub max_norm: Option<MaxNorm>,
 }
 
-/// What holds a slot back, if something does.
-pub(super) fn hold_of<'a>(holds: &'a [Hold], slot: &SlotSpec) -> Option<&'a Hold> {
-    holds.iter().find(|hold| hold.slot == slot.name)
+/// What holds each slot back, by its name.
+pub(super) fn by_slot(holds: &[Hold]) -> HashMap<&str, &Hold> {
+    // Of several for one slot the first counts.
+    holds.iter().rev().map(|hold| (hold.slot.as_str(), hold)).collect()
 }
 
 /// Refuses holds of parameters that are not there.
@@ -94,7 +97,8 @@ pub(super) fn check(holds: &[Hold], slots: &[SlotSpec]) -> Result<()> {
             return Err(Error::parameter(&hold.slot, "max norm", "a positive number", limit));
         }
     }
-    match holds.iter().find(|hold| !slots.iter().any(|slot| slot.name == hold.slot)) {
+    let names: HashSet<&str> = slots.iter().map(|slot| slot.name.as_str()).collect();
+    match holds.iter().find(|hold| !names.contains(hold.slot.as_str())) {
         Some(hold) => Err(Error::usage(format!("parameter \"{}\"", hold.slot), "it is held back, and is not there")),
         None => Ok(()),
     }

@@ -1,4 +1,6 @@
-use super::holds::{check, hold_of, units_of};
+use std::collections::HashMap;
+
+use super::holds::{by_slot, check, units_of};
 use super::{ACCUMULATED, EMA, GRADIENTS, Hold, Optimizer, SHARES, TABLES, UpdateCtx, words};
 use crate::contract::blocks::{self, BLOCK};
 use crate::error::{Error, Result};
@@ -406,8 +408,8 @@ impl Tuned {
     fn penalties(&self, graph: &Graph, holds: &[Hold]) -> Result<Option<Var>> {
         let slots = graph.slots(PARAMETERS);
         check(holds, &slots)?;
-        let settings = self.settings(&slots)?;
-        let penalty = |(slot, setting): (&SlotSpec, &Setting)| match hold_of(holds, slot) {
+        let (settings, holds) = (self.settings(&slots)?, by_slot(holds));
+        let penalty = |(slot, setting): (&SlotSpec, &Setting)| match holds.get(slot.name.as_str()) {
             Some(hold) if !setting.frozen => [hold.penalty.l1, hold.penalty.l2],
             _ => [0.0, 0.0],
         };
@@ -421,10 +423,10 @@ impl Tuned {
     /// The table of largest norms, where there are some, and the elements of its longest unit.
     fn norms(&self, graph: &Graph, holds: &[Hold]) -> Result<Option<(Var, usize)>> {
         let slots = graph.slots(PARAMETERS);
+        let holds = by_slot(holds);
         let trained = slots.iter().filter(|slot| !self.is_frozen(&slot.name));
-        let units: Vec<max_norm::Units> = trained
-            .filter_map(|slot| hold_of(holds, slot).and_then(|hold| hold.max_norm).map(|norm| units_of(slot, norm)))
-            .collect();
+        let units: Vec<max_norm::Units> =
+            trained.filter_map(|slot| Some(units_of(slot, holds.get(slot.name.as_str())?.max_norm?))).collect();
         if units.is_empty() {
             return Ok(None);
         }
@@ -438,8 +440,11 @@ impl Tuned {
 /// The table that gives every parameter its two numbers; equal ones are one group.
 fn table(graph: &Graph, numbers: impl Iterator<Item = [f32; 2]>) -> Vec<u32> {
     let (mut groups, mut blocks): (Vec<[f32; 2]>, Vec<u32>) = (Vec::new(), Vec::new());
+    // Where each group stands, by the bits of its numbers.
+    let mut places: HashMap<[u32; 2], usize> = HashMap::new();
     for (slot, numbers) in graph.slots(PARAMETERS).iter().zip(numbers) {
-        let group = groups.iter().position(|g| *g == numbers).unwrap_or(groups.len());
+        // 0 and -0 are one group.
+        let group = *places.entry(numbers.map(|n| (n + 0.0).to_bits())).or_insert(groups.len());
         if group == groups.len() {
             groups.push(numbers);
         }

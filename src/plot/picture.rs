@@ -2,6 +2,7 @@ use std::path::Path;
 
 use super::canvas::Canvas;
 use crate::error::{Error, Result};
+use crate::file::{self, Access};
 
 /// A picture: SVG text, or a PNG file with twice as many pixels along each side.
 ///
@@ -47,8 +48,8 @@ impl Picture {
         let path = path.as_ref();
         let extension = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase());
         match extension.as_deref() {
-            Some("svg") => crate::file::replace(path, self.svg().as_bytes()),
-            Some("png") => crate::file::replace(path, &self.png()?),
+            Some("svg") => file::replace(path, self.svg().as_bytes(), Access::Shared),
+            Some("png") => file::replace(path, &self.png()?, Access::Shared),
             _ => Err(Error::usage(path.display().to_string(), "a picture's file must end in .svg or .png")),
         }
     }

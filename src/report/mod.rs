@@ -45,6 +45,7 @@ pub use rows::{Missing, Row};
 pub use segmentation::Segmentation;
 
 use crate::error::{Error, Result};
+use crate::file::{self, Access};
 use crate::metrics::ConfusionTable;
 
 /// Metrics with their intervals, what could not be computed, and pictures.
@@ -185,17 +186,26 @@ impl Report {
     }
 
     /// Writes `report.txt`, `report.json` and the pictures into `folder`, which is made where it is not there: each picture as SVG, and
-    /// with the feature `png` as PNG too. Each file is there whole or not at all. Gives the files that were written.
+    /// with the feature `png` as PNG too. Each file is there whole or not at all. New files are readable by their owner alone;
+    /// [`Report::write_as`] shares them. Gives the files that were written.
     ///
     /// # Errors
     /// [`Error::Io`] where a file cannot be written.
     pub fn write(&self, folder: impl AsRef<Path>) -> Result<Vec<PathBuf>> {
+        self.write_as(folder, Access::Private)
+    }
+
+    /// Like [`Report::write`], with new files readable by `access`.
+    ///
+    /// # Errors
+    /// See there.
+    pub fn write_as(&self, folder: impl AsRef<Path>, access: Access) -> Result<Vec<PathBuf>> {
         let folder = folder.as_ref();
-        std::fs::create_dir_all(folder).map_err(|reason| Error::Io { path: folder.to_owned(), reason })?;
+        file::make_folder(folder)?;
         let mut files = Vec::new();
         let mut write = |name: &str, bytes: &[u8]| {
             let path = folder.join(name);
-            crate::file::replace(&path, bytes)?;
+            file::replace(&path, bytes, access)?;
             files.push(path);
             Ok::<(), Error>(())
         };

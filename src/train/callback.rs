@@ -99,9 +99,12 @@ pub trait Callback: fmt::Debug + Send {
 
     /// An epoch has ended. Gives the reason, where the training should stop now.
     ///
+    /// Every callback is called after every epoch, and every reason to stop counts, also where another callback fails: the order of
+    /// callbacks changes the order of their notes and nothing else.
+    ///
     /// # Errors
     /// Whatever should end the training with an error. An [`Error::Io`] is noted, and the training goes on: a full disk may have room
-    /// again later. Its end gives the error back.
+    /// again later. If the last epoch's output could not be written either, `fit` returns the error at the end.
     fn epoch_end(&mut self, epoch: Epoch<'_>) -> Result<Option<String>>;
 
     /// The training has ended, by itself or because it was stopped.

@@ -1,5 +1,5 @@
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +11,7 @@ use super::monitor::Monitor;
 use super::program::Pass;
 use super::training::Training;
 use crate::error::{Error, Result};
-use crate::file;
+use crate::file::{self, Access, Appended, FolderLock, Taken};
 use crate::graph::{ArenaSpec, PARAMETERS};
 use crate::nn::STATISTICS;
 use crate::optim::{GRADIENTS, Plateau};
@@ -29,13 +29,19 @@ pub(super) const LAST: [&str; 2] = ["last.safetensors", "previous.safetensors"];
 const BEST: &str = "best.safetensors";
 /// The name of a checkpoint that is whole and not yet the last.
 pub(super) const NEXT: &str = "next.safetensors";
+/// The epochs, a JSON object per line: what a checkpoint weighs does not grow with them.
+pub(super) const HISTORY: &str = "history.jsonl";
 
 /// Where and when checkpoints of a training are written.
 ///
 /// In the folder lie `last.safetensors`, from which a training goes on; `previous.safetensors`, the one before it, in case the last is
 /// damaged; and `epoch-0005.safetensors`, where every so many are kept. Each is a model's file as [`Model::save`](super::Model::save)
-/// writes it, with the optimizer's state, the counters of random numbers, the epochs so far and what callbacks remember. Where a value is
-/// watched, `best.safetensors` is the model of its best epoch, without these. Nothing in them tells of paths, people or the machine.
+/// writes it, with the optimizer's state, the counters of random numbers and what callbacks remember. Where a value is
+/// watched, `best.safetensors` is the model of its best epoch, without these. The epochs so far stand in `history.jsonl`. Nothing in them
+/// tells of paths, people or the machine. New files are readable by their owner alone ([`Checkpoints::access`]).
+///
+/// While a training runs, the folder is its own: another one that would write there, in this process or in another, is refused and told
+/// the number of the process. The lock (the file `lock`) ends with the process, also where that is killed.
 ///
 /// A checkpoint belongs to its training: another seed, batch size, network, optimizer, or other samples are refused. What the program
 /// alone knows (the loss, schedules, augmentation, callbacks) is the program's to keep the same.
@@ -56,12 +62,21 @@ pub struct Checkpoints {
     every: Option<usize>,
     best: Option<Monitor>,
     pub(super) resume: bool,
+    access: Access,
+}
+
+/// The folder of a training's checkpoints while it runs.
+#[derive(Debug)]
+pub(super) struct Folder {
+    history: Appended,
+    /// Nobody else's, until it is dropped; missing where the file system has no locks.
+    _lock: Option<FolderLock>,
 }
 
 impl Checkpoints {
     /// In this folder, which is made where it is missing.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
-        Checkpoints { folder: folder.into(), every: None, best: None, resume: false }
+        Checkpoints { folder: folder.into(), every: None, best: None, resume: false, access: Access::Private }
     }
 
     /// Keeps the checkpoint of every so many epochs.
@@ -75,6 +90,12 @@ impl Checkpoints {
     #[must_use]
     pub fn best(self, monitor: &str) -> Self {
         Checkpoints { best: Some(Monitor::new(monitor)), ..self }
+    }
+
+    /// Who may read the files; their owner alone unless told otherwise.
+    #[must_use]
+    pub fn access(self, access: Access) -> Self {
+        Checkpoints { access, ..self }
     }
 
     /// Goes on from the last checkpoint in the folder, where there is one. The number of epochs of [`Fit`](super::Fit) is that of the
@@ -104,7 +125,8 @@ pub(super) struct Kept {
     pub(super) plateau: Option<Plateau>,
     pub(super) best: Option<Monitor>,
     pub(super) stopped: Option<String>,
-    pub(super) history: Vec<EpochRecord>,
+    /// How many lines of [`HISTORY`] are this checkpoint's.
+    pub(super) history: usize,
     pub(super) callbacks: BTreeMap<String, serde_json::Value>,
 }
 
@@ -117,10 +139,27 @@ impl Training<'_> {
         }
         checkpoints.best.as_ref().map_or(Ok(()), |best| expect(names, &best.name))?;
         let folder = &checkpoints.folder;
-        std::fs::create_dir_all(folder).map_err(|reason| Error::Io { path: folder.clone(), reason })?;
+        file::make_folder(folder)?;
         file::check_writable(&checkpoints.path(LAST[0]))?;
+        let (lock, doubt) = match FolderLock::take(folder)? {
+            Taken::By(lock) => (Some(lock), None),
+            Taken::Unknown(e) => {
+                (None, Some(format!("{} cannot be locked against other trainings: {e}", folder.display())))
+            }
+            Taken::Other(owner) => {
+                let reason = format!(
+                    "{} is in use by a training of {owner}; wait for it, or take another folder",
+                    folder.display()
+                );
+                return Err(Error::usage("checkpoints", reason));
+            }
+        };
+        file::remove_stale(folder);
+        self.folder =
+            Some(Folder { history: Appended::new(&checkpoints.path(HISTORY), checkpoints.access), _lock: lock });
         self.best = checkpoints.best.clone();
         self.samples = self.train.fingerprint();
+        doubt.into_iter().for_each(|doubt| self.note(doubt));
         Ok(())
     }
 
@@ -146,7 +185,7 @@ impl Training<'_> {
         if let Some(best) = &self.best {
             let mut observed = best.clone();
             if observed.observe(record.value(&best.name).unwrap_or(f64::NAN)) {
-                unwritten = model.save(checkpoints.path(BEST));
+                unwritten = model.save_as(&checkpoints.path(BEST), checkpoints.access);
             }
             // A best model that could not be written does not count: the next that is better than the one before it will.
             if unwritten.is_ok() {
@@ -158,19 +197,20 @@ impl Training<'_> {
         let mut about = model.about()?;
         about.push((TRAINING, kept));
         let [last, previous] = LAST.map(|name| checkpoints.path(name));
+        if let Some(Folder { history, .. }) = &mut self.folder {
+            history.epochs(&self.history.epochs)?;
+        }
         // Under a third name first: at no moment is there less than one whole checkpoint.
         let next = checkpoints.path(NEXT);
-        keep::write(&next, &tensors, &about)?;
-        let moved =
-            |from: &Path, to: &Path| file::rename(from, to).map_err(|reason| Error::Io { path: to.to_owned(), reason });
+        keep::write(&next, &tensors, &about, checkpoints.access)?;
         if last.exists() {
-            moved(&last, &previous)?;
+            file::rename(&last, &previous)?;
         }
-        moved(&next, &last)?;
+        file::rename(&next, &last)?;
         match checkpoints.every {
             Some(every) if model.epochs.is_multiple_of(every) => {
                 let path = checkpoints.path(&format!("epoch-{:04}.safetensors", model.epochs));
-                keep::write(&path, &tensors, &about)?;
+                keep::write(&path, &tensors, &about, checkpoints.access)?;
             }
             _ => {}
         }
@@ -206,10 +246,24 @@ impl Training<'_> {
             plateau: self.plateau.clone(),
             best: self.best.clone(),
             stopped: self.history.stopped.clone(),
-            history: self.history.epochs.clone(),
+            history: self.history.epochs.len(),
             callbacks,
         };
         Ok((tensors, kept))
+    }
+}
+
+impl Appended {
+    /// Has these epochs in the file, on the disk: appends the last one where those before are there.
+    fn epochs(&mut self, epochs: &[EpochRecord]) -> Result<()> {
+        let line = |record: &EpochRecord| {
+            let text = serde_json::to_string(record).map_err(|e| Error::usage("an epoch's record", e.to_string()))?;
+            Ok(text + "\n")
+        };
+        match epochs.last() {
+            Some(last) if self.is_begun() => self.append(&line(last)?, true),
+            _ => self.begin(&epochs.iter().map(line).collect::<Result<String>>()?),
+        }
     }
 }
 

@@ -23,6 +23,8 @@ pub struct EarlyStopping {
     start_from: usize,
     restore_best: bool,
     waited: usize,
+    /// Epochs that have ended.
+    seen: usize,
     best: Option<Best>,
 }
 
@@ -39,6 +41,7 @@ struct Best {
 struct Kept {
     monitor: Monitor,
     waited: usize,
+    seen: usize,
     epoch: Option<usize>,
 }
 
@@ -47,7 +50,7 @@ impl EarlyStopping {
     /// not better, and restores the best parameters.
     pub fn new(monitor: &str) -> Self {
         let monitor = Monitor::new(monitor);
-        EarlyStopping { monitor, patience: 0, start_from: 0, restore_best: true, waited: 0, best: None }
+        EarlyStopping { monitor, patience: 0, start_from: 0, restore_best: true, waited: 0, seen: 0, best: None }
     }
 
     /// After how many epochs in a row without a better value the training stops; 0 and 1 mean after the first.
@@ -92,13 +95,14 @@ impl Callback for EarlyStopping {
         self.monitor.check()?;
         begin.expect(&self.monitor.name)?;
         self.monitor.forget();
-        (self.waited, self.best) = (0, None);
+        (self.waited, self.seen, self.best) = (0, 0, None);
         Ok(())
     }
 
     fn epoch_end(&mut self, epoch: Epoch<'_>) -> Result<Option<String>> {
         let value = epoch.value(&self.monitor.name)?;
-        if epoch.epochs.len() <= self.start_from {
+        self.seen += 1;
+        if self.seen <= self.start_from {
             return Ok(None);
         }
         let number = epoch.epochs.last().map_or(0, |record| record.epoch);
@@ -125,7 +129,7 @@ impl Callback for EarlyStopping {
 
     fn memory(&self) -> Memory {
         let epoch = self.best.as_ref().map(|best| best.epoch);
-        let kept = Kept { monitor: self.monitor.clone(), waited: self.waited, epoch };
+        let kept = Kept { monitor: self.monitor.clone(), waited: self.waited, seen: self.seen, epoch };
         let tensors = self.best.iter().flat_map(|best| best.weights.clone()).collect();
         Memory { values: serde_json::to_value(kept).unwrap_or_default(), tensors }
     }
@@ -137,7 +141,7 @@ impl Callback for EarlyStopping {
             let expected = format!("a training that watched {}", self.monitor.name);
             return Err(Error::data("early stopping of the checkpoint", expected, kept.monitor.name));
         }
-        self.waited = kept.waited;
+        (self.waited, self.seen) = (kept.waited, kept.seen);
         self.best = kept.epoch.map(|epoch| Best { epoch, weights: memory.tensors });
         Ok(())
     }

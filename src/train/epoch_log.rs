@@ -2,11 +2,12 @@ use std::path::PathBuf;
 
 use super::callback::{Begin, Callback, Epoch};
 use super::history::EpochRecord;
-use crate::error::{Error, Result};
-use crate::file;
+use crate::error::Result;
+use crate::file::{self, Access, Appended};
 
-/// Keeps a training's epochs in a file: one row each. The file is written anew after every epoch, whole or not at all, so that a resumed
-/// training has every epoch once.
+/// Keeps a training's epochs in a file: one row each. After the first epoch the file is written anew, whole or not at all, so that a
+/// resumed training has every epoch once; each later epoch appends its row. New files are readable by their owner alone
+/// ([`EpochLog::access`]).
 ///
 /// ```
 /// use galen::prelude::*;
@@ -14,10 +15,14 @@ use crate::file;
 ///
 /// let options = Fit::new().epochs(10).callback(EpochLog::csv("run/log.csv")).callback(EpochLog::json_lines("run/log.jsonl"));
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct EpochLog {
     path: PathBuf,
     format: Format,
+    access: Access,
+    file: Appended,
+    /// The columns of the file as it is now.
+    columns: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -29,12 +34,36 @@ enum Format {
 impl EpochLog {
     /// Comma-separated values: a header with the names, a row per epoch. What is not a number is an empty field.
     pub fn csv(path: impl Into<PathBuf>) -> Self {
-        EpochLog { path: path.into(), format: Format::Csv }
+        EpochLog::new(path.into(), Format::Csv, Access::Private)
     }
 
     /// A JSON object per line. What is not a number is `null`.
     pub fn json_lines(path: impl Into<PathBuf>) -> Self {
-        EpochLog { path: path.into(), format: Format::JsonLines }
+        EpochLog::new(path.into(), Format::JsonLines, Access::Private)
+    }
+
+    fn new(path: PathBuf, format: Format, access: Access) -> Self {
+        let file = Appended::new(&path, access);
+        EpochLog { path, format, access, file, columns: Vec::new() }
+    }
+
+    /// Who may read the file where it is new; its owner alone unless told otherwise.
+    #[must_use]
+    pub fn access(self, access: Access) -> Self {
+        EpochLog::new(self.path, self.format, access)
+    }
+
+    /// A row.
+    fn row(&self, record: &EpochRecord) -> String {
+        match self.format {
+            Format::JsonLines => format!("{}\n", json(record)),
+            Format::Csv => {
+                let value = |name: &String| record.value(name).filter(|v| v.is_finite());
+                let cell = |name: &String| value(name).map_or(String::new(), |v| v.to_string());
+                let cells: Vec<String> = self.columns.iter().map(cell).collect();
+                format!("{},{}\n", record.epoch, cells.join(","))
+            }
+        }
     }
 }
 
@@ -44,38 +73,38 @@ impl Callback for EpochLog {
     }
 
     fn begin(&mut self, _begin: Begin<'_>) -> Result<()> {
-        if let Some(folder) = self.path.parent() {
-            std::fs::create_dir_all(folder).map_err(|reason| Error::Io { path: folder.to_owned(), reason })?;
-        }
+        self.file = Appended::new(&self.path, self.access);
+        self.path.parent().map_or(Ok(()), file::make_folder)?;
         file::check_writable(&self.path)
     }
 
     fn epoch_end(&mut self, epoch: Epoch<'_>) -> Result<Option<String>> {
-        let text = match self.format {
-            Format::Csv => csv(epoch.epochs),
-            Format::JsonLines => epoch.epochs.iter().map(|record| format!("{}\n", json(record))).collect(),
+        let Some(last) = epoch.epochs.last() else { return Ok(None) };
+        // What a power cut takes of the appended rows, a resumed training writes again.
+        if self.file.is_begun() && last.names().iter().all(|name| self.columns.contains(name)) {
+            self.file.append(&self.row(last), false)?;
+            return Ok(None);
+        }
+        self.columns = columns(epoch.epochs);
+        let mut text = match self.format {
+            Format::Csv => format!("epoch,{}\n", self.columns.join(",")),
+            Format::JsonLines => String::new(),
         };
-        file::replace(&self.path, text.as_bytes())?;
+        epoch.epochs.iter().for_each(|record| text += &self.row(record));
+        self.file.begin(&text)?;
         Ok(None)
     }
 }
 
-/// The columns are those of any epoch: validation may have begun later.
-fn csv(epochs: &[EpochRecord]) -> String {
+/// The values of any epoch: validation may have begun later.
+fn columns(epochs: &[EpochRecord]) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for name in epochs.iter().flat_map(EpochRecord::names) {
         if !names.contains(&name) {
             names.push(name);
         }
     }
-    let mut text = format!("epoch,{}\n", names.join(","));
-    for record in epochs {
-        let cell =
-            |name: &String| record.value(name).filter(|v| v.is_finite()).map_or(String::new(), |v| v.to_string());
-        let cells: Vec<String> = names.iter().map(cell).collect();
-        text += &format!("{},{}\n", record.epoch, cells.join(","));
-    }
-    text
+    names
 }
 
 fn json(record: &EpochRecord) -> serde_json::Value {

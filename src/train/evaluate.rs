@@ -10,6 +10,7 @@ use crate::data::{Column, Dataset};
 use crate::engine::Executable;
 use crate::error::{Error, Result};
 use crate::graph::Graph;
+use crate::host;
 use crate::metrics::ConfusionTable;
 use crate::nn::{self, BuildCtx, Mode};
 use crate::tensor::Tensor;
@@ -157,7 +158,7 @@ impl Model {
         let scaling = |(i, input): (usize, &Tensor)| definition.preparation.scaling(i, &definition.what(i), input);
         let scalings = inputs.iter().enumerate().map(scaling).collect::<Result<Vec<_>>>()?;
         self.predict_batches(n, BATCH, |samples| {
-            Ok(inputs.iter().zip(&scalings).map(|(input, by)| scaled(input.select(samples), *by)).collect())
+            inputs.iter().zip(&scalings).map(|(input, by)| Ok(scaled(input.select(samples)?, *by))).collect()
         })
     }
 
@@ -215,11 +216,7 @@ impl Model {
                 all.push(part.into_f32()?);
             }
         }
-        let join = |parts: &Vec<ArrayD<f32>>| {
-            let views: Vec<_> = parts.iter().map(|y| y.view()).collect();
-            ndarray::concatenate(Axis(0), &views).map_err(|e| Error::usage("predict", e.to_string()))
-        };
-        outputs.iter().map(join).collect()
+        outputs.into_iter().map(joined).collect()
     }
 
     fn predict_batch(&mut self, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
@@ -270,6 +267,17 @@ fn log_sum(z: &[f64], but: usize) -> f64 {
     let others = || z.iter().enumerate().filter(|(i, _)| *i != but).map(|(_, z)| *z);
     let largest = others().fold(f64::NEG_INFINITY, f64::max);
     largest + others().map(|z| (z - largest).exp()).sum::<f64>().ln()
+}
+
+/// Outputs of several batches as one.
+fn joined(parts: Vec<ArrayD<f32>>) -> Result<ArrayD<f32>> {
+    let mut shape = parts.first().map_or(vec![0], |part| part.shape().to_vec());
+    shape[0] = parts.iter().map(|part| part.shape()[0]).sum();
+    let mut all = host::room(shape.iter().product(), "predictions")?;
+    for part in &parts {
+        all.extend_from_slice(part.as_slice().unwrap_or_default());
+    }
+    Tensor::f32(shape, all)?.into_f32()
 }
 
 /// The only one of a network's outputs.

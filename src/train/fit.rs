@@ -41,6 +41,7 @@ impl Model {
             best: None,
             before: self.epochs,
             samples: 0,
+            folder: None,
         };
         let result = training.run(self, &mut pass);
         training.history.duration = start.elapsed();

@@ -7,6 +7,7 @@ use super::load_report::LoadReport;
 use super::model::{Attached, Model};
 use super::preparation::Preparation;
 use crate::error::{Error, Result};
+use crate::file::Access;
 use crate::graph::SlotSpec;
 use crate::interop::safetensors::{self, Archive};
 use crate::nn::Architecture;
@@ -27,15 +28,21 @@ impl Model {
     /// A network that cannot be written as data, because it has an op of your own, is saved without: its file says why, and so does the
     /// log. [`Model::load`] reads such a file, [`Model::open`] does not. The file holds no path, no name of a machine and no time.
     ///
+    /// A file that is replaced keeps its permissions; a symbolic link is replaced by the file, and what it points to stays as it is.
+    ///
     /// # Errors
     /// [`Error::Io`] where the file cannot be written; a device that fails.
     pub fn save(&mut self, path: impl AsRef<Path>) -> Result<()> {
+        self.save_as(path.as_ref(), Access::Shared)
+    }
+
+    pub(super) fn save_as(&mut self, path: &Path, access: Access) -> Result<()> {
         let tensors = self.weights()?;
         let about = self.about()?;
         if let Some((_, reason)) = about.iter().find(|(key, _)| *key == NO_ARCHITECTURE) {
-            log::warn!("{}: saved without its architecture: {reason}", path.as_ref().display());
+            log::warn!("{}: saved without its architecture: {reason}", path.display());
         }
-        write(path.as_ref(), &tensors, &about)
+        write(path, &tensors, &about, access)
     }
 
     /// What the model's file says about itself: keys and texts.
@@ -176,9 +183,9 @@ impl Model {
 }
 
 /// Writes a model's file: its tensors, and [what it says about itself](Model::about).
-pub(super) fn write(path: &Path, tensors: &[(String, Tensor)], about: &[(&str, String)]) -> Result<()> {
+pub(super) fn write(path: &Path, tensors: &[(String, Tensor)], about: &[(&str, String)], access: Access) -> Result<()> {
     let about: Vec<(&str, &str)> = about.iter().map(|(key, text)| (*key, text.as_str())).collect();
-    safetensors::write(path, tensors, &about)
+    safetensors::write_as(path, tensors, &about, access)
 }
 
 /// What a file says of its model's preparation, for a network with so many inputs; nothing is known where it says nothing.

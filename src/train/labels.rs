@@ -102,7 +102,7 @@ fn labels(loss: &dyn Loss, output: &Shape, targets: &Tensor) -> Result<Labels> {
     let mut executable: Option<(usize, Executable)> = None;
     for start in (0..n).step_by(BATCH) {
         let samples: Vec<usize> = (start..n.min(start + BATCH)).collect();
-        let part = targets.select(&samples);
+        let part = targets.select(&samples)?;
         if executable.as_ref().is_none_or(|(size, _)| *size != samples.len()) {
             let graph = Graph::new();
             let y = graph.input("y", batched(samples.len(), output), DType::F32)?;

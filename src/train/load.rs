@@ -23,7 +23,7 @@ pub(super) type Check<'a> = &'a dyn Fn(&[u32], &[Tensor]) -> Result<()>;
 /// The samples `ids` of every input, target and weight, in this order.
 fn read(data: &Dataset, ids: &[u32]) -> Result<Vec<Tensor>> {
     let ids: Vec<usize> = ids.iter().map(|id| *id as usize).collect();
-    let weights = data.weights().map(|weights| Ok(weights.select(&ids)));
+    let weights = data.weights().map(|weights| weights.select(&ids));
     let numbered = |what: &str, n: usize, i: usize| if n == 1 { what.to_owned() } else { format!("{what} {}", i + 1) };
     let (inputs, outputs) = (data.inputs(), data.outputs());
     let (n, m) = (inputs.len(), outputs.len());

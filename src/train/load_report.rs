@@ -1,3 +1,4 @@
+use std::collections::HashSet;
 use std::fmt;
 
 use super::checkpoint::is_state;
@@ -46,7 +47,8 @@ impl LoadReport {
                 _ => report.missing.push(slot.name.clone()),
             }
         }
-        let known = |name: &str| is_state(name) || slots.iter().any(|slot| slot.name == name);
+        let own: HashSet<&str> = slots.iter().map(|slot| slot.name.as_str()).collect();
+        let known = |name: &str| is_state(name) || own.contains(name);
         report.unused = file.names().filter(|name| !known(name)).map(str::to_owned).collect();
         report
     }

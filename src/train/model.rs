@@ -151,6 +151,15 @@ impl Definition {
     }
 }
 
+/// Where a model's first parameters and statistics come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Values {
+    /// They are drawn as the layers say.
+    Drawn,
+    /// They are written right after, all of them: drawing them would be work for nothing.
+    Follow,
+}
+
 /// What is attached to a model, by name.
 pub(super) type Attached = BTreeMap<String, serde_json::Value>;
 
@@ -180,7 +189,22 @@ impl Model {
         losses: Losses,
         metrics: &[Metric],
     ) -> Result<Model> {
-        let model = Model::of(Definition::new(network, optimizer, losses, metrics), setup)?;
+        Model::with(Definition::new(network, optimizer, losses, metrics), setup, Values::Drawn)
+    }
+
+    /// A model of a file's network, whose parameters and statistics are written by whoever asks for it.
+    pub(super) fn to_fill(
+        network: Box<dyn Network>,
+        setup: &Setup,
+        optimizer: Tuned,
+        losses: Losses,
+        metrics: &[Metric],
+    ) -> Result<Model> {
+        Model::with(Definition::new(network, optimizer, losses, metrics), setup, Values::Follow)
+    }
+
+    fn with(definition: Definition, setup: &Setup, values: Values) -> Result<Model> {
+        let model = Model::of(definition, setup, values)?;
         model.definition.doubts().for_each(|doubt| log::warn!("{doubt}"));
         model.definition.optimizer.check_for(&model.parameter_specs()?)?;
         if model.definition.losses.len() != model.definition.outputs.len() {
@@ -191,14 +215,14 @@ impl Model {
         Ok(model)
     }
 
-    /// A model that only predicts.
+    /// A model that only predicts, whose parameters and statistics are written by whoever asks for it.
     pub(super) fn without_loss(network: Box<dyn Network>, setup: &Setup) -> Result<Model> {
         // There is always an optimizer; without losses nothing calls it.
         let optimizer = Sgd::new(0.0).into();
-        Model::of(Definition::new(network, optimizer, Losses::none(), &[]), setup)
+        Model::of(Definition::new(network, optimizer, Losses::none(), &[]), setup, Values::Follow)
     }
 
-    fn of(definition: Definition, setup: &Setup) -> Result<Model> {
+    fn of(definition: Definition, setup: &Setup, values: Values) -> Result<Model> {
         let mut session = Session::new(&setup.device, setup.seed, setup.memory_budget);
         // One small plan puts the initial parameters on the device and finds out now what the layers object to.
         let graph = Graph::new();
@@ -216,6 +240,9 @@ impl Model {
             Ok((taken, taken.describe(loss.name(), &Ending::of(y))))
         };
         let taken = definition.losses.iter().zip(&outputs).map(taken).collect::<Result<_>>()?;
+        if values == Values::Follow {
+            graph.without_initial_values();
+        }
         session.compile(&graph, &outputs)?;
         let outputs = outputs.iter().map(|y| Shape::from(&y.shape()[1..])).collect();
         Ok(Model {
@@ -340,6 +367,6 @@ impl Model {
 
     /// The state in which the parameter or statistic `name` lies.
     fn arena_of(&self, name: &str) -> &'static str {
-        if self.statistic_specs().iter().any(|slot| slot.name == name) { STATISTICS } else { PARAMETERS }
+        if self.session.has_slot(STATISTICS, name) { STATISTICS } else { PARAMETERS }
     }
 }

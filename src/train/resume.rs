@@ -1,16 +1,18 @@
 //! How a training goes on from a checkpoint.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 
 use super::callback::Memory;
-use super::checkpoint::{CALLBACK, Kept, Keys, LAST, NEXT, TRAINING, file_name, state_of};
+use super::checkpoint::{CALLBACK, HISTORY, Kept, Keys, LAST, NEXT, TRAINING, file_name, state_of};
+use super::history::EpochRecord;
 use super::keep;
 use super::model::Model;
 use super::program::Pass;
 use super::training::Training;
 use crate::TensorSpec;
 use crate::error::{Error, Result};
+use crate::file;
 use crate::interop::safetensors::Archive;
 use crate::tensor::Tensor;
 
@@ -42,7 +44,8 @@ impl Training<'_> {
         let wanted: Vec<(String, TensorSpec)> =
             arenas.iter().flat_map(|a| a.slots.iter().map(|s| (file_name(a, &s.name), s.spec.clone()))).collect();
         let tensors = archive.wanted(&wanted)?;
-        let known = |name: &str| name.starts_with(CALLBACK) || wanted.iter().any(|(have, _)| have == name);
+        let own: HashSet<&str> = wanted.iter().map(|(name, _)| name.as_str()).collect();
+        let known = |name: &str| name.starts_with(CALLBACK) || own.contains(name);
         let unknown: Vec<&str> = archive.names().filter(|name| !known(name)).collect();
         if let Some(first) = unknown.first() {
             let actual = format!("{} more, the first \"{first}\"", unknown.len());
@@ -61,7 +64,11 @@ impl Training<'_> {
             model.attached.entry(name).or_insert(value);
         });
         self.before = kept.before;
-        (self.history.epochs, self.history.stopped) = (kept.history, kept.stopped);
+        self.history.stopped = kept.stopped;
+        match self.earlier(kept.history, kept.epochs) {
+            Ok(epochs) => self.history.epochs = epochs,
+            Err(e) => self.note(format!("the epochs before epoch {} are not in the history: {e}", kept.epochs + 1)),
+        }
         let anew = |what: &str| format!("the checkpoint's {what} has other settings: this one begins anew");
         if let (Some(plateau), Some(earlier)) = (&mut self.plateau, &kept.plateau)
             && !plateau.remember(earlier)
@@ -77,6 +84,27 @@ impl Training<'_> {
             eprintln!("going on after epoch {} of {}", model.epochs, self.last_epoch());
         }
         Ok(())
+    }
+
+    /// The first `count` epochs that [`HISTORY`] holds, the last of which is number `last`.
+    fn earlier(&self, count: usize, last: usize) -> Result<Vec<EpochRecord>> {
+        let Some(checkpoints) = &self.options.checkpoints else { return Ok(Vec::new()) };
+        let path = checkpoints.path(HISTORY);
+        let wrong = |actual: String| Error::Format {
+            path: path.clone(),
+            expected: format!("{count} epochs, the last of them epoch {last}"),
+            actual,
+        };
+        let bytes = file::read(&path)?;
+        let lines = bytes.split(|byte| *byte == b'\n').take(count).enumerate();
+        let epochs =
+            lines.map(|(i, line)| serde_json::from_slice(line).map_err(|e| wrong(format!("in line {}: {e}", i + 1))));
+        let epochs: Vec<EpochRecord> = epochs.collect::<Result<_>>()?;
+        match epochs.last() {
+            Some(record) if epochs.len() == count && record.epoch == last => Ok(epochs),
+            None if count == 0 => Ok(epochs),
+            other => Err(wrong(format!("{}, the last of them {:?}", epochs.len(), other.map(|record| record.epoch)))),
+        }
     }
 
     /// Gives callbacks back what they remembered.

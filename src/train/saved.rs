@@ -4,7 +4,7 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 
 use super::keep::{self, ARCHITECTURE, FORMAT, NO_ARCHITECTURE};
-use super::model::{Attached, Compile, Model, Setup};
+use super::model::{Attached, Model, Setup};
 use super::{LoadReport, Metric, Preparation};
 use crate::error::{Error, Result};
 use crate::graph::{PARAMETERS, SlotSpec};
@@ -140,7 +140,8 @@ impl SavedModel {
         metrics: &[Metric],
     ) -> Result<Model> {
         let SavedModel { file, architecture, .. } = self;
-        let mut model = architecture.compile_on(setup, optimizer, losses, metrics)?;
+        let (optimizer, losses) = (optimizer.into(), losses.into());
+        let mut model = Model::to_fill(Box::new(architecture), setup, optimizer, losses, metrics)?;
         model.load_file(&file)?;
         Ok(model)
     }

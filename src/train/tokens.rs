@@ -1,6 +1,6 @@
 //! Which tokens a network's inputs may be: what its embeddings' vocabularies and its layers' steps allow, found in its graph.
 
-use ndarray::{ArrayD, Axis, Slice, concatenate};
+use ndarray::{ArcArray, ArrayD, Axis, IxDyn, Slice, concatenate};
 
 use crate::error::{Error, Result};
 use crate::graph::{Graph, GraphData, Node, NodeKind};
@@ -14,7 +14,7 @@ use crate::tensor::Tensor;
 pub(super) struct TokenLimits(Vec<Vec<u32>>);
 
 /// Which elements of the inputs, counted through, a tensor holds.
-type Elements = ArrayD<usize>;
+type Elements = ArcArray<usize, IxDyn>;
 
 /// An element that is none of an input's.
 const UNKNOWN: usize = usize::MAX;
@@ -29,6 +29,9 @@ impl TokenLimits {
         let own = |input: &Input| std::iter::repeat_n(input.limit.unwrap_or(u32::MAX), width(input));
         let mut limits: Vec<u32> = inputs.iter().flat_map(own).collect();
         let mut held: Vec<Option<Elements>> = Vec::with_capacity(data.nodes.len());
+        // What is read for the last time is dropped: a network may move its tokens many times.
+        let mut uses = vec![0_usize; data.nodes.len()];
+        data.nodes.iter().flat_map(|node| &node.inputs).for_each(|value| uses[value.node] += 1);
         for node in &data.nodes {
             if let Some((place, limit)) = asked(&data, node)
                 && let Some(elements) = node.inputs.get(place).and_then(|value| held[value.node].as_ref())
@@ -40,10 +43,16 @@ impl TokenLimits {
             held.push(match &node.kind {
                 NodeKind::Input(name) => input(name).filter(|i| width(&inputs[*i]) > 0).and_then(|i| {
                     let elements = (begins[i]..begins[i] + width(&inputs[i])).collect();
-                    ArrayD::from_shape_vec(node.outputs[0].shape.to_vec(), elements).ok()
+                    ArrayD::from_shape_vec(node.outputs[0].shape.to_vec(), elements).ok().map(ArrayD::into_shared)
                 }),
                 _ => moved(&data, node, &held),
             });
+            for value in &node.inputs {
+                uses[value.node] -= 1;
+                if uses[value.node] == 0 {
+                    held[value.node] = None;
+                }
+            }
         }
         let of_input = |(input, begin): (&Input, &usize)| {
             let limits = &limits[*begin..begin + width(input)];
@@ -88,24 +97,24 @@ fn moved(data: &GraphData, node: &Node, held: &[Option<Elements>]) -> Option<Ele
     match &node.kind {
         NodeKind::Reshape => of(0)?.clone().into_shape_with_order(node.outputs[0].shape.to_vec()).ok(),
         NodeKind::Op(Op::Transpose(op)) => {
-            Some(of(0)?.view().permuted_axes(op.axes.clone()).as_standard_layout().into_owned())
+            Some(of(0)?.view().permuted_axes(op.axes.clone()).as_standard_layout().into_owned().into_shared())
         }
         NodeKind::Op(Op::Slice(op)) => {
             let range = |axis: usize| Slice::from(op.begin[axis]..op.begin[axis] + op.size[axis]);
             let part = of(0)?.slice_each_axis(|axis| range(axis.axis.index()));
-            Some(part.as_standard_layout().into_owned())
+            Some(part.as_standard_layout().into_owned().into_shared())
         }
         NodeKind::Op(Op::Concat(op)) => {
             let parts = node.inputs.iter().map(|value| match &held[value.node] {
                 Some(elements) => elements.clone(),
-                None => ArrayD::from_elem(data.spec(*value).shape.to_vec(), UNKNOWN),
+                None => ArcArray::from_elem(data.spec(*value).shape.to_vec(), UNKNOWN),
             });
             let parts: Vec<Elements> = parts.collect();
             if parts.iter().flatten().all(|element| *element == UNKNOWN) {
                 return None;
             }
             let views: Vec<_> = parts.iter().map(|part| part.view()).collect();
-            concatenate(Axis(op.axis), &views).ok().map(|all| all.as_standard_layout().into_owned())
+            concatenate(Axis(op.axis), &views).ok().map(|all| all.as_standard_layout().into_owned().into_shared())
         }
         _ => None,
     }

@@ -1,9 +1,10 @@
 //! The epochs of a training, and everything that is done between them.
 
-use std::sync::{MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::callback::{Begin, Callback, Epoch};
+use super::checkpoint::Folder;
 use super::history::{EpochRecord, History};
 use super::model::Model;
 use super::options::Fit;
@@ -28,6 +29,8 @@ pub(super) struct Training<'a> {
     pub(super) before: usize,
     /// What the samples are, where there are checkpoints.
     pub(super) samples: u32,
+    /// The folder of the checkpoints, this training's alone.
+    pub(super) folder: Option<Folder>,
 }
 
 /// Shows progress, listens for the wish to stop, and takes the time of the first step.
@@ -79,14 +82,14 @@ impl Training<'_> {
     pub(super) fn run(&mut self, model: &mut Model, pass: &mut Pass) -> Result<()> {
         let names = self.names(model);
         model.definition.doubts().for_each(|doubt| self.note(doubt.clone()));
+        // First, so that the logs of another training in this folder are left alone too.
+        self.open_folder(&names)?;
         self.each(|callback| callback.begin(Begin { names: &names, model: &mut *model }))?;
-        if self.options.checkpoints.is_some() {
-            self.open_folder(&names)?;
-            self.resume(model, pass)?;
-        }
+        self.resume(model, pass)?;
         let trained = self.epochs(model, pass);
         // Best parameters are restored after an error too: what was earned is kept.
-        let ended = self.each(|callback| callback.end(model));
+        let failed = self.every(|callback| callback.end(model).map_err(|e| (callback.name().to_owned(), e)));
+        let ended = self.first_of(failed, "at the end");
         trained.and(ended)
     }
 
@@ -131,10 +134,7 @@ impl Training<'_> {
             let done = self.between(model);
             unwritten = self.keep(model, pass)?;
             match done {
-                Err(e @ Error::Io { .. }) => {
-                    self.note(format!("epoch {}: {e}", model.epochs));
-                    unwritten = Some(e);
-                }
+                Err(e @ Error::Io { .. }) => unwritten = Some(e),
                 done => done?,
             }
         }
@@ -219,26 +219,43 @@ impl Training<'_> {
         if let (Some(plateau), Some(record)) = (&mut self.plateau, self.history.epochs.last()) {
             plateau.observe(record.val_loss.unwrap_or(record.loss));
         }
-        let epochs = &self.history.epochs;
-        let mut stopped = None;
-        self.each(|callback| {
-            let reason = callback.epoch_end(Epoch { epochs, model: &mut *model })?;
-            if stopped.is_none() {
-                stopped = reason;
-            }
+        let (epochs, mut reasons) = (&self.history.epochs, Vec::new());
+        let failed = self.every(|callback| {
+            let wish = callback.epoch_end(Epoch { epochs, model: &mut *model });
+            reasons.extend(wish.map_err(|e| (callback.name().to_owned(), e))?);
             Ok(())
-        })?;
-        self.history.stopped = stopped;
-        Ok(())
+        });
+        reasons.sort();
+        self.history.stopped = (!reasons.is_empty()).then(|| reasons.join("; "));
+        let epoch = format!("epoch {}", model.epochs);
+        self.first_of(failed, &epoch)
     }
 
-    /// Calls every callback, in their order.
+    /// Notes what callbacks failed with and gives the error that ends the training, where one does: [`Error::Io`] comes last, it is one
+    /// that may pass.
+    fn first_of(&mut self, failed: Vec<(String, Error)>, when: &str) -> Result<()> {
+        // The only error is told by whoever gets it; a full disk is noted too, as the training may go on after it.
+        let several = failed.len() > 1;
+        for (name, e) in failed.iter().filter(|(_, e)| several || matches!(e, Error::Io { .. })) {
+            self.note(format!("{when}: the callback \"{name}\" failed: {e}"));
+        }
+        let (passing, lasting): (Vec<_>, Vec<_>) = failed.into_iter().partition(|(_, e)| matches!(e, Error::Io { .. }));
+        lasting.into_iter().chain(passing).next().map_or(Ok(()), |(_, e)| Err(e))
+    }
+
+    /// Calls every callback, in their order, those after one that fails included: what a log cannot write changes nothing of what the
+    /// others do. Gives all that failed.
+    fn every<E>(&self, mut call: impl FnMut(&mut dyn Callback) -> std::result::Result<(), E>) -> Vec<E> {
+        let mut failed = Vec::new();
+        for callback in &self.options.callbacks {
+            failed.extend(call(&mut *locked(callback)).err());
+        }
+        failed
+    }
+
+    /// Calls the callbacks, in their order, up to the first that fails: before anything is trained.
     pub(super) fn each(&self, mut call: impl FnMut(&mut dyn Callback) -> Result<()>) -> Result<()> {
-        // A callback that panicked elsewhere is still the one that was given.
-        let lock = |callback| -> MutexGuard<'_, dyn Callback> {
-            std::sync::Mutex::lock(callback).unwrap_or_else(PoisonError::into_inner)
-        };
-        self.options.callbacks.iter().try_for_each(|callback| call(&mut *lock(callback)))
+        self.options.callbacks.iter().try_for_each(|callback| call(&mut *locked(callback)))
     }
 
     /// Tells the person in front of it.
@@ -249,6 +266,11 @@ impl Training<'_> {
         }
         self.history.notes.push(note);
     }
+}
+
+/// A callback that panicked elsewhere is still the one that was given.
+fn locked(callback: &Arc<Mutex<dyn Callback>>) -> MutexGuard<'_, dyn Callback + 'static> {
+    callback.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn record(model: &Model, pass: &Pass, outcome: &Outcome) -> EpochRecord {

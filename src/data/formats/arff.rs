@@ -11,8 +11,9 @@
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
-use super::text::{MOST_UNPACKED, decode, format, read as read_file, shown, unpack};
-use crate::data::table::{self, Categorical, Table, Values, Written, listed_levels, number};
+use super::MOST_UNPACKED;
+use super::text::{decode, expect_table, format, read as read_file, shown, unpack};
+use crate::data::table::{self, Categorical, Table, Values, Written, cell, listed_levels, number};
 use crate::error::{Error, Result};
 
 /// Values that a table with sparse rows may have in all, 2 GiB of them: a small file can ask for far more than memory holds.
@@ -39,8 +40,10 @@ pub fn parse(bytes: &[u8], name: impl AsRef<Path>) -> Result<Table> {
 fn parse_within(bytes: &[u8], name: &Path, most: usize) -> Result<Table> {
     let bytes = unpack(bytes, name, MOST_UNPACKED, "unpack it to read more")?;
     let text = decode(&bytes, false, name)?;
-    let mut lines = Lines { lines: text.lines(), number: 0, name };
+    expect_table(&text)?;
+    let mut lines = Lines { lines: text.lines(), number: 0, name, is_data: false };
     let mut attributes = header(&mut lines)?;
+    lines.is_data = true;
     while let Some(mut line) = lines.next() {
         row(&mut line, &mut attributes, most)?;
     }
@@ -52,13 +55,16 @@ struct Lines<'a> {
     lines: std::str::Lines<'a>,
     number: usize,
     name: &'a Path,
+    /// Whether the declarations have ended.
+    is_data: bool,
 }
 
 impl<'a> Lines<'a> {
     fn next(&mut self) -> Option<Line<'a>> {
         loop {
             self.number += 1;
-            let mut line = Line { rest: self.lines.next()?, number: self.number, name: self.name };
+            let (number, name, is_data) = (self.number, self.name, self.is_data);
+            let mut line = Line { rest: self.lines.next()?, number, name, is_data };
             if !line.is_done() {
                 return Some(line);
             }
@@ -71,6 +77,8 @@ struct Line<'a> {
     rest: &'a str,
     number: usize,
     name: &'a Path,
+    /// Whether it holds values: a patient's, perhaps.
+    is_data: bool,
 }
 
 /// A word of a line; in quotes it is never a mark (`?`), a keyword or a number's place.
@@ -86,7 +94,12 @@ impl Line<'_> {
 
     /// What stands next, as an error shows it.
     fn found(&self) -> String {
-        if self.rest.is_empty() { "the end of the line".to_owned() } else { shown(self.rest) }
+        if self.rest.is_empty() { "the end of the line".to_owned() } else { self.shown(self.rest) }
+    }
+
+    /// A text of this line, as an error shows it.
+    fn shown(&self, text: &str) -> String {
+        if self.is_data { cell(text) } else { shown(text) }
     }
 
     fn skip_space(&mut self) {
@@ -149,7 +162,7 @@ impl Line<'_> {
                 c => text.push(c),
             }
         }
-        Err(self.refuse(format!("a closing {quote}"), format!("{}, which never ends", shown(self.rest))))
+        Err(self.refuse(format!("a closing {quote}"), format!("{}, which never ends", self.shown(self.rest))))
     }
 
     /// Goes past the comma, or the tab, between two values; `false` at the end of the line.
@@ -298,7 +311,7 @@ fn sparse(line: &mut Line<'_>, attributes: &mut [Attribute], most: usize) -> Res
         let count = attributes.len();
         let at = place.text.parse::<usize>().ok().filter(|at| *at < count && !place.quoted);
         let Some(at) = at else {
-            return Err(line.refuse(format!("a place below {count}"), shown(&place.text)));
+            return Err(line.refuse(format!("a place below {count}"), line.shown(&place.text)));
         };
         if !written.insert(at) {
             return Err(line.refuse("each place once", format!("{at} twice")));
@@ -329,7 +342,7 @@ impl Attribute {
 
     fn push(&mut self, word: Word, line: &Line<'_>) -> Result<()> {
         let missing = word.text == "?" && !word.quoted;
-        let refuse = |expected: String| Err(line.refuse(expected, shown(&word.text)));
+        let refuse = |expected: String| Err(line.refuse(expected, line.shown(&word.text)));
         match &mut self.column {
             Column::Numbers(x) => match number(&word.text) {
                 _ if missing => x.push("", f64::NAN),

@@ -4,14 +4,15 @@
 //! big-endian `u32`, outermost first; then the elements, row-major, and nothing after them.
 //! Source: <http://yann.lecun.com/exdb/mnist/>. Only unsigned bytes (type `0x08`) are read, which is what those sets hold.
 
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use flate2::bufread::MultiGzDecoder;
 use ndarray::{ArrayD, Axis, IxDyn};
 
+use super::MOST_UNPACKED;
 use crate::error::{Error, Result};
+use crate::file;
 
 /// What the MNIST files hold. Pixels are 0 (background) to 255 (ink), labels are the digits 0 to 9.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,15 +28,23 @@ pub struct Mnist {
 }
 
 /// The array in an IDX file of unsigned bytes, gzipped or not (told by its first bytes, not by its name), in the shape
-/// that its header gives.
+/// that its header gives. A gzipped array may have up to 4 GiB; [`read_at_most`] sets another limit.
 ///
 /// # Errors
 /// [`Error::Io`] where the file cannot be read; [`Error::Format`] where it is not IDX, its elements are not unsigned
-/// bytes, it is shorter or longer than its header says, or its gzip stream is broken.
+/// bytes, there are too many of them, it is shorter or longer than its header says, or its gzip stream is broken.
 pub fn read(path: impl AsRef<Path>) -> Result<ArrayD<u8>> {
+    read_at_most(path, MOST_UNPACKED)
+}
+
+/// Like [`read`], for gzipped arrays of up to `bytes` bytes, unpacked.
+///
+/// # Errors
+/// See there.
+pub fn read_at_most(path: impl AsRef<Path>, bytes: u64) -> Result<ArrayD<u8>> {
     let path = path.as_ref();
-    let file = File::open(path).map_err(|reason| Error::Io { path: path.to_owned(), reason })?;
-    decode(BufReader::new(file), path)
+    let (file, _) = file::open(path)?;
+    decode(BufReader::new(file), path, bytes)
 }
 
 /// The array in the bytes of an IDX file, gzipped or not; `name` is what errors call it.
@@ -43,7 +52,7 @@ pub fn read(path: impl AsRef<Path>) -> Result<ArrayD<u8>> {
 /// # Errors
 /// As [`read`].
 pub fn parse(bytes: &[u8], name: &Path) -> Result<ArrayD<u8>> {
-    decode(bytes, name)
+    decode(bytes, name, MOST_UNPACKED)
 }
 
 /// The four MNIST files in the folder `dir`: `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`,
@@ -110,15 +119,15 @@ fn pair(image_path: &Path, label_path: &Path) -> Result<(ArrayD<u8>, Vec<u32>)> 
     Ok((images, labels.iter().map(|&label| u32::from(label)).collect()))
 }
 
-fn decode(mut reader: impl BufRead, name: &Path) -> Result<ArrayD<u8>> {
+fn decode(mut reader: impl BufRead, name: &Path, most_bytes: u64) -> Result<ArrayD<u8>> {
     let mut head = Vec::with_capacity(2);
     reader.by_ref().take(2).read_to_end(&mut head).map_err(|reason| Error::Io { path: name.to_owned(), reason })?;
     let gzipped = head == [0x1f, 0x8b];
     let whole = io::Cursor::new(head).chain(reader);
     if gzipped {
-        elements(&mut Content { reader: MultiGzDecoder::new(whole), gzipped, cut: false, name })
+        elements(&mut Content { reader: MultiGzDecoder::new(whole), gzipped, cut: false, name }, most_bytes)
     } else {
-        elements(&mut Content { reader: whole, gzipped, cut: false, name })
+        elements(&mut Content { reader: whole, gzipped, cut: false, name }, most_bytes)
     }
 }
 
@@ -151,7 +160,7 @@ impl<R: Read> Content<'_, R> {
     }
 }
 
-fn elements(content: &mut Content<'_, impl Read>) -> Result<ArrayD<u8>> {
+fn elements(content: &mut Content<'_, impl Read>, most_bytes: u64) -> Result<ArrayD<u8>> {
     let name = content.name;
     let magic = content.next(4)?;
     let &[0, 0, kind, rank] = magic.as_slice() else {
@@ -188,6 +197,11 @@ fn elements(content: &mut Content<'_, impl Read>) -> Result<ArrayD<u8>> {
     }
 
     let count: usize = shape.iter().product();
+    // What is not compressed takes as much room in its file.
+    if content.gzipped && count as u64 > most_bytes {
+        let expected = format!("at most {most_bytes} bytes of elements (idx::read_at_most)");
+        return Err(refuse(name, expected, format!("{count} for {shape:?}")));
+    }
     // One byte more than belongs here, to see whether the content ends where it should; in a gzip stream, reading up to
     // the end is also what checks its checksum.
     let mut bytes = content.next(count as u64 + 1)?;
@@ -332,7 +346,10 @@ mod tests {
         // 4 GiB to 255 dimensions of them, in files of a few bytes: refused, and quickly, because nothing is allocated.
         let most = u32::MAX;
         assert!(refusal(&idx(&[most], &[1, 2])).contains("expected 4294967295 bytes"));
-        assert!(refusal(&gzip(&idx(&[most, most / 4], &[1, 2]))).contains("got 2 bytes"));
+        assert!(refusal(&gzip(&idx(&[most], &[1, 2]))).contains("got 2 bytes"));
+        assert!(refusal(&gzip(&idx(&[most, 2], &[1, 2]))).contains("at most 4294967296 bytes of elements"));
+        let few = decode(&gzip(&idx(&[3], &[1, 2, 3]))[..], Path::new("few"), 2).unwrap_err().to_string();
+        assert!(few.contains("at most 2 bytes of elements (idx::read_at_most), got 3"), "{few}");
         assert!(refusal(&idx(&[most, most, most], &[])).contains("can be addressed"));
         assert!(refusal(&idx(&[most, most, most, 0], &[])).contains("can be addressed"));
         assert!(refusal(&idx(&[most; 255], &[])).contains("can be addressed"));

@@ -16,3 +16,6 @@ pub mod npz;
 mod storage;
 #[cfg(feature = "tables")]
 mod text;
+
+/// Bytes that compressed data may have when it is unpacked, unless told otherwise: a file of a thousandth of that could be all zeros.
+const MOST_UNPACKED: u64 = 4 << 30;

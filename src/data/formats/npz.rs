@@ -23,13 +23,11 @@ use zip::result::ZipError;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
+use super::MOST_UNPACKED;
 use super::npy::{self, NpyArray, NpyRows};
 use super::storage::{Reader, Storage};
 use crate::error::{Error, Result};
-use crate::file;
-
-/// How many bytes a deflated array may have unless told otherwise: a file of a thousandth of that could be all zeros.
-const MOST_UNPACKED: u64 = 4 << 30;
+use crate::file::{self, Access};
 
 /// An NPZ file, opened: its list of arrays has been read, and none of them. Cloning is cheap. Threads can read from it at once.
 #[derive(Clone)]
@@ -163,7 +161,7 @@ pub fn write<'a>(path: impl AsRef<Path>, arrays: impl IntoIterator<Item = (&'a s
         archive.write_all(&bytes).map_err(|reason| Error::Io { path: path.to_owned(), reason })?;
     }
     let bytes = archive.finish().map_err(refused)?.into_inner();
-    file::replace(path, &bytes)
+    file::replace(path, &bytes, Access::Shared)
 }
 
 fn refuse(e: ZipError, path: &Path) -> Error {

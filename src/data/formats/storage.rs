@@ -6,7 +6,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// What can be read at any position. Cloning shares it.
 #[derive(Clone)]
@@ -18,13 +18,8 @@ pub(crate) enum Storage {
 impl Storage {
     /// The file at `path`, opened.
     pub(crate) fn open(path: &Path) -> Result<Storage> {
-        let io = |reason| Error::Io { path: path.to_owned(), reason };
-        let file = File::open(path).map_err(io)?;
-        let about = file.metadata().map_err(io)?;
-        if about.is_dir() {
-            return Err(io(io::ErrorKind::IsADirectory.into()));
-        }
-        Ok(Storage::File { file: Arc::new(file), length: about.len() })
+        let (file, length) = crate::file::open(path)?;
+        Ok(Storage::File { file: Arc::new(file), length })
     }
 
     /// How many bytes there are.

@@ -1,7 +1,6 @@
 //! What text formats share: bytes, gzipped or not, become text; places in it become line numbers.
 
 use std::borrow::Cow;
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -9,17 +8,8 @@ use flate2::bufread::MultiGzDecoder;
 
 pub(super) use crate::data::table::shown;
 use crate::error::{Error, Result};
-
-/// The content of a file.
-pub(super) fn read(path: &Path) -> Result<Vec<u8>> {
-    let io = |reason| Error::Io { path: path.to_owned(), reason };
-    let mut bytes = Vec::new();
-    File::open(path).map_err(io)?.read_to_end(&mut bytes).map_err(io)?;
-    Ok(bytes)
-}
-
-/// How many bytes a gzip stream may hold unless told otherwise: a file of a thousandth of that could be all zeros.
-pub(super) const MOST_UNPACKED: u64 = 4 << 30;
+pub(super) use crate::file::read;
+use crate::host;
 
 /// The bytes themselves, or, where they are a gzip stream (told by its first bytes), what it holds, at most `most` bytes; `setting` is
 /// what a caller can do about that.
@@ -38,6 +28,11 @@ pub(super) fn unpack<'a>(bytes: &'a [u8], name: &Path, most: u64, setting: &str)
         }
         Err(e) => Err(format(name, "a whole gzip stream", format!("a damaged one ({e})"))),
     }
+}
+
+/// Refuses a text whose table the memory could not hold: its values may all be texts, and are held once more while they are looked at.
+pub(super) fn expect_table(text: &str) -> Result<()> {
+    host::expect_room(text.len().saturating_mul(3), "a table")
 }
 
 /// Bytes as text, without a byte order mark (one of UTF-8 says that it is not Latin-1).

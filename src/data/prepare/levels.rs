@@ -2,7 +2,7 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::table::{Table, Values, column_named, listed_levels, number, same_level, shown};
+use crate::data::table::{Table, Values, cell, cells, column_named, number, same_level, shown};
 use crate::error::{Error, Result};
 
 /// What becomes of a level that was not there when the encoding was fitted.
@@ -126,7 +126,7 @@ impl OneHot {
             MissingLevel::Level(wanted) => {
                 let expected =
                     format!("{}, which is to stand in for missing levels, among those to train on", shown(wanted));
-                return Err(Error::data(name, expected, listed_levels(&levels)));
+                return Err(Error::data(name, expected, cells(&levels)));
             }
         };
         let numeric = matches!(table.column(column)?, Values::Numeric(_));
@@ -163,9 +163,8 @@ impl OneHot {
                 (Some(place), _) => Ok(self.shift(place)),
                 (None, Unseen::Zeros) => Ok(None),
                 (None, Unseen::Refuse) => {
-                    let expected =
-                        format!("a level that was there when it was fitted ({})", listed_levels(&self.levels));
-                    let actual = format!("{} in row {row}", shown(&values.levels()[*code as usize]));
+                    let expected = format!("a level that was there when it was fitted ({})", cells(&self.levels));
+                    let actual = format!("{} in row {row}", cell(&values.levels()[*code as usize]));
                     Err(Error::data(&name, expected, actual))
                 }
             }
@@ -206,8 +205,8 @@ impl OneHot {
         match (same.next(), same.next()) {
             (Some((_, one)), Some((_, other))) => {
                 let expected =
-                    format!("levels that are different numbers where numbers are compared with {}", shown(level));
-                Err(Error::data(column_named(&self.column), expected, format!("{} and {}", shown(one), shown(other))))
+                    format!("levels that are different numbers where numbers are compared with {}", cell(level));
+                Err(Error::data(column_named(&self.column), expected, format!("{} and {}", cell(one), cell(other))))
             }
             (found, _) => Ok(found.filter(|(_, known)| same_level(known, level)).map(|(place, _)| place)),
         }

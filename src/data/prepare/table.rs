@@ -9,7 +9,7 @@ use super::levels::OneHot;
 use super::present;
 use super::recipe::{Empty, Features, Numbers, Recipe, Treatment};
 use super::scale::Affine;
-use crate::data::table::{Table, Values, column_named, listed, not_numbers, shown};
+use crate::data::table::{Table, Values, cell, column_named, listed, not_numbers, shown};
 use crate::error::{Error, Result};
 
 /// Makes a network's features of a table, as [`Recipe::fit`] fitted it. Stored with a model, it does the same to tables of other patients.
@@ -220,7 +220,11 @@ fn number(name: &str, row: usize, v: f64, fill: Option<f64>, affine: Affine) -> 
     if scaled.is_finite() {
         return Ok(scaled);
     }
-    Err(Error::data(column_named(name), "numbers that are finite when scaled", format!("{v} in row {row}")))
+    Err(Error::data(
+        column_named(name),
+        "numbers that are finite when scaled",
+        format!("{} in row {row}", cell(&v.to_string())),
+    ))
 }
 
 /// A column's numbers; texts are read as such.

@@ -3,6 +3,7 @@ use std::fmt;
 
 use super::Split;
 use super::deal::Labels;
+use crate::data::table::cell;
 use crate::error::{Error, Result};
 
 /// What parts are made of; printed, a table with one line for each part.
@@ -70,7 +71,7 @@ impl fmt::Display for Composition {
 /// made elsewhere; `groups[sample]` is a number or a name.
 ///
 /// # Errors
-/// [`Error::Data`] where a group is in two parts, naming it and them, or a sample does not exist.
+/// [`Error::Data`] where a group is in two parts, naming them and a sample of it, or a sample does not exist.
 pub fn check_groups<G: Ord + ToString>(groups: &[G], parts: &[impl AsRef<[usize]>]) -> Result<()> {
     let mut home = BTreeMap::new();
     for (part, samples) in parts.iter().enumerate() {
@@ -81,7 +82,8 @@ pub fn check_groups<G: Ord + ToString>(groups: &[G], parts: &[impl AsRef<[usize]
             };
             let first = *home.entry(group).or_insert(part);
             if first != part {
-                let actual = format!("group {} in parts {first} and {part}", group.to_string());
+                let name = cell(&group.to_string());
+                let actual = format!("that of sample {sample} in parts {first} and {part} (group: {name})");
                 return Err(Error::data("parts of a split", "every group (patient) in one part only", actual));
             }
         }

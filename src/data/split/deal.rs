@@ -1,6 +1,7 @@
 //! Who gets which sample.
 
 use crate::contract::Threefry;
+use crate::data::table::cell;
 use crate::error::{Error, Result};
 
 /// Random orders of groups that are tried.
@@ -191,8 +192,8 @@ impl Counts {
             Some(at) => {
                 let (part, class) = (at / self.totals.len(), at % self.totals.len());
                 let expected = format!("groups (patients) that can be dealt with every class in each of {parts} parts");
-                let actual =
-                    format!("no sample of class {} in number {part} in any of {ATTEMPTS} orders", classes.names[class]);
+                let class = cell(&classes.names[class]);
+                let actual = format!("no sample of one class ({class}) in number {part} in any of {ATTEMPTS} orders");
                 Err(Error::data("split", expected, actual))
             }
             None => Ok(()),

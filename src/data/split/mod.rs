@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use super::Dataset;
 use crate::contract::{Threefry, stream_of};
+use crate::data::table::cell;
 use crate::error::{Error, Result};
 
 pub use composition::{Composition, check_groups};
@@ -205,8 +206,9 @@ impl Split {
         match counts.iter().position(|count| *count < parts) {
             Some(class) => {
                 let unit = if self.groups.is_some() { "groups (patients)" } else { "samples" };
-                let expected = format!("at least {parts} {unit} of class {} for {parts} {what}", classes.names[class]);
-                Err(Error::data("split", expected, counts[class].to_string()))
+                let expected = format!("at least {parts} {unit} of each class for {parts} {what}");
+                let actual = format!("{} of one class ({})", counts[class], cell(&classes.names[class]));
+                Err(Error::data("split", expected, actual))
             }
             None => Ok(()),
         }

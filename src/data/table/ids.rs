@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
-use super::{Categorical, Table, Values, column_named};
+use super::{Categorical, Table, Values, cell, column_named};
 use crate::error::{Error, Result};
 
 /// From here on several whole numbers are the same `f64`: 2⁵³.
@@ -39,8 +39,10 @@ impl Column {
         match numbers.iter().enumerate().find(|(row, v)| v.abs() >= EXACT && !is_written(*row)) {
             Some((row, v)) => {
                 let expected = format!("texts, or numbers below {EXACT}, where ids, classes or levels are wanted");
-                let actual =
-                    format!("{v} in row {row}, which may stand for several whole numbers (read the column as texts)");
+                let actual = format!(
+                    "{} in row {row}, which may stand for several whole numbers (read the column as texts)",
+                    cell(&v.to_string())
+                );
                 Err(Error::data(column_named(name), expected, actual))
             }
             None => Ok(self.written.as_ref().map_or_else(|| Cow::Owned(levels_of(numbers)), Cow::Borrowed)),

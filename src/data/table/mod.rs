@@ -17,7 +17,7 @@ pub use describe::{ColumnSummary, Content, Description};
 #[cfg(feature = "tables")]
 pub(crate) use ids::Column;
 pub(crate) use ids::{Written, same_level};
-pub(crate) use shown::{listed, listed_levels, shown};
+pub(crate) use shown::{cell, cells, listed, listed_levels, shown};
 pub use targets::Classes;
 
 /// What stands in one column.
@@ -44,7 +44,7 @@ impl Categorical {
     pub fn new(levels: Vec<String>, codes: Vec<Option<u32>>) -> Result<Categorical> {
         let mut seen = BTreeSet::new();
         if let Some(twice) = levels.iter().find(|level| !seen.insert(level.as_str())) {
-            return Err(Error::data("levels", "each of them once", format!("{} twice", shown(twice))));
+            return Err(Error::data("levels", "each of them once", format!("{} twice", cell(twice))));
         }
         let beyond = |code: &Option<u32>| code.is_some_and(|code| code as usize >= levels.len());
         if let Some(row) = codes.iter().position(beyond) {
@@ -374,7 +374,7 @@ pub(crate) fn column_named(name: &str) -> String {
 pub(crate) fn not_numbers(name: &str, x: &Categorical) -> Error {
     let first = (0..x.codes.len()).find_map(|row| {
         let text = x.get(row).filter(|text| number(text).is_none())?;
-        Some(format!("{} in row {row}", shown(text)))
+        Some(format!("{} in row {row}", cell(text)))
     });
     let actual = first.unwrap_or_else(|| "texts (Table::to_numeric reads them as numbers)".to_owned());
     Error::data(column_named(name), "numbers", actual)

@@ -1,4 +1,7 @@
-//! What stands in a table, as an error shows it: not more than a few words of it, and no control characters.
+//! What stands in a table, as an error shows it. Names are shown, shortened. Cells may be a patient's: of them only the length is told,
+//! unless `GALEN_SHOW_VALUES` allows more.
+
+use crate::env;
 
 /// Names or levels that a list shows.
 const MOST: usize = 40;
@@ -10,6 +13,26 @@ pub(crate) fn shown(text: &str) -> String {
         None => format!("{text:?}"),
     }
 }
+
+/// A cell: quoted where that is allowed, else its length.
+pub(crate) fn cell(text: &str) -> String {
+    match env::show_values() {
+        Ok(true) => shown(text),
+        Ok(false) => format!("a value of {} characters ({HOW})", text.chars().count()),
+        Err(e) => format!("a value of {} characters ({e})", text.chars().count()),
+    }
+}
+
+/// Levels that cells had: listed where that is allowed, else their number.
+pub(crate) fn cells(levels: &[String]) -> String {
+    match env::show_values() {
+        Ok(true) => listed_levels(levels),
+        _ => format!("{} of them; {HOW}", levels.len()),
+    }
+}
+
+/// How a user gets to see values.
+const HOW: &str = "GALEN_SHOW_VALUES=1 shows it";
 
 /// Names, in quotes.
 pub(crate) fn listed(names: &[String]) -> String {

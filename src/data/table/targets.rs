@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
-use super::{Categorical, Table, Values, column_named, listed_levels, shown};
+use super::{Categorical, Table, Values, cell, cells, column_named};
 use crate::error::{Error, Result};
 
 /// The classes that a column held in the rows to train on, and the number of each. Stored with a model, it gives the same numbers to
@@ -89,8 +89,8 @@ impl Classes {
             }
             let code = code(&levels, &self.column, row)? as usize;
             places[code].ok_or_else(|| {
-                let known = format!("a class that was there when it was fitted ({})", listed_levels(&self.names));
-                let actual = format!("{} in row {row}", shown(&levels.levels()[code]));
+                let known = format!("a class that was there when it was fitted ({})", cells(&self.names));
+                let actual = format!("{} in row {row}", cell(&levels.levels()[code]));
                 Error::data(column_named(&self.column), known, actual)
             })
         };
@@ -104,7 +104,7 @@ fn whole<'t>(table: &'t Table, column: &str, what: &str) -> Result<Cow<'t, Categ
         && let Some(row) = x.iter().position(|v| !v.is_nan() && v.fract() != 0.0)
     {
         let expected = format!("{what}: texts or whole numbers");
-        return Err(Error::data(column_named(column), expected, format!("{} in row {row}", x[row])));
+        return Err(Error::data(column_named(column), expected, format!("{} in row {row}", cell(&x[row].to_string()))));
     }
     table.ids(column)
 }
@@ -161,7 +161,7 @@ impl Table {
         };
         self.matrix(columns, |name, row, v| match v {
             Some(v) if v == 0.0 || v == 1.0 => Ok(v as f32),
-            Some(v) => refuse(name, format!("{v} in row {row}")),
+            Some(v) => refuse(name, format!("{} in row {row}", cell(&v.to_string()))),
             None => missing.map_or_else(
                 || refuse(name, format!("none in row {row} (Table::multi_label_or takes missing labels)")),
                 Ok,
@@ -199,7 +199,11 @@ impl Table {
                 refuse(name, &expected, format!("{v} in row {row}"))
             }
             (Some(v), _) if v.is_finite() => Ok(v),
-            (Some(_), _) => refuse(name, "numbers that fit f32", format!("{} in row {row}", v.unwrap_or_default())),
+            (Some(_), _) => refuse(
+                name,
+                "numbers that fit f32",
+                format!("{} in row {row}", cell(&v.unwrap_or_default().to_string())),
+            ),
             (None, Some(missing)) => Ok(missing),
             (None, None) => refuse(
                 name,

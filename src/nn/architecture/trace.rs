@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use serde_json::Value as Json;
 
+use super::limits::is_own;
 use super::{Does, Event, Item, Journal, Node, Program, Ref, State, undescribed, unify};
 use crate::contract::clock;
 use crate::error::Result;
@@ -98,6 +99,12 @@ impl<'a> Tracer<'a> {
 
     /// The slot as one of the states, the same in every graph.
     fn state(&mut self, arena: &str, slot: &SlotSpec, layer: &str) -> Result<usize> {
+        if !is_own(arena) {
+            let what = format!("state \"{}\"", slot.name);
+            let reason =
+                format!("it lies in \"{arena}\", and only parameters and running statistics are written to files");
+            return Err(undescribed(layer, &what, &reason));
+        }
         let key = (arena.to_owned(), slot.name.clone());
         let Some(&index) = self.known.get(&key) else {
             self.known.insert(key, self.states.len());
@@ -234,7 +241,7 @@ impl Listing<'_, '_> {
             self.values.insert(Value { node: index, output }, Ref::Value(self.next));
             self.next += 1;
         }
-        let layer = (node.layer != self.path()).then(|| node.layer.clone());
+        let layer = (&*node.layer != self.path()).then(|| node.layer.to_string());
         self.push(Item::Node(Node { does, inputs, outputs: node.outputs.len(), layer }));
         Ok(())
     }

@@ -9,7 +9,7 @@ use csv::{ByteRecord, ReaderBuilder, Trim};
 use super::columns::{Builder, Kind, Seen};
 use super::{Csv, Extra};
 use crate::data::formats::text::{format, line_at, shown};
-use crate::data::table::{Table, listed};
+use crate::data::table::{Table, cell, listed};
 use crate::error::{Error, Result};
 
 /// A file's text, and how it is to be read.
@@ -163,7 +163,7 @@ impl File<'_> {
             match layout.out.and_then(|out| record.get(out)).map(text).filter(|field| self.how.value(field).is_some()) {
                 Some(field) if self.how.extra == Extra::DropLast => {
                     let expected = format!("nothing after the last column in line {}", self.line(at));
-                    Err(format(self.name, expected, shown(field)))
+                    Err(format(self.name, expected, cell(field)))
                 }
                 _ => Ok(()),
             }
@@ -197,8 +197,8 @@ impl File<'_> {
             return format(self.name, "numbers", "texts");
         };
         let expected = format!("a number in line {}, column {}{why}", self.line(*at), shown(name));
-        let mut actual = shown(first);
-        others.iter().for_each(|(at, other)| actual += &format!(", {} in line {}", shown(other), self.line(*at)));
+        let mut actual = cell(first);
+        others.iter().for_each(|(at, other)| actual += &format!(", {} in line {}", cell(other), self.line(*at)));
         if seen.others > seen.first.len() {
             actual += &format!(" and {} more", seen.others - seen.first.len());
         }

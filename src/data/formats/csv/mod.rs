@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
 
-use super::text::{MOST_UNPACKED, decode, read, unpack};
+use super::MOST_UNPACKED;
+use super::text::{decode, expect_table, read, unpack};
 use crate::data::table::Table;
 use crate::error::{Error, Result};
 use columns::Kind;
@@ -188,7 +189,7 @@ impl Csv {
         self
     }
 
-    /// Refuses gzipped files that hold more bytes than this, before they fill the memory; 4 GiB unless told otherwise.
+    /// Refuses gzipped files and readers that hold more bytes than this, before they fill the memory; 4 GiB unless told otherwise.
     #[must_use]
     pub fn most_bytes(self, bytes: u64) -> Self {
         Csv { most_bytes: bytes, ..self }
@@ -226,7 +227,16 @@ impl Csv {
     pub fn from_reader(&self, mut reader: impl Read, name: impl AsRef<Path>) -> Result<Table> {
         let mut bytes = Vec::new();
         let path = || name.as_ref().to_owned();
-        reader.read_to_end(&mut bytes).map_err(|reason| Error::Io { path: path(), reason })?;
+        let most = self.most_bytes;
+        reader
+            .by_ref()
+            .take(most.saturating_add(1))
+            .read_to_end(&mut bytes)
+            .map_err(|reason| Error::Io { path: path(), reason })?;
+        if bytes.len() as u64 > most {
+            let expected = format!("at most {most} bytes (Csv::most_bytes)");
+            return Err(Error::Format { path: path(), expected, actual: "more".to_owned() });
+        }
         self.parse(&bytes, name)
     }
 
@@ -243,6 +253,7 @@ impl Csv {
         let name = name.as_ref();
         let bytes = unpack(bytes, name, self.most_bytes, "Csv::most_bytes")?;
         let text = decode(&bytes, self.latin1, name)?;
+        expect_table(&text)?;
         File { how: self, text: &self.tidy(&text), name }.table()
     }
 

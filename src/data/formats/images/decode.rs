@@ -1,6 +1,5 @@
 //! Files to pixels, through the decoder of each format, which is told how much it may allocate.
 
-use std::fs::File;
 use std::io::{BufRead, BufReader, Cursor, Read, Seek, SeekFrom};
 use std::path::Path;
 
@@ -10,6 +9,7 @@ use super::options::{ImageOptions, Turn};
 use super::raster::Raster;
 use super::{jpeg, png, refuse, tiff};
 use crate::error::{Error, Result, caught};
+use crate::file;
 
 /// What the header of an image says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,9 +49,7 @@ pub(super) const MOST_PACKED: u64 = 1 << 16;
 
 /// The header of the file at `path`, without its pixels.
 pub(super) fn head(path: &Path, options: &ImageOptions) -> Result<Head> {
-    let io = |reason| Error::Io { path: path.to_owned(), reason };
-    let file = File::open(path).map_err(io)?;
-    let length = file.metadata().map_err(io)?.len();
+    let (file, length) = file::open(path)?;
     guarded(path, || head_of(BufReader::new(file), length, path, options))
 }
 

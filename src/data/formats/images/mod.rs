@@ -58,6 +58,7 @@ mod tiff;
 use std::path::Path;
 
 use crate::error::{Error, Result};
+use crate::file;
 use crate::tensor::Tensor;
 
 pub use folder::{ImageFolder, image_folder, image_folder_as};
@@ -73,7 +74,7 @@ pub use rows::{ImageRows, MaskRows};
 /// is not read (see [above](self)), is to be turned and the options do not say how, or is larger than they allow.
 pub fn read(path: impl AsRef<Path>, options: &ImageOptions) -> Result<Tensor> {
     let path = path.as_ref();
-    parse(&bytes(path)?, path, options)
+    parse(&file::read(path)?, path, options)
 }
 
 /// The image in the bytes of a file; `name` is what errors call it.
@@ -91,11 +92,6 @@ pub fn parse(bytes: &[u8], name: &Path, options: &ImageOptions) -> Result<Tensor
 /// As [`read`]; [`Error::Format`] where the file has colours, or values that `masks` does not know.
 pub fn parse_mask(bytes: &[u8], name: &Path, options: &ImageOptions, masks: &Masks) -> Result<Tensor> {
     rows::mask(bytes, name, options, masks)
-}
-
-/// The content of a file.
-fn bytes(path: &Path) -> Result<Vec<u8>> {
-    std::fs::read(path).map_err(|reason| Error::Io { path: path.to_owned(), reason })
 }
 
 fn refuse(path: &Path, expected: impl Into<String>, actual: impl Into<String>) -> Error {

@@ -7,9 +7,10 @@ use super::decode::{self, Elements, Head, Image};
 use super::mask::Masks;
 use super::options::{Channels, Fit, ImageOptions};
 use super::raster::{Element, Raster};
-use super::{bytes, refuse};
+use super::refuse;
 use crate::data::{RowMut, Rows};
 use crate::error::{Error, Result};
+use crate::file;
 use crate::shape::{DType, TensorSpec};
 use crate::tensor::Tensor;
 
@@ -120,7 +121,7 @@ impl Rows for ImageRows {
 
     fn read(&self, index: usize, row: RowMut<'_>) -> Result<()> {
         let path = path(&self.files, index)?;
-        let decoded = Pixels::decode(&bytes(path)?, path, &self.options)?;
+        let decoded = Pixels::decode(&file::read(path)?, path, &self.options)?;
         match (decoded, row) {
             (Pixels::Bytes(raster), RowMut::U8(row)) => raster.write_to(row, &self.sample, path),
             (Pixels::Floats(raster), RowMut::F32(row)) => raster.write_to(row, &self.sample, path),
@@ -143,7 +144,7 @@ impl Rows for MaskRows {
 
     fn read(&self, index: usize, row: RowMut<'_>) -> Result<()> {
         let path = path(&self.files, index)?;
-        let classes = self.masks.decode(&bytes(path)?, path, &self.options)?;
+        let classes = self.masks.decode(&file::read(path)?, path, &self.options)?;
         match row {
             RowMut::U32(row) if self.sample.dtype == DType::U32 => classes.write_to(row, &self.sample, path),
             RowMut::F32(row) if self.sample.dtype == DType::F32 => to_floats(classes).write_to(row, &self.sample, path),

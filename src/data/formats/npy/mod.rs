@@ -29,7 +29,7 @@ use ndarray::{Array, ArrayD, Dimension};
 
 use crate::data::formats::storage::Storage;
 use crate::error::{Error, Result};
-use crate::file;
+use crate::file::{self, Access};
 use crate::tensor::Tensor;
 
 pub use dtype::NpyType;
@@ -72,7 +72,7 @@ pub fn parse(mut bytes: &[u8], name: &Path) -> Result<NpyArray> {
 /// # Errors
 /// [`Error::Io`] where the file cannot be written.
 pub fn write(path: impl AsRef<Path>, array: impl Into<NpyArray>) -> Result<()> {
-    file::replace(path.as_ref(), &array.into().to_bytes())
+    file::replace(path.as_ref(), &array.into().to_bytes(), Access::Shared)
 }
 
 /// The array that `reader` gives up to its end.
