@@ -83,7 +83,7 @@ fn run() -> Result<()> {
     let patients = by_patient(&truth, &scores, &records)?;
     study.say(format!("\n{patients}"));
     let path = study.options.out(study.name)?.join("patients.txt");
-    galen::file::replace(&path, format!("{patients}\n").as_bytes())?;
+    galen::file::replace(&path, format!("{patients}\n").as_bytes(), galen::file::Access::Private)?;
     let report = Report::classification("patients not seen", &truth, scores.view()).classes(CLASSES);
     let report = report.groups(&records).resamples(500).history(&history).build()?;
     study.end(&report, &mut model)

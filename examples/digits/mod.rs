@@ -9,7 +9,7 @@ use galen::data::formats::idx;
 use galen::prelude::*;
 use ndarray::Array1;
 
-use super::common::{Defaults, Options};
+use super::common::{self, Defaults, Options};
 
 /// The options' defaults.
 pub fn defaults(about: &'static str) -> Defaults {
@@ -45,7 +45,7 @@ pub fn run(name: &str, network: Sequential, channels: bool, options: &Options) -
     let device = Device::named(&options.device)?;
     let say = |line: String| {
         if !options.quiet {
-            println!("{line}");
+            common::say(&line);
         }
     };
     let setup = options.setup(&device);
@@ -82,7 +82,7 @@ pub fn run(name: &str, network: Sequential, channels: bool, options: &Options) -
             "test_loss": result.loss,
             "test_accuracy": result.accuracy(),
         });
-        println!("{line}");
+        common::say(&line.to_string());
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use galen::prelude::*;
 use galen::report::Report;
 
-use super::common::{Defaults, Options};
+use super::common::{self, Defaults, Options};
 
 /// A program that is running.
 pub struct Study {
@@ -32,7 +32,7 @@ impl Study {
     /// Prints a line, unless nobody wants to read it.
     pub fn say(&self, line: impl AsRef<str>) {
         if !self.options.quiet {
-            println!("{}", line.as_ref());
+            common::say(line.as_ref());
         }
     }
 
@@ -50,7 +50,7 @@ impl Study {
             self.say(format!("model: {}", path.display()));
         }
         if self.options.json {
-            println!("{}", report.to_json());
+            common::say(&report.to_json().to_string());
         }
         Ok(())
     }

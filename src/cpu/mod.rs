@@ -3,6 +3,7 @@
 mod denormals;
 mod memory;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -11,7 +12,7 @@ use smallvec::SmallVec;
 
 use crate::contract::{CpuCall, View};
 use crate::env;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, caught};
 use crate::graph::{ArenaSpec, Clock, Place, Plan, Region, Span, Step, Timeline};
 use crate::microkernel::Isa;
 use crate::ops::Twin;
@@ -77,15 +78,20 @@ impl Program {
 pub struct Machine<T> {
     threads: Threads,
     memory: Vec<HostBuffer<T>>,
-    arenas: Vec<(String, usize)>,
+    arenas: HashMap<String, usize>,
     pool: Vec<usize>,
     scratch: Vec<T>,
+    /// The step that runs.
+    at: usize,
+    /// What a twin panicked with: what it had taken out of memory is gone.
+    broken: Option<String>,
 }
 
 impl<T: Twin> Machine<T> {
     /// A machine without memory yet.
     pub fn new(threads: Threads) -> Self {
-        Machine { threads, memory: Vec::new(), arenas: Vec::new(), pool: Vec::new(), scratch: Vec::new() }
+        let (memory, arenas, pool, scratch) = (Vec::new(), HashMap::new(), Vec::new(), Vec::new());
+        Machine { threads, memory, arenas, pool, scratch, at: 0, broken: None }
     }
 
     /// Makes the arena where it is missing; tells whether it did. It holds zeros then.
@@ -93,7 +99,7 @@ impl<T: Twin> Machine<T> {
     /// # Errors
     /// [`Error::OutOfMemory`].
     pub fn ensure_arena(&mut self, spec: &ArenaSpec) -> Result<bool> {
-        let found = self.arenas.iter().find(|(name, _)| *name == spec.name).map(|(_, index)| *index);
+        let found = self.arenas.get(&spec.name).copied();
         if found.is_some_and(|index| self.memory[index].len() == spec.len && self.memory[index].dtype() == spec.dtype) {
             return Ok(false);
         }
@@ -102,7 +108,7 @@ impl<T: Twin> Machine<T> {
             Some(index) => self.memory[index] = buffer,
             None => {
                 self.memory.push(buffer);
-                self.arenas.push((spec.name.clone(), self.memory.len() - 1));
+                self.arenas.insert(spec.name.clone(), self.memory.len() - 1);
             }
         }
         Ok(true)
@@ -110,8 +116,7 @@ impl<T: Twin> Machine<T> {
 
     /// Drops an arena and its memory.
     pub fn forget_arena(&mut self, name: &str) {
-        if let Some(at) = self.arenas.iter().position(|(n, _)| n == name) {
-            let (_, index) = self.arenas.remove(at);
+        if let Some(index) = self.arenas.remove(name) {
             self.memory[index] = HostBuffer::default();
         }
     }
@@ -144,7 +149,7 @@ impl<T: Twin> Machine<T> {
     }
 
     fn arena(&self, name: &str) -> Result<usize> {
-        let found = self.arenas.iter().find(|(n, _)| n == name).map(|(_, index)| *index);
+        let found = self.arenas.get(name).copied();
         found.ok_or_else(|| Error::usage(format!("state \"{name}\""), "it was never made"))
     }
 
@@ -153,6 +158,7 @@ impl<T: Twin> Machine<T> {
     /// # Errors
     /// Where there is no such arena, or the elements do not fit into it.
     pub fn write_arena(&mut self, name: &str, offset: usize, elements: Elements<'_>) -> Result<()> {
+        self.expect_whole()?;
         let index = self.arena(name)?;
         self.memory[index].write(offset, elements)
     }
@@ -162,6 +168,7 @@ impl<T: Twin> Machine<T> {
     /// # Errors
     /// Where there is no such arena or it is shorter.
     pub fn read_arena(&self, name: &str, region: &Region) -> Result<Tensor> {
+        self.expect_whole()?;
         self.memory[self.arena(name)?].read(region)
     }
 
@@ -170,6 +177,7 @@ impl<T: Twin> Machine<T> {
     /// # Errors
     /// Where the elements do not fit.
     pub fn write(&mut self, program: &Program, region: &Region, elements: Elements<'_>) -> Result<()> {
+        self.expect_whole()?;
         self.memory[program.at(region.place)].write(region.offset, elements)
     }
 
@@ -178,6 +186,7 @@ impl<T: Twin> Machine<T> {
     /// # Errors
     /// Where the region lies outside of its memory.
     pub fn read(&self, program: &Program, region: &Region) -> Result<Tensor> {
+        self.expect_whole()?;
         self.memory[program.at(region.place)].read(region)
     }
 
@@ -194,45 +203,73 @@ impl<T: Twin> Machine<T> {
     }
 
     /// Runs the whole plan once.
-    pub fn run(&mut self, program: &Program) {
-        let threads = self.threads.clone();
-        threads.0.install(|| {
-            for step in &program.plan.steps {
-                self.step(program, step);
+    ///
+    /// # Errors
+    /// Where an op panics, now or before.
+    pub fn run(&mut self, program: &Program) -> Result<()> {
+        self.on_threads(program, |machine| {
+            for (index, step) in program.plan.steps.iter().enumerate() {
+                machine.step(program, index, step);
             }
-        });
+        })
     }
 
     /// Runs the plan `runs` times and tells when each op ran.
-    pub fn profile(&mut self, program: &Program, runs: usize) -> Timeline {
-        let (threads, mut timeline) = (self.threads.clone(), Timeline::new(Clock::Cpu));
-        threads.0.install(|| {
-            let start = Instant::now();
+    ///
+    /// # Errors
+    /// See [`Machine::run`].
+    pub fn profile(&mut self, program: &Program, runs: usize) -> Result<Timeline> {
+        self.on_threads(program, |machine| {
+            let (start, mut timeline) = (Instant::now(), Timeline::new(Clock::Cpu));
             let nanos = |at: Instant| (at - start).as_nanos() as u64;
             for run in 0..runs {
                 for (index, step) in program.plan.steps.iter().enumerate() {
                     let begun = Instant::now();
-                    self.step(program, step);
+                    machine.step(program, index, step);
                     timeline.push(run, index, 0, Span { begin: nanos(begun), end: nanos(Instant::now()) });
                 }
             }
-        });
-        timeline
+            timeline
+        })
     }
 
     /// Runs the plan once and tells the first step that gave a NaN or an infinity.
-    pub fn run_until_not_finite(&mut self, program: &Program) -> Option<usize> {
-        let threads = self.threads.clone();
-        threads.0.install(|| {
-            program.plan.steps.iter().position(|step| {
-                self.step(program, step);
-                step.outputs.iter().any(|region| !self.floats(program, region).iter().all(|x| x.is_finite()))
+    ///
+    /// # Errors
+    /// See [`Machine::run`].
+    pub fn run_until_not_finite(&mut self, program: &Program) -> Result<Option<usize>> {
+        self.on_threads(program, |machine| {
+            program.plan.steps.iter().enumerate().position(|(index, step)| {
+                machine.step(program, index, step);
+                step.outputs.iter().any(|region| !machine.floats(program, region).iter().all(|x| x.is_finite()))
             })
         })
     }
 
+    /// What `work` gives on the machine's threads. Where a twin panics, on whichever of them, the op is named, and the machine is not
+    /// used again: what the twin had taken is lost.
+    fn on_threads<R: Send>(&mut self, program: &Program, work: impl FnOnce(&mut Self) -> R + Send) -> Result<R> {
+        self.expect_whole()?;
+        let threads = self.threads.clone();
+        caught(|| threads.0.install(|| work(self))).or_else(|panic| {
+            let op = program.plan.steps.get(self.at).map(Step::name).unwrap_or_default();
+            self.broken = Some(format!("{op} panicked: {panic}"));
+            self.expect_whole().and(Err(Error::usage("cpu", "it is broken")))
+        })
+    }
+
+    /// Refuses a machine that has lost memory.
+    ///
+    /// # Errors
+    /// [`Error::Backend`] with the op that panicked.
+    pub fn expect_whole(&self) -> Result<()> {
+        let broken = |message: &String| Err(Error::Backend { device: "cpu".into(), message: message.clone() });
+        self.broken.as_ref().map_or(Ok(()), broken)
+    }
+
     /// Runs one op. What it writes is taken out of memory for the while, so that it can be borrowed beside what it reads.
-    fn step(&mut self, program: &Program, step: &Step) {
+    fn step(&mut self, program: &Program, index: usize, step: &Step) {
+        self.at = index;
         let writes = step.op.writes();
         let written = || writes.iter().map(|&i| &step.inputs[i]).chain(&step.outputs);
         let mut taken: SmallVec<[HostBuffer<T>; 4]> =

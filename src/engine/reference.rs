@@ -86,16 +86,18 @@ impl Reference {
         self.machine.poison();
     }
 
-    /// Runs the graph once.
+    /// Runs the graph once. Where an op panics, [`Reference::outputs`] says so.
     pub fn run(&mut self) {
-        self.machine.run(&self.program);
+        // The machine remembers it.
+        let _ = self.machine.run(&self.program);
     }
 
     /// What was fetched, integers as floats, in the order of the fetches.
     ///
     /// # Errors
-    /// Where a region lies outside of its memory, which would be a bug of ours.
+    /// Where an op panicked; where a region lies outside of its memory, which would be a bug of ours.
     pub fn outputs(&self) -> Result<Vec<Vec<f64>>> {
+        self.machine.expect_whole()?;
         let one = |region: &Region| match region.spec.dtype {
             DType::F32 => Ok(self.machine.floats(&self.program, region).to_vec()),
             _ => Ok(match self.machine.read(&self.program, region)? {

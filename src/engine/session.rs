@@ -237,7 +237,7 @@ impl Session {
                 if at_most == 0 {
                     return Ok(0);
                 }
-                machine.run(program);
+                machine.run(program)?;
                 Ok(1)
             }
             (Backend::Gpu(machine), Program::Gpu(program)) => machine.run_some(program, at_most),
@@ -265,7 +265,7 @@ impl Session {
     pub fn profile(&mut self, executable: &Executable, runs: usize) -> Result<Profile> {
         self.own(executable)?;
         let timeline = match (&mut self.backend, &executable.program) {
-            (Backend::Cpu(machine), Program::Cpu(program)) => machine.profile(program, runs),
+            (Backend::Cpu(machine), Program::Cpu(program)) => machine.profile(program, runs)?,
             (Backend::Gpu(machine), Program::Gpu(program)) => machine.profile(program, runs)?,
             _ => return Err(foreign()),
         };
@@ -323,7 +323,7 @@ impl Session {
     pub fn first_not_finite(&mut self, executable: &Executable) -> Result<Option<String>> {
         self.own(executable)?;
         let index = match (&mut self.backend, &executable.program) {
-            (Backend::Cpu(machine), Program::Cpu(program)) => machine.run_until_not_finite(program),
+            (Backend::Cpu(machine), Program::Cpu(program)) => machine.run_until_not_finite(program)?,
             (Backend::Gpu(machine), Program::Gpu(program)) => machine.run_until_not_finite(program)?,
             _ => return Err(foreign()),
         };

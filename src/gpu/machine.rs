@@ -1,6 +1,6 @@
 //! Device memory that outlives a plan, and plans made ready: pipelines and bind groups, all made before the first step.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Instant;
@@ -66,7 +66,7 @@ impl Program {
 #[derive(Debug)]
 pub struct Machine {
     pub(super) gpu: Gpu,
-    arenas: Vec<(ArenaSpec, wgpu::Buffer)>,
+    arenas: HashMap<String, (ArenaSpec, wgpu::Buffer)>,
     pool: Vec<wgpu::Buffer>,
     pub(super) staging: Option<wgpu::Buffer>,
     pub(super) in_flight: VecDeque<(wgpu::SubmissionIndex, usize)>,
@@ -79,7 +79,7 @@ impl Machine {
     pub fn new(gpu: Gpu) -> Self {
         Machine {
             gpu,
-            arenas: Vec::new(),
+            arenas: HashMap::new(),
             pool: Vec::new(),
             staging: None,
             in_flight: VecDeque::new(),
@@ -98,26 +98,23 @@ impl Machine {
     /// # Errors
     /// [`Error::OutOfMemory`].
     pub fn ensure_arena(&mut self, spec: &ArenaSpec) -> Result<bool> {
-        let found = self.arenas.iter().position(|(have, _)| have.name == spec.name);
-        if found.is_some_and(|i| self.arenas[i].0.len == spec.len && self.arenas[i].0.dtype == spec.dtype) {
+        let same = |(have, _): &(ArenaSpec, wgpu::Buffer)| have.len == spec.len && have.dtype == spec.dtype;
+        if self.arenas.get(&spec.name).is_some_and(same) {
             return Ok(false);
         }
         let buffer = self.gpu.create_buffer(&spec.name, spec.bytes(), STORAGE);
         self.gpu.check(&format!("state \"{}\"", spec.name))?;
-        match found {
-            Some(i) => self.arenas[i] = (spec.clone(), buffer),
-            None => self.arenas.push((spec.clone(), buffer)),
-        }
+        self.arenas.insert(spec.name.clone(), (spec.clone(), buffer));
         Ok(true)
     }
 
     /// Drops an arena and its memory.
     pub fn forget_arena(&mut self, name: &str) {
-        self.arenas.retain(|(spec, _)| spec.name != name);
+        self.arenas.remove(name);
     }
 
     fn arena(&self, name: &str) -> Result<&wgpu::Buffer> {
-        let found = self.arenas.iter().find(|(spec, _)| spec.name == name).map(|(_, buffer)| buffer);
+        let found = self.arenas.get(name).map(|(_, buffer)| buffer);
         found.ok_or_else(|| Error::usage(format!("state \"{name}\""), "it was never made"))
     }
 
@@ -318,7 +315,7 @@ impl Machine {
 
     /// Bytes of the arenas, the activations and the buffer for readbacks.
     pub fn bytes(&self) -> u64 {
-        let arenas = self.arenas.iter().map(|(_, buffer)| buffer);
+        let arenas = self.arenas.values().map(|(_, buffer)| buffer);
         arenas.chain(&self.pool).chain(&self.staging).map(wgpu::Buffer::size).sum()
     }
 

@@ -1,5 +1,7 @@
 //! What a person sees while a model trains: a bar in a terminal, a line per epoch in a pipe, nothing where they want none.
 
+use std::io::Write;
+
 use super::feed::Feed;
 use super::history::EpochRecord;
 use bar::Bar;
@@ -46,8 +48,13 @@ impl Progress {
         let line = line(record);
         let width = self.epochs.to_string().len();
         // Standard error keeps standard output free for results; in a terminal both are seen.
-        eprintln!("epoch {:>width$}/{}  {:6.1} s  {line}", record.epoch, self.epochs, record.seconds);
+        tell(&format!("epoch {:>width$}/{}  {:6.1} s  {line}", record.epoch, self.epochs, record.seconds));
     }
+}
+
+/// Writes a line to standard error. Where nobody reads that any more (a pipe that was closed) the training goes on.
+pub(super) fn tell(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 /// What is told of an epoch.

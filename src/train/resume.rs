@@ -9,6 +9,7 @@ use super::history::EpochRecord;
 use super::keep;
 use super::model::Model;
 use super::program::Pass;
+use super::progress::tell;
 use super::training::Training;
 use crate::TensorSpec;
 use crate::error::{Error, Result};
@@ -81,7 +82,7 @@ impl Training<'_> {
             self.note(anew("best value"));
         }
         if self.options.verbose {
-            eprintln!("going on after epoch {} of {}", model.epochs, self.last_epoch());
+            tell(&format!("going on after epoch {} of {}", model.epochs, self.last_epoch()));
         }
         Ok(())
     }

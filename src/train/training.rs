@@ -9,7 +9,7 @@ use super::history::{EpochRecord, History};
 use super::model::Model;
 use super::options::Fit;
 use super::program::{Outcome, Pass, Watch};
-use super::progress::Progress;
+use super::progress::{Progress, tell};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::optim::Plateau;
@@ -139,7 +139,7 @@ impl Training<'_> {
             }
         }
         if let (Some(reason), true) = (&self.history.stopped, self.options.verbose) {
-            eprintln!("stopped: {reason}");
+            tell(&format!("stopped: {reason}"));
         }
         // What could not be written is only noted while there are more epochs to come.
         unwritten.map_or(Ok(()), Err)
@@ -262,7 +262,7 @@ impl Training<'_> {
     pub(super) fn note(&mut self, note: String) {
         log::warn!("{note}");
         if self.options.verbose {
-            eprintln!("{note}");
+            tell(&note);
         }
         self.history.notes.push(note);
     }

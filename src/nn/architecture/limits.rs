@@ -1,9 +1,12 @@
 //! What a description may hold. A description comes from a file, and a file may claim anything: what it would cost to build is bounded
 //! here, before anything is built.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 
 use super::{Architecture, Does, Input, Item, Program, State};
+use crate::error::plain;
 use crate::graph::{Init, PARAMETERS};
 use crate::nn::STATISTICS;
 use crate::shape::{DType, TensorSpec};
@@ -58,24 +61,37 @@ fn at_most(what: &str, count: usize, most: usize) -> Result<(), String> {
     if count <= most { Ok(()) } else { Err(format!("{count} {what}, where at most {most} are allowed")) }
 }
 
+/// Refuses names that are too long, or that would change the terminal of whoever prints them.
 fn name_fits(name: &str, longest: usize) -> Result<(), String> {
-    at_most("bytes in a name", name.len(), longest)
+    at_most("bytes in a name", name.len(), longest)?;
+    match plain(name) {
+        Cow::Borrowed(_) => Ok(()),
+        Cow::Owned(shown) => Err(format!("a name with control characters (\"{shown}\")")),
+    }
 }
 
-/// Whether a file may declare state in this arena: what training needs besides is made by the training.
-pub(super) fn is_own(arena: &str) -> bool {
-    [PARAMETERS, STATISTICS].contains(&arena)
+/// What the names of constants begin with: of layers, and of [`Graph::constant`](crate::Graph::constant).
+const CONSTANTS: [&str; 2] = ["constant ", "sinusoidal positions "];
+
+/// Whether a network that is written to a file may declare state in this arena: parameters, statistics and constants. What training needs
+/// besides is made by the training, and a file that named it could change it.
+pub(super) fn is_known(arena: &str) -> bool {
+    [PARAMETERS, STATISTICS].contains(&arena) || CONSTANTS.iter().any(|constant| arena.starts_with(constant))
 }
 
 fn check_states(states: &[State]) -> Result<(), String> {
     let (mut elements, mut work) = (0_usize, 0_u128);
     for State { arena, name, spec, init } in states {
-        if !is_own(arena) {
-            return Err(format!("state in \"{arena:.40}\", where {PARAMETERS} and {STATISTICS} are allowed"));
-        }
+        name_fits(arena, LONGEST_NAME)?;
         name_fits(name, LONGEST_PATH)?;
-        if spec.dtype != DType::F32 {
-            return Err(format!("state of {}, where f32 is allowed", spec.dtype));
+        let is_drawn = [PARAMETERS, STATISTICS].contains(&arena.as_str());
+        let is_given = matches!(init, Init::Constant(_) | Init::Values(_) | Init::Words(_));
+        if !is_known(arena) || !(is_drawn || is_given) {
+            let allowed = format!("{PARAMETERS}, {STATISTICS} and constants with their values are allowed");
+            return Err(format!("state in \"{arena}\", where {allowed}"));
+        }
+        if is_drawn && spec.dtype != DType::F32 {
+            return Err(format!("state of {} in \"{arena}\", where f32 is allowed", spec.dtype));
         }
         let count = spec.shape.iter().try_fold(1_usize, |n, extent| n.checked_mul(*extent));
         elements = count.and_then(|count| elements.checked_add(count)).unwrap_or(usize::MAX);
@@ -110,6 +126,9 @@ fn check_items(items: &[Item], depth: usize, path: usize, count: &mut usize) -> 
                 node.layer.as_deref().map_or(Ok(()), |layer| name_fits(layer, LONGEST_PATH))?;
                 if let Does::Whole(arena) = &node.does {
                     name_fits(arena, LONGEST_NAME)?;
+                    if !is_known(arena) {
+                        return Err(format!("the whole of \"{arena}\", which a network does not have"));
+                    }
                 }
             }
             Item::Layer { name, kind, items, .. } => {

@@ -48,8 +48,8 @@ const VERSION: u32 = 1;
 /// frozen ([`BuildCtx::is_frozen`]), both answers are described.
 ///
 /// A description that is read is checked before anything is built: the numbers of layers, parameters and elements, the lengths of names
-/// and the work of initial values have limits far above any network in use. What a network may declare is a closed list: state that is
-/// neither a parameter nor a running statistic ([`STATISTICS`](crate::nn::STATISTICS)) is refused.
+/// and the work of initial values have limits far above any network in use. What a network may declare is a closed list: parameters,
+/// running statistics ([`STATISTICS`](crate::nn::STATISTICS)) and constants; an op that changes state is refused.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "limits::Unchecked")]
 pub struct Architecture {
@@ -156,8 +156,8 @@ impl Architecture {
     ///
     /// # Errors
     /// Where a layer cannot take its input; where the network cannot be described, with the layer and the reason: it has an op of
-    /// your own, which is code ([`Graph::custom`](crate::Graph::custom)), declares state of its own besides parameters and running
-    /// statistics, or depends on the number of samples in another way than by numbers
+    /// your own, which is code ([`Graph::custom`](crate::Graph::custom)), changes state or declares some that is neither parameter,
+    /// running statistic nor constant, or depends on the number of samples in another way than by numbers
     /// `a · batch + b` and factors `c / batch` or `c · batch`.
     pub fn of(network: &dyn Network) -> Result<Architecture> {
         let mut tracer = trace::Tracer::new(network);

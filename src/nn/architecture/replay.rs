@@ -122,6 +122,9 @@ impl Replay<'_> {
         match &node.does {
             Does::Op(op) => {
                 let op: Op = self.read(op)?;
+                if !op.writes().is_empty() {
+                    return Err(damaged(format!("{} changes state, which a network may not", op.name())));
+                }
                 self.graph.push_op(op, &inputs.iter().collect::<Vec<_>>())
             }
             Does::Reshape(shape) => match &inputs[..] {

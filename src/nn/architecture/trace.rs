@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use serde_json::Value as Json;
 
-use super::limits::is_own;
+use super::limits::is_known;
 use super::{Does, Event, Item, Journal, Node, Program, Ref, State, undescribed, unify};
 use crate::contract::clock;
 use crate::error::Result;
@@ -99,10 +99,10 @@ impl<'a> Tracer<'a> {
 
     /// The slot as one of the states, the same in every graph.
     fn state(&mut self, arena: &str, slot: &SlotSpec, layer: &str) -> Result<usize> {
-        if !is_own(arena) {
+        if !is_known(arena) {
             let what = format!("state \"{}\"", slot.name);
             let reason =
-                format!("it lies in \"{arena}\", and only parameters and running statistics are written to files");
+                format!("it lies in \"{arena}\", and only parameters, running statistics and constants are written to files");
             return Err(undescribed(layer, &what, &reason));
         }
         let key = (arena.to_owned(), slot.name.clone());
@@ -254,6 +254,9 @@ impl Listing<'_, '_> {
             }
             NodeKind::Op(Op::Chain(chain)) => {
                 Err(undescribed(layer, &chain.name, "chains are made when a plan is made, of ops that can be written"))
+            }
+            NodeKind::Op(op) if !op.writes().is_empty() => {
+                Err(undescribed(layer, op.name(), "it changes state, which a network that is written to a file may not"))
             }
             NodeKind::Op(op) => {
                 let written = serde_json::to_value(op);
