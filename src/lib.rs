@@ -62,8 +62,9 @@
 //! # Where things are
 //!
 //! ```text
-//! src/error.rs shape.rs tensor.rs   one Error; shapes and types; arrays at the border; file.rs: writing without loss; env.rs: environment
-//!                                   variables
+//! src/error.rs shape.rs tensor.rs   one Error; shapes and types; arrays at the border; env.rs: environment variables; host.rs: large
+//!                                   allocations, which can fail
+//! src/file/                         opening regular files only, writing whole or not at all, appending, locks on folders
 //! src/contract/                     what an op owes: OpDef, CustomOp, Launch, views, templates, random numbers, windows, clock
 //! src/microkernel/                  the processor's innermost loops: register tiles, packed products, rows and lines that are mixed on their way
 //! src/ops/<stem>.rs                 ONE OP = ONE STEM: shape rule, GPU launch, CPU twin, gradient, method on Var
@@ -83,7 +84,8 @@
 //! tests/common/rows/<stem>.rs       the op's cases; parity.rs, gradients.rs and contract.rs run over all of them
 //! tests/clinical/                   trainings on real data, for tests/train
 //! benches/                          how fast it is, beside others and before a change: programs, tables, commands
-//! fuzz/                             every file reader against random bytes
+//! tests/hostile/                    files that were made to do harm, and machines that fail
+//! fuzz/                             every file reader, networks and checkpoints against random bytes
 //! ```
 //!
 //! # Who may call whom
@@ -91,24 +93,25 @@
 //! | layer | modules | may use | crates that may be named there |
 //! |---|---|---|---|
 //! | 0 | `error` | | `thiserror` |
-//! | 0 | `shape`, `file` | `error` | `serde` |
-//! | 0 | `env` | `error` | |
-//! | 0 | `tensor` | `error`, `shape` | `bytemuck`, `ndarray` |
+//! | 0 | `shape` | `error` | `serde` |
+//! | 0 | `env`, `host` | `error` | |
+//! | 0 | `file` | `error`, `env`, `host` | `libc`, `tempfile` |
+//! | 0 | `tensor` | `error`, `host`, `shape` | `bytemuck`, `ndarray` |
 //! | 1 | `contract` | `error`, `shape`, `graph` | `bytemuck`, `libm`, `ndarray`, `rayon`, `serde`, `smallvec` |
 //! | 1 | `microkernel` | `error`, `env`, `contract` | `rayon` |
 //! | 1 | `ops` | `error`, `shape`, `contract`, `microkernel`, `graph` | `bytemuck`, `ndarray`, `rayon`, `serde`, `smallvec` |
 //! | 1 | `graph` | `error`, `shape`, `tensor`, `contract`, `ops` | `serde` |
-//! | 2 | `cpu` | `error`, `shape`, `env`, `tensor`, `contract`, `microkernel`, `ops`, `graph` | `rayon`, `smallvec` |
-//! | 2 | `gpu` | `error`, `shape`, `env`, `tensor`, `file`, `contract`, `graph` | `bytemuck`, `futures_intrusive`, `log`, `pollster`, `wgpu` |
-//! | 3 | `engine` | `error`, `shape`, `env`, `tensor`, `contract`, `graph`, `cpu`, `gpu` | `log`, `ndarray`, `serde_json` (traces) |
+//! | 2 | `cpu` | `error`, `shape`, `env`, `host`, `tensor`, `contract`, `microkernel`, `ops`, `graph` | `rayon`, `smallvec` |
+//! | 2 | `gpu` | `error`, `shape`, `env`, `host`, `tensor`, `file`, `contract`, `graph` | `bytemuck`, `futures_intrusive`, `log`, `pollster`, `wgpu` |
+//! | 3 | `engine` | `error`, `shape`, `env`, `host`, `tensor`, `contract`, `graph`, `cpu`, `gpu` | `log`, `ndarray`, `serde_json` (traces) |
 //! | 4 | `optim` | `error`, `shape`, `contract`, `ops`, `graph` | `serde` |
 //! | 4 | `nn` | `error`, `shape`, `tensor`, `contract`, `ops`, `graph`, `optim` | `serde`, `serde_json` |
 //! | 4 | `augment` | `error`, `shape`, `contract`, `ops`, `graph` | |
-//! | 5 | `data` | `error`, `shape`, `tensor`, `file`, `contract`, `nn` (class weights) | `bytemuck`, `csv`, `fax`, `flate2`, `image`, `ndarray`, `png`, `rayon`, `serde`, `weezl`, `zip`, `zune_jpeg` |
-//! | 5 | `interop` | `error`, `shape`, `tensor`, `file` | `flate2`, `safetensors` |
+//! | 5 | `data` | `error`, `shape`, `env`, `host`, `tensor`, `file`, `contract`, `nn` (class weights) | `bytemuck`, `csv`, `fax`, `flate2`, `image`, `ndarray`, `png`, `rayon`, `serde`, `weezl`, `zip`, `zune_jpeg` |
+//! | 5 | `interop` | `error`, `shape`, `host`, `tensor`, `file` | `flate2`, `safetensors` |
 //! | 5 | `metrics` | `error`, `contract` (random numbers) | `libm`, `ndarray`, `rayon`, `serde` |
 //! | 5 | `plot` | `error`, `file`, `metrics` | `kuva`, `ndarray`, `png` |
-//! | 6 | `train` | `error`, `shape`, `tensor`, `file`, `contract`, `ops`, `graph`, `engine`, `optim`, `nn`, `augment`, `data`, `interop`, `metrics`, `plot` | `ctrlc`, `indicatif`, `log`, `ndarray`, `serde`, `serde_json` |
+//! | 6 | `train` | `error`, `shape`, `host`, `tensor`, `file`, `contract`, `ops`, `graph`, `engine`, `optim`, `nn`, `augment`, `data`, `interop`, `metrics`, `plot` | `ctrlc`, `indicatif`, `log`, `ndarray`, `serde`, `serde_json` |
 //! | 7 | `report` | `error`, `file`, `metrics`, `plot`, `train` | `ndarray`, `serde`, `serde_json` |
 //!
 //! # Invariants
@@ -130,6 +133,10 @@
 //! - Bad input is an [`Error`] that says what was expected and what came. A panic is a bug of ours.
 //! - A training that was stopped at any moment and resumed ends with the bits of one that never stopped. What a file keeps tells of no
 //!   path and no person.
+//! - Files are opened by `file` alone, which opens regular files only, and written under a name of their own, synced and renamed. What a
+//!   file declares is bounded before it is paid for (`SECURITY.md`), and nothing recurses over what a file says.
+//! - Memory whose size follows from data or from a file is allocated by `host`, so that a machine that has no more of it gives
+//!   [`Error::OutOfMemory`].
 //! - `unsafe` stands in three modules, each of which says why: `cpu/denormals.rs`, `gpu/pipelines.rs` and `microkernel`.
 //!
 //! # Threads

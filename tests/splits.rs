@@ -282,8 +282,12 @@ fn what_parts_are_made_of_is_said() {
 
 #[test]
 fn a_patient_on_both_sides_is_found() {
+    galen::data::show_values(true);
     let groups = ["ann", "bob", "ann"];
-    says(check_groups(&groups, &[vec![0], vec![1, 2]]), &["in one part only", "group ann in parts 0 and 1"]);
+    says(
+        check_groups(&groups, &[vec![0], vec![1, 2]]),
+        &["in one part only", "that of sample 2 in parts 0 and 1 (group: \"ann\")"],
+    );
     says(check_groups(&groups, &[vec![0], vec![3]]), &["samples below 3", "got 3"]);
     assert!(check_groups(&groups, &[vec![0, 2], vec![1]]).is_ok());
 }
@@ -309,32 +313,40 @@ fn splits_that_cannot_be_are_refused() {
 
 #[test]
 fn classes_and_groups_that_do_not_suffice_are_named() {
+    galen::data::show_values(true);
     let mut classes = vec!["benign"; 20];
     classes[3] = "malignant";
     classes[4] = "malignant";
     let split = Split::new(20).stratified(&classes).expect("a split");
-    says(split.folds(3), &["at least 3 samples of class \"malignant\" for 3 folds", "got 2"]);
-    says(split.parts(&[0.6, 0.2, 0.2]), &["at least 3 samples of class \"malignant\" for 3 parts", "got 2"]);
+    says(split.folds(3), &["at least 3 samples of each class for 3 folds", "got 2 of one class (\"malignant\")"]);
+    says(
+        split.parts(&[0.6, 0.2, 0.2]),
+        &["at least 3 samples of each class for 3 parts", "got 2 of one class (\"malignant\")"],
+    );
     assert!(split.folds(2).is_ok());
     let groups: Vec<usize> = (0..20).map(|i| i / 5).collect();
     let grouped = Split::new(20).grouped(&groups).expect("a split");
     says(grouped.folds(5), &["at least 5 groups for 5 folds", "got 4"]);
     // Both malignant samples are one patient's.
     let both = split.grouped(&groups).expect("a split");
-    says(both.folds(2), &["at least 2 groups (patients) of class \"malignant\" for 2 folds", "got 1"]);
-    says(both.parts(&[0.5, 0.5]), &["class \"malignant\" for 2 parts"]);
+    says(
+        both.folds(2),
+        &["at least 2 groups (patients) of each class for 2 folds", "got 1 of one class (\"malignant\")"],
+    );
+    says(both.parts(&[0.5, 0.5]), &["of each class for 2 parts"]);
 }
 
 #[test]
 fn classes_that_no_deal_can_spread_are_named() {
+    galen::data::show_values(true);
     // Two patients; each class is in both, but three parts would need three.
     let classes = [0, 1, 0, 1, 0, 0];
     let groups = ["a", "a", "b", "b", "c", "d"];
     let split = Split::new(6).stratified(&classes).and_then(|split| split.grouped(&groups)).expect("a split");
     assert!(split.folds(2).is_ok());
-    says(split.folds(3), &["of class \"1\" for 3 folds", "got 2"]);
+    says(split.folds(3), &["of each class for 3 folds", "got 2 of one class (\"1\")"]);
     // Every class has two patients, but a and b have all of three classes between them: one of them lacks a class.
     let (classes, groups) = ([0, 1, 0, 2, 1, 2], ["a", "a", "b", "b", "c", "c"]);
     let split = Split::new(6).stratified(&classes).and_then(|split| split.grouped(&groups)).expect("a split");
-    says(split.folds(2), &["every class in each of 2 parts", "no sample of class"]);
+    says(split.folds(2), &["every class in each of 2 parts", "no sample of one class"]);
 }

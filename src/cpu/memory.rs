@@ -133,7 +133,11 @@ pub(super) fn grow<E: Clone>(x: &mut Vec<E>, len: usize, fill: E) -> Result<()> 
     if x.len() >= len {
         return Ok(());
     }
-    host::reserve(x, len - x.len(), "state, activations and scratch memory")?;
+    host::reserve(x, len - x.len(), "state, activations and scratch memory").map_err(|e| match e {
+        // Here the host's memory is the device's.
+        Error::OutOfMemory { what, .. } => Error::OutOfMemory { device: "cpu".into(), what },
+        other => other,
+    })?;
     x.resize(len, fill);
     Ok(())
 }

@@ -14,4 +14,4 @@ pub(crate) use dataset::{Column, check_scaling};
 pub use rows::{RowMut, Rows};
 pub use source::{Lazy, Source};
 pub use split::{Composition, Fold, Split, check_groups};
-pub use table::{Categorical, Classes, ColumnSummary, Content, Description, Table, Values};
+pub use table::{Categorical, Classes, ColumnSummary, Content, Description, Table, Values, show_values};

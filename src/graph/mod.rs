@@ -248,10 +248,11 @@ impl Graph {
         data.arena(arena).map_or(0, |index| data.elements[index])
     }
 
-    /// Has all state begin with zeros: what it holds is written before anybody reads it.
-    pub(crate) fn without_initial_values(&self) {
-        let slots = &mut self.0.borrow_mut().arenas;
-        slots.iter_mut().flat_map(|arena| &mut arena.slots).for_each(|slot| slot.init = Init::Constant(0.0));
+    /// Has the state of these arenas begin with zeros: what it holds is written before anybody reads it.
+    pub(crate) fn without_initial_values(&self, arenas: &[&str]) {
+        let all = &mut self.0.borrow_mut().arenas;
+        let named = all.iter_mut().filter(|arena| arenas.contains(&arena.name.as_str()));
+        named.flat_map(|arena| &mut arena.slots).for_each(|slot| slot.init = Init::Constant(0.0));
     }
 
     /// The slots of an arena; empty where the graph has no such arena.

@@ -2,6 +2,7 @@ use std::collections::HashSet;
 use std::fmt;
 
 use super::checkpoint::is_state;
+use crate::error::plain;
 use crate::graph::SlotSpec;
 use crate::interop::safetensors::Archive;
 
@@ -79,9 +80,9 @@ impl LoadReport {
     }
 }
 
-/// The first of these, and how many more there are.
+/// The first of these, and how many more there are. Names come from files, and are shown without what would change a terminal.
 fn first(names: &[String]) -> String {
-    let mut text = names.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let mut text = names.iter().take(SHOWN).map(|name| plain(name)).collect::<Vec<_>>().join(", ");
     if names.len() > SHOWN {
         text += &format!(" and {} more", names.len() - SHOWN);
     }

@@ -241,7 +241,7 @@ impl Model {
         };
         let taken = definition.losses.iter().zip(&outputs).map(taken).collect::<Result<_>>()?;
         if values == Values::Follow {
-            graph.without_initial_values();
+            graph.without_initial_values(&[PARAMETERS, STATISTICS]);
         }
         session.compile(&graph, &outputs)?;
         let outputs = outputs.iter().map(|y| Shape::from(&y.shape()[1..])).collect();

@@ -95,9 +95,15 @@ fn module_of(file: &str) -> &str {
 /// The crates that the library depends on, as the source names them.
 fn dependencies() -> BTreeSet<String> {
     let text = std::fs::read_to_string(super::at("Cargo.toml")).expect("a text");
-    let lines = text.lines().skip_while(|line| *line != "[dependencies]").skip(1);
-    let names = lines.take_while(|line| !line.starts_with('[')).filter_map(|line| line.split_once(" = "));
-    names.map(|(name, _)| name.replace('-', "_")).collect()
+    let mut listed = false;
+    let lines = text.lines().filter(|line| {
+        if line.starts_with('[') {
+            // Also those of one kind of system.
+            listed = *line == "[dependencies]" || (line.starts_with("[target.") && line.ends_with(".dependencies]"));
+        }
+        listed
+    });
+    lines.filter_map(|line| line.split_once(" = ")).map(|(name, _)| name.replace('-', "_")).collect()
 }
 
 #[test]

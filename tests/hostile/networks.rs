@@ -267,3 +267,92 @@ fn many_constants_cost_what_they_weigh() {
     }
     opens(&network(states, items, count + 1), &[value("w", &[1])], 60);
 }
+
+/// Every layer that slides, pads, resizes or repeats something.
+fn layers() -> Vec<(&'static str, Architecture)> {
+    use galen::nn::{
+        AvgPool1d, AvgPool2d, Conv1d, Conv3d, ConvTranspose2d, DepthwiseConv2d, Gru, Interpolation, LayerNorm,
+        MaxPool1d, MaxPool3d, MultiHeadAttention, UpSampling2d, ZeroPadding2d,
+    };
+    let of = |network: Sequential| Architecture::of(&network).expect("plain data");
+    let image = || Sequential::new([2, 6, 6]);
+    vec![
+        ("conv1d", of(Sequential::new([2, 9]).with(Conv1d::new(2, [3])))),
+        ("conv2d", of(image().with(Conv2d::new(2, [3, 3])))),
+        ("conv2d same", of(image().with(Conv2d::new(2, [3, 3]).padding(Padding::Same)))),
+        ("conv3d", of(Sequential::new([1, 4, 4, 4]).with(Conv3d::new(2, [2, 2, 2])))),
+        ("transposed", of(image().with(ConvTranspose2d::new(2, [3, 3])))),
+        ("depthwise", of(image().with(DepthwiseConv2d::new([3, 3])))),
+        ("max_pool1d", of(Sequential::new([2, 9]).with(Conv1d::new(2, [1])).with(MaxPool1d::new([2])))),
+        ("max_pool2d", of(image().with(Conv2d::new(2, [1, 1])).with(MaxPool2d::new([2, 2])))),
+        (
+            "max_pool3d",
+            of(Sequential::new([1, 4, 4, 4]).with(Conv3d::new(1, [1, 1, 1])).with(MaxPool3d::new([2, 2, 2]))),
+        ),
+        ("avg_pool1d", of(Sequential::new([2, 9]).with(Conv1d::new(2, [1])).with(AvgPool1d::new([2])))),
+        ("avg_pool2d", of(image().with(Conv2d::new(2, [1, 1])).with(AvgPool2d::new([2, 2])))),
+        ("pad", of(image().with(Conv2d::new(2, [1, 1])).with(ZeroPadding2d::new([[1, 1], [1, 1]])))),
+        (
+            "resize",
+            of(image()
+                .with(Conv2d::new(2, [1, 1]))
+                .with(UpSampling2d::new([2, 2]).interpolation(Interpolation::Linear))),
+        ),
+        ("norm", of(Sequential::new([4, 6]).with(LayerNorm::new()).with(Dense::new(2)))),
+        ("gru", of(Sequential::new([4, 6]).with(Gru::new(3)).with(Dropout::new(0.1)))),
+        ("attention", of(Sequential::new([4, 6]).with(MultiHeadAttention::new(2, 3)))),
+    ]
+}
+
+/// Paths to every number of the description's program.
+fn numbers(json: &Value, here: &str, out: &mut Vec<String>) {
+    match json {
+        Value::Number(_) => out.push(here.to_owned()),
+        Value::Array(list) => list.iter().enumerate().for_each(|(i, v)| numbers(v, &format!("{here}/{i}"), out)),
+        Value::Object(map) => {
+            map.iter()
+                .for_each(|(k, v)| numbers(v, &format!("{here}/{}", k.replace('~', "~0").replace('/', "~1")), out));
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn no_number_of_a_network_costs_more_than_it_should() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut tried, mut slowest) = (0, (Duration::ZERO, String::new()));
+    for (name, architecture) in layers() {
+        let whole = serde_json::to_value(&architecture).expect("JSON");
+        let tensors: Vec<(String, Tensor)> = whole["states"]
+            .as_array()
+            .expect("states")
+            .iter()
+            .map(|state| {
+                let shape = state["spec"]["shape"].as_array().expect("a shape");
+                let shape: Vec<usize> = shape.iter().map(|n| n.as_u64().expect("a number") as usize).collect();
+                value(state["name"].as_str().expect("a name"), &shape)
+            })
+            .collect();
+        let input = architecture.inputs()[0].shape.to_vec();
+        let x = || {
+            let shape: Vec<usize> = std::iter::once(2).chain(input.iter().copied()).collect();
+            let n = shape.iter().product();
+            Tensor::f32(shape, vec![0.5; n]).expect("a tensor")
+        };
+        let mut places = Vec::new();
+        numbers(&whole["infer"], "/infer", &mut places);
+        for place in places {
+            for number in [json!(65_535), json!(1 << 20)] {
+                let mut json = whole.clone();
+                *json.pointer_mut(&place).expect("a place") = number.clone();
+                let path = file(folder.path(), &json.to_string(), &tensors);
+                let begun = Instant::now();
+                let _ = Model::open(&path, &setup()).and_then(|mut model| model.predict(x()).map(drop));
+                tried += 1;
+                slowest = slowest.max((begun.elapsed(), format!("{name}: {place} = {number}")));
+            }
+        }
+    }
+    println!("{tried} numbers, the slowest {slowest:?}");
+    assert!(slowest.0 < Duration::from_secs(20), "{slowest:?}");
+}

@@ -16,6 +16,7 @@ fn rows(text: &str) -> Result<Table> {
 
 #[test]
 fn all_types_and_marks_are_read() {
+    galen::data::show_values(true);
     let table = parse(
         "% a comment\n@RELATION 'the heart' % here too\r\n\n@Attribute age Integer\n@attribute 'chest pain' {typical, 'not\\'typical', \"none at all\" , ? }\n\
          @attribute\tweight REAL\n@attribute note string\n@attribute seen date \"yyyy-MM-dd\"\n@DATA % now\n\
@@ -46,6 +47,7 @@ fn levels_keep_the_order_of_their_declaration() {
 
 #[test]
 fn sparse_rows_leave_out_zeros_and_first_levels() {
+    galen::data::show_values(true);
     let table = rows("{0 5, 1 m}\n{}\n{ 1 ? }\n{1 m,0 ?}\n3,f\n").expect("a table");
     assert_eq!(texts(&table, "age"), ["5", "0", "0", "", "3"]);
     assert_eq!(texts(&table, "sex"), ["m", "f", "", "m", "f"]);
@@ -59,6 +61,7 @@ fn sparse_rows_leave_out_zeros_and_first_levels() {
 
 #[test]
 fn several_labels_become_ones_and_zeros() {
+    galen::data::show_values(true);
     let text = "@relation 'yeast: -C 2'\n@attribute x numeric\n@attribute Class1 {0,1}\n@attribute Class2 {1,0}\n@data\n0.5,1,0\n0.25,0,1\n1,1,1\n";
     let table = parse(text).expect("a table");
     let labels = table.multi_label(&["Class1", "Class2"]).expect("labels");
@@ -68,6 +71,7 @@ fn several_labels_become_ones_and_zeros() {
 
 #[test]
 fn tabs_stand_between_values_too() {
+    galen::data::show_values(true);
     let table = rows("1\tm\n 2 ,\tf\t\n").expect("a table");
     assert_eq!(
         (texts(&table, "age"), texts(&table, "sex")),
@@ -78,6 +82,7 @@ fn tabs_stand_between_values_too() {
 
 #[test]
 fn wrong_rows_are_named_by_their_line() {
+    galen::data::show_values(true);
     says(rows("1,m\n2\n"), &["file.arff", "expected 2 values, one for each attribute, in line 6, got 1"]);
     says(rows("1,m\n\n% c\n2,f,3,4\n"), &["in line 8, got 4"]);
     says(rows("1,m,\n"), &["a value after the last comma", "line 5"]);

@@ -32,6 +32,7 @@ fn columns_and_rows_are_chosen() {
 
 #[test]
 fn columns_that_do_not_fit_are_refused() {
+    galen::data::show_values(true);
     says(table().with_numeric("age", vec![0.0; 4]), &["each name once", "\"age\" twice"]);
     says(table().with_numeric("weight", vec![0.0; 3]), &["column \"weight\"", "4 rows", "got 3"]);
     says(table().with_numeric("weight", vec![0.0, 1.0, f64::INFINITY, 0.0]), &["finite numbers", "inf in row 2"]);
@@ -43,6 +44,7 @@ fn columns_that_do_not_fit_are_refused() {
 
 #[test]
 fn numbers_become_levels_and_levels_numbers() {
+    galen::data::show_values(true);
     let t = table().to_categorical(&["age"]).and_then(|t| t.to_numeric(&["grade"])).expect("a table");
     assert_eq!(t.categorical("age").expect("levels").levels(), ["40", "61"]);
     assert_eq!(texts(&t, "age"), ["61", "", "40", "61"]);
@@ -85,6 +87,7 @@ fn a_description_counts_and_measures() {
 
 #[test]
 fn classes_have_the_same_numbers_in_every_table() {
+    galen::data::show_values(true);
     let t = Table::new().with_texts("d", &[Some("B"), Some("M"), Some("C"), Some("B")]).expect("a table");
     assert_eq!(t.classes("d").expect("classes").1.join(""), "BCM");
     let classes = Classes::fit(&t, "d", &[0, 1, 3]).expect("classes");
@@ -112,6 +115,7 @@ fn classes_have_the_same_numbers_in_every_table() {
 
 #[test]
 fn targets_and_groups_have_a_value_in_every_row() {
+    galen::data::show_values(true);
     let t = table().to_numeric(&["grade"]).expect("a table").select_rows(&[0, 2]).expect("rows");
     assert_eq!(t.targets(&["age", "grade"]).expect("targets"), ndarray::array![[61.0, 2.0], [40.0, 2.0]]);
     says(table().targets(&["age"]), &["column \"age\"", "a number in every row", "none in row 1"]);
@@ -154,6 +158,7 @@ fn tables_of_ids() -> Vec<Table> {
 
 #[test]
 fn ids_that_are_the_same_number_stay_different() {
+    galen::data::show_values(true);
     use galen::data::prepare::{Levels, OneHot, Recipe};
     use galen::data::{Split, check_groups};
     let wanted = [0, 1, 2, 3, 0, 2];
@@ -189,6 +194,7 @@ fn ids_that_are_the_same_number_stay_different() {
 
 #[test]
 fn numbers_whose_digits_nobody_kept_are_no_ids() {
+    galen::data::show_values(true);
     let of = |v: Vec<f64>| Table::new().with_numeric("id", v).expect("a table");
     let large = of(vec![1.0, 9007199254740992.0]);
     let parts = ["column \"id\"", "texts, or numbers below 9007199254740992", "9007199254740992 in row 1"];
@@ -212,6 +218,7 @@ fn numbers_whose_digits_nobody_kept_are_no_ids() {
 
 #[test]
 fn missing_labels_get_the_marker_that_the_caller_names() {
+    galen::data::show_values(true);
     let csv = galen::data::formats::csv::Csv::new();
     let t = csv.parse(b"a,b,c,x\n1,0,,0.5\n,1,1,\n0,NA,,-1\n", "f.csv").expect("a table");
     let labels = ["a", "b", "c"];

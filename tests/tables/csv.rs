@@ -27,6 +27,7 @@ const SLIPS: [&str; 14] =
 
 #[test]
 fn a_column_of_numbers_never_becomes_levels() {
+    galen::data::show_values(true);
     for slip in SLIPS {
         let text = format!("id,age\n1,61\n2,\"{slip}\"\n");
         for how in [Csv::new(), Csv::new().numbers(["age"])] {
@@ -54,6 +55,7 @@ fn a_column_of_numbers_never_becomes_levels() {
 
 #[test]
 fn the_first_values_that_are_no_numbers_are_listed() {
+    galen::data::show_values(true);
     let slips = ["<5", "-", "a\u{1b}[2Jb", "x", "y", "z", "z"];
     let mut text = String::from("id,age\n");
     (0..20).for_each(|i| text += &format!("{i},{}\n", slips.get(i).copied().unwrap_or("40")));
@@ -101,6 +103,7 @@ fn the_markers_of_pandas_are_missing_values() {
 
 #[test]
 fn a_header_with_a_name_too_many_or_too_few_is_read_as_the_caller_says() {
+    galen::data::show_values(true);
     let named = b"a,b\nr1,1,2\nr2,3,4\n";
     says(
         Csv::new().parse(named, "f.csv"),
@@ -140,6 +143,7 @@ fn a_header_with_a_name_too_many_or_too_few_is_read_as_the_caller_says() {
 
 #[test]
 fn separators_of_thousands_part_groups_of_three() {
+    galen::data::show_values(true);
     let csv = Csv::new().thousands(b',');
     let table = csv.parse(b"a\n\"1,234\"\n\"-12,345,678.5\"\n7\n\"1,234e2\"\n", "f.csv").expect("a table");
     assert_eq!(table.numeric("a").expect("numbers"), [1234.0, -12_345_678.5, 7.0, 123_400.0]);
@@ -177,6 +181,7 @@ fn byte_order_marks_and_line_ends_of_all_systems_are_read() {
 
 #[test]
 fn other_delimiters_comments_and_decimal_commas_are_read() {
+    galen::data::show_values(true);
     let german = Csv::new().delimiter(b';').decimal_comma().comment(b'#');
     let table = german.parse("# Labor\nwert;art\n12,5;a\n-0,25;b\n".as_bytes(), "f.csv").expect("a table");
     assert_eq!(table.numeric("wert").expect("numbers"), [12.5, -0.25]);

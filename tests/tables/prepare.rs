@@ -97,6 +97,7 @@ fn numbers_that_nothing_may_stand_in_for_are_refused() {
 
 #[test]
 fn levels_become_the_columns_of_scikit_learn() {
+    galen::data::show_values(true);
     let wanted = &reference("prepare")["one_hot"];
     let texts = |key: &str| -> Vec<Option<String>> {
         wanted[key].as_array().expect("levels").iter().map(|v| v.as_str().map(str::to_owned)).collect()
@@ -119,6 +120,7 @@ fn levels_become_the_columns_of_scikit_learn() {
 
 #[test]
 fn levels_that_are_numbers_are_compared_as_numbers() {
+    galen::data::show_values(true);
     let numbers = Table::new().with_numeric("x", vec![1.0, 2.0, 1.0]).expect("a table");
     let texts = |levels: &[&str]| {
         let levels: Vec<Option<&str>> = levels.iter().copied().map(Some).collect();

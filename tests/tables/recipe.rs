@@ -148,6 +148,7 @@ fn a_column_without_values_to_train_on_is_refused_left_out_or_constant() {
 
 #[test]
 fn recipes_that_do_not_fit_the_table_are_refused() {
+    galen::data::show_values(true);
     let fit = |recipe: Recipe, rows: &[usize]| recipe.fit(&patients(), rows);
     says(fit(Recipe::columns(["weight"]), &TRAIN), &["one named \"weight\"", "\"age\""]);
     says(fit(Recipe::all_but(["Diagnosis"]), &TRAIN), &["one named \"Diagnosis\""]);
@@ -171,6 +172,7 @@ fn recipes_that_do_not_fit_the_table_are_refused() {
 
 #[test]
 fn tables_that_do_not_fit_the_preparation_are_refused() {
+    galen::data::show_values(true);
     let prepared = recipe().fit(&patients(), &TRAIN).expect("a preparation");
     let without = patients().without(&["age", "grade"]).expect("columns");
     says(prepared.apply(&without), &["the columns \"age\", \"grade\"", "got \"sex\", \"pain\", \"diagnosis\""]);

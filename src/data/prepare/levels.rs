@@ -2,7 +2,7 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::table::{Table, Values, cell, cells, column_named, number, same_level, shown};
+use crate::data::table::{Table, Values, cell, cells, column_named, number, other_cell, same_level, shown};
 use crate::error::{Error, Result};
 
 /// What becomes of a level that was not there when the encoding was fitted.
@@ -205,8 +205,12 @@ impl OneHot {
         match (same.next(), same.next()) {
             (Some((_, one)), Some((_, other))) => {
                 let expected =
-                    format!("levels that are different numbers where numbers are compared with {}", cell(level));
-                Err(Error::data(column_named(&self.column), expected, format!("{} and {}", cell(one), cell(other))))
+                    format!("levels that are different numbers where numbers are compared with {}", other_cell(level));
+                Err(Error::data(
+                    column_named(&self.column),
+                    expected,
+                    format!("{} and {}", other_cell(one), cell(other)),
+                ))
             }
             (found, _) => Ok(found.filter(|(_, known)| same_level(known, level)).map(|(place, _)| place)),
         }

@@ -192,7 +192,7 @@ impl Counts {
             Some(at) => {
                 let (part, class) = (at / self.totals.len(), at % self.totals.len());
                 let expected = format!("groups (patients) that can be dealt with every class in each of {parts} parts");
-                let class = cell(&classes.names[class]);
+                let class = cell(classes.names[class].trim_matches('"'));
                 let actual = format!("no sample of one class ({class}) in number {part} in any of {ATTEMPTS} orders");
                 Err(Error::data("split", expected, actual))
             }

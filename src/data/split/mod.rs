@@ -207,7 +207,8 @@ impl Split {
             Some(class) => {
                 let unit = if self.groups.is_some() { "groups (patients)" } else { "samples" };
                 let expected = format!("at least {parts} {unit} of each class for {parts} {what}");
-                let actual = format!("{} of one class ({})", counts[class], cell(&classes.names[class]));
+                let actual =
+                    format!("{} of one class ({})", counts[class], cell(classes.names[class].trim_matches('"')));
                 Err(Error::data("split", expected, actual))
             }
             None => Ok(()),

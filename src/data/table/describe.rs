@@ -1,6 +1,7 @@
 use std::fmt;
 
 use super::{Table, Values};
+use crate::error::plain;
 
 /// What stands in one column.
 #[derive(Clone, Debug, PartialEq)]
@@ -101,7 +102,7 @@ impl fmt::Display for Content {
             }
             Content::Categorical(levels) => {
                 for (i, (level, count)) in levels.iter().take(SHOWN).enumerate() {
-                    write!(f, "{}{level}: {count}", if i == 0 { "" } else { ", " })?;
+                    write!(f, "{}{}: {count}", if i == 0 { "" } else { ", " }, plain(level))?;
                 }
                 match levels.len().saturating_sub(SHOWN) {
                     0 => Ok(()),
@@ -114,10 +115,10 @@ impl fmt::Display for Content {
 
 impl fmt::Display for Description {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let width = self.columns.iter().map(|c| c.name.chars().count()).max().unwrap_or(0).max(6);
+        let width = self.columns.iter().map(|c| plain(&c.name).chars().count()).max().unwrap_or(0).max(6);
         write!(f, "{:width$} {:>8} {:>8}", "column", "present", "missing")?;
         for c in &self.columns {
-            write!(f, "\n{:width$} {:>8} {:>8}  {}", c.name, c.present, c.missing, c.content)?;
+            write!(f, "\n{:width$} {:>8} {:>8}  {}", plain(&c.name), c.present, c.missing, c.content)?;
         }
         Ok(())
     }

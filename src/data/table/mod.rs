@@ -17,7 +17,8 @@ pub use describe::{ColumnSummary, Content, Description};
 #[cfg(feature = "tables")]
 pub(crate) use ids::Column;
 pub(crate) use ids::{Written, same_level};
-pub(crate) use shown::{cell, cells, listed, listed_levels, shown};
+pub use shown::show_values;
+pub(crate) use shown::{cell, cells, listed, listed_levels, other_cell, shown};
 pub use targets::Classes;
 
 /// What stands in one column.

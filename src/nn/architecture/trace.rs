@@ -101,8 +101,9 @@ impl<'a> Tracer<'a> {
     fn state(&mut self, arena: &str, slot: &SlotSpec, layer: &str) -> Result<usize> {
         if !is_known(arena) {
             let what = format!("state \"{}\"", slot.name);
-            let reason =
-                format!("it lies in \"{arena}\", and only parameters, running statistics and constants are written to files");
+            let reason = format!(
+                "it lies in \"{arena}\", and only parameters, running statistics and constants are written to files"
+            );
             return Err(undescribed(layer, &what, &reason));
         }
         let key = (arena.to_owned(), slot.name.clone());
@@ -255,9 +256,11 @@ impl Listing<'_, '_> {
             NodeKind::Op(Op::Chain(chain)) => {
                 Err(undescribed(layer, &chain.name, "chains are made when a plan is made, of ops that can be written"))
             }
-            NodeKind::Op(op) if !op.writes().is_empty() => {
-                Err(undescribed(layer, op.name(), "it changes state, which a network that is written to a file may not"))
-            }
+            NodeKind::Op(op) if !op.writes().is_empty() => Err(undescribed(
+                layer,
+                op.name(),
+                "it changes state, which a network that is written to a file may not",
+            )),
             NodeKind::Op(op) => {
                 let written = serde_json::to_value(op);
                 Ok(Does::Op(written.map_err(|e| undescribed(layer, op.name(), &e.to_string()))?))

@@ -9,7 +9,7 @@ use csv::{ByteRecord, ReaderBuilder, Trim};
 use super::columns::{Builder, Kind, Seen};
 use super::{Csv, Extra};
 use crate::data::formats::text::{format, line_at, shown};
-use crate::data::table::{Table, cell, listed};
+use crate::data::table::{Table, cell, listed, other_cell};
 use crate::error::{Error, Result};
 
 /// A file's text, and how it is to be read.
@@ -198,7 +198,7 @@ impl File<'_> {
         };
         let expected = format!("a number in line {}, column {}{why}", self.line(*at), shown(name));
         let mut actual = cell(first);
-        others.iter().for_each(|(at, other)| actual += &format!(", {} in line {}", cell(other), self.line(*at)));
+        others.iter().for_each(|(at, other)| actual += &format!(", {} in line {}", other_cell(other), self.line(*at)));
         if seen.others > seen.first.len() {
             actual += &format!(" and {} more", seen.others - seen.first.len());
         }

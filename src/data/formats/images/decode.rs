@@ -9,7 +9,7 @@ use super::options::{ImageOptions, Turn};
 use super::raster::Raster;
 use super::{jpeg, png, refuse, tiff};
 use crate::error::{Error, Result, caught};
-use crate::file;
+use crate::{file, host};
 
 /// What the header of an image says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,7 +92,9 @@ pub(super) fn is_image(head: &Head, path: &Path) -> Result<()> {
 
 /// The pixels in the bytes of a file, turned as the options say.
 pub(super) fn pixels(bytes: &[u8], path: &Path, options: &ImageOptions) -> Result<Image> {
-    is_image(&head_of(Cursor::new(bytes), bytes.len() as u64, path, options)?, path)?;
+    let head = head_of(Cursor::new(bytes), bytes.len() as u64, path, options)?;
+    is_image(&head, path)?;
+    host::expect_room(room_for(&head), "the pixels of an image")?;
     let most = options.most_bytes;
     let image = match format(bytes, path)? {
         Format::Png => png::image(bytes, path, most)?,
@@ -111,13 +113,19 @@ pub(super) fn pixels(bytes: &[u8], path: &Path, options: &ImageOptions) -> Resul
     Ok(Image { head, elements })
 }
 
+/// Bytes that an image takes while it is decoded, at most: the decoder's pixels, and twice four bytes per sample of ours.
+fn room_for(head: &Head) -> usize {
+    head.height.saturating_mul(head.width).saturating_mul(head.channels).saturating_mul(12)
+}
+
 fn raster<T>(elements: Vec<T>, head: &Head) -> Raster<T> {
     Raster { elements, height: head.height, width: head.width, channels: head.channels }
 }
 
 /// The samples of a mask as its file stores them, turned as the options say, and whether a lossy compression changed them.
 pub(super) fn stored(bytes: &[u8], path: &Path, options: &ImageOptions) -> Result<(Raster<u32>, bool)> {
-    head_of(Cursor::new(bytes), bytes.len() as u64, path, options)?;
+    let head = head_of(Cursor::new(bytes), bytes.len() as u64, path, options)?;
+    host::expect_room(room_for(&head), "the pixels of a mask")?;
     let most = options.most_bytes;
     let (raster, head, lossy) = match format(bytes, path)? {
         Format::Png => {

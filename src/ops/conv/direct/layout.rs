@@ -48,7 +48,8 @@ impl Layout {
             let (low, high) = (from.clamp(0, extent), to.clamp(0, extent));
             first[axis] = low as usize;
             content[axis] = (high - low).max(0) as usize;
-            ahead[axis] = origin[axis] as isize - low;
+            // A band that meets padding only takes no more of it than its taps reach, however far away the image is.
+            ahead[axis] = if low < high { origin[axis] as isize - low } else { -g.least[axis] };
             before[axis] = (-(ahead[axis] + g.least[axis])).max(0) as usize;
             let last = result[axis] as isize - 1 + ahead[axis] + g.most[axis];
             after[axis] = (last - (content[axis] as isize - 1)).max(0) as usize;
