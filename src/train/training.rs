@@ -88,7 +88,7 @@ impl Training<'_> {
         self.resume(model, pass)?;
         let trained = self.epochs(model, pass);
         // Best parameters are restored after an error too: what was earned is kept.
-        let failed = self.every(|callback| callback.end(model).map_err(|e| (callback.name().to_owned(), e)));
+        let failed = self.every(|callback| callback.end(model));
         let ended = self.first_of(failed, "at the end");
         trained.and(ended)
     }
@@ -222,7 +222,7 @@ impl Training<'_> {
         let (epochs, mut reasons) = (&self.history.epochs, Vec::new());
         let failed = self.every(|callback| {
             let wish = callback.epoch_end(Epoch { epochs, model: &mut *model });
-            reasons.extend(wish.map_err(|e| (callback.name().to_owned(), e))?);
+            reasons.extend(wish?);
             Ok(())
         });
         reasons.sort();
@@ -244,11 +244,14 @@ impl Training<'_> {
     }
 
     /// Calls every callback, in their order, those after one that fails included: what a log cannot write changes nothing of what the
-    /// others do. Gives all that failed.
-    fn every<E>(&self, mut call: impl FnMut(&mut dyn Callback) -> std::result::Result<(), E>) -> Vec<E> {
+    /// others do. Gives all that failed, with their names.
+    fn every(&self, mut call: impl FnMut(&mut dyn Callback) -> Result<()>) -> Vec<(String, Error)> {
         let mut failed = Vec::new();
         for callback in &self.options.callbacks {
-            failed.extend(call(&mut *locked(callback)).err());
+            let mut callback = locked(callback);
+            if let Err(e) = call(&mut *callback) {
+                failed.push((callback.name().to_owned(), e));
+            }
         }
         failed
     }

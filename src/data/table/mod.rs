@@ -17,8 +17,10 @@ pub use describe::{ColumnSummary, Content, Description};
 #[cfg(feature = "tables")]
 pub(crate) use ids::Column;
 pub(crate) use ids::{Written, same_level};
+#[cfg(feature = "tables")]
+pub(crate) use shown::listed_levels;
 pub use shown::show_values;
-pub(crate) use shown::{cell, cells, listed, listed_levels, other_cell, shown};
+pub(crate) use shown::{cell, cells, listed, other_cell, shown};
 pub use targets::Classes;
 
 /// What stands in one column.

@@ -28,6 +28,8 @@ pub fn rows() -> Vec<Row> {
         row("stride2_same_even", [2, 2, 5, 7], [3, 2, 2, 4], o().stride([2, 2]).padding(same)),
         row("explicit_pads", [2, 2, 5, 4], [3, 2, 3, 3], o().padding(pads(1, 0, 2, 3))),
         row("padding_only", [1, 2, 3, 2], [5, 2, 2, 3], o().padding(pads(3, 0, 0, 4))),
+        // Bands of results that meet padding only, above the image and below it.
+        row("far_padding", [1, 2, 3, 40], [3, 2, 3, 3], o().padding(pads(300, 200, 1, 0))),
         row("kernel_larger_than_input", [1, 2, 2, 2], [3, 2, 3, 3], o().padding(pads(1, 1, 1, 1))),
         row("dilation2", [2, 2, 7, 6], [3, 2, 3, 2], o().dilation([2, 2])),
         row("dilation2_same", [2, 2, 6, 5], [3, 2, 3, 2], o().dilation([2, 2]).padding(same)),
@@ -67,6 +69,8 @@ pub fn rows() -> Vec<Row> {
     // Rows of three and five taps with many channels share products on the CPU.
     rows.push(row("many_channels_same", [2, 16, 9, 13], [16, 16, 3, 3], o().padding(same)));
     rows.push(row("many_channels_valid", [8, 17, 6, 5], [16, 17, 3, 3], o()));
+    let far = o().padding(pads(150, 101, 1, 1));
+    rows.push(row("many_channels_far_padding", [2, 16, 4, 30], [16, 16, 3, 3], far));
     rows.push(row("many_channels_five", [3, 16, 11, 6], [16, 16, 5, 5], o().padding(same)));
     rows.extend(lines());
     rows.extend(volumes());
