@@ -35,7 +35,9 @@ const MADE: [&str; 2] = ["fuzz/artifacts", "fuzz/corpus"];
 /// The documents, and the documentation in the source, by path.
 fn documents() -> BTreeMap<String, String> {
     let mut out = BTreeMap::new();
-    for path in ["README.md", "CHANGELOG.md", "benches/README.md", "fuzz/README.md", "examples/data/README.md"] {
+    for path in
+        ["README.md", "CHANGELOG.md", "SECURITY.md", "benches/README.md", "fuzz/README.md", "examples/data/README.md"]
+    {
         out.insert(path.to_owned(), std::fs::read_to_string(super::at(path)).expect(path));
     }
     for (file, text) in source::files() {

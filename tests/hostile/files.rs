@@ -177,5 +177,6 @@ fn files_that_end_early_or_have_a_turned_bit_are_data_or_an_error() {
             attempt(&turned, reader == 9, format!("a bit at {at}"));
         }
     }
+    println!("{tried} damaged files, {refused} refused");
     assert!(tried > 1000 && refused > tried / 2, "{refused} of {tried}");
 }
