@@ -66,7 +66,7 @@ fn several_labels_become_ones_and_zeros() {
     let table = parse(text).expect("a table");
     let labels = table.multi_label(&["Class1", "Class2"]).expect("labels");
     assert_eq!(labels, ndarray::array![[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]);
-    says(table.multi_label(&["x"]), &["column \"x\"", "0 or 1 in every row", "0.5 in row 0"]);
+    says(table.multi_label(&["x"]), &["column \"x\"", "0 or 1 in every row", "\"0.5\" in row 0"]);
 }
 
 #[test]

@@ -110,7 +110,7 @@ fn classes_have_the_same_numbers_in_every_table() {
     says(Classes::fit(&t, "d", &[]), &["rows to take the classes from"]);
     says(Classes::fit(&t, "d", &[2]), &["numbers below 2"]);
     let t = Table::new().with_numeric("d", vec![1.0, 0.5]).expect("a table");
-    says(t.classes("d"), &["texts or whole numbers", "0.5 in row 1"]);
+    says(t.classes("d"), &["texts or whole numbers", "\"0.5\" in row 1"]);
 }
 
 #[test]
@@ -197,7 +197,7 @@ fn numbers_whose_digits_nobody_kept_are_no_ids() {
     galen::data::show_values(true);
     let of = |v: Vec<f64>| Table::new().with_numeric("id", v).expect("a table");
     let large = of(vec![1.0, 9007199254740992.0]);
-    let parts = ["column \"id\"", "texts, or numbers below 9007199254740992", "9007199254740992 in row 1"];
+    let parts = ["column \"id\"", "texts, or numbers below 9007199254740992", "\"9007199254740992\" in row 1"];
     says(large.groups("id"), &parts);
     says(large.classes("id"), &parts);
     says(large.clone().to_categorical(&["id"]), &parts);
@@ -208,7 +208,7 @@ fn numbers_whose_digits_nobody_kept_are_no_ids() {
         says(written(rounded).expect("a table").groups("id"), &["texts, or numbers below", "in row 1"]);
     }
     // 1.1 may be 1.10, another patient; 1.0 is 1.
-    says(written("1.10").expect("a table").groups("id"), &["groups: texts or whole numbers", "1.1 in row 1"]);
+    says(written("1.10").expect("a table").groups("id"), &["groups: texts or whole numbers", "\"1.1\" in row 1"]);
     assert_eq!(written("1.0").expect("a table").groups("id").expect("groups"), [0, 0]);
     // An id that is said to be missing is not kept by its digits.
     let ids = written("007").and_then(|t| t.missing_where("id", |v| v == 7.0)).expect("a table");
@@ -227,9 +227,9 @@ fn missing_labels_get_the_marker_that_the_caller_names() {
     assert_eq!(t.multi_label_or(&labels, -1.0).expect("labels"), marked);
     let nan = t.multi_label_or(&labels, f32::NAN).expect("labels");
     assert_eq!(nan.mapv(|v| if v.is_nan() { -1.0 } else { v }), marked);
-    says(t.multi_label_or(&["x"], -1.0), &["column \"x\"", "0, 1 or nothing", "0.5 in row 0"]);
+    says(t.multi_label_or(&["x"], -1.0), &["column \"x\"", "0, 1 or nothing", "\"0.5\" in row 0"]);
     // Also where the marker stands in the table: it is no label.
-    says(t.select_rows(&[2]).expect("a row").multi_label_or(&["x"], -1.0), &["0, 1 or nothing", "-1 in row 0"]);
+    says(t.select_rows(&[2]).expect("a row").multi_label_or(&["x"], -1.0), &["0, 1 or nothing", "\"-1\" in row 0"]);
     for marker in [0.0, -0.0, 1.0, f32::INFINITY] {
         says(t.multi_label_or(&labels, marker), &["multi_label_or", "NaN, or a number that is no label"]);
     }
