@@ -191,15 +191,21 @@ mod tests {
     #[test]
     fn only_old_drafts_are_removed() {
         let folder = folder("galen-stale");
-        let [old, young, other] = [".galen-a1.part", ".galen-b2.part", "notes.part"].map(|n| folder.path().join(n));
-        for path in [&old, &young, &other] {
-            std::fs::write(path, b"x").unwrap();
-        }
-        let long_ago = SystemTime::now() - 2 * STALE;
-        for path in [&old, &other] {
-            File::options().write(true).open(path).unwrap().set_modified(long_ago).unwrap();
+        let now = SystemTime::now();
+        // The last one is from before the clock was set back.
+        let drafts = [
+            (".galen-a1.part", now - 2 * STALE, false),
+            (".galen-b2.part", now, true),
+            ("notes.part", now - 2 * STALE, true),
+            (".galen-c3.part", now + 2 * STALE, true),
+        ];
+        for (name, changed, _) in drafts {
+            let file = File::create(folder.path().join(name)).unwrap();
+            file.set_modified(changed).unwrap();
         }
         remove_stale(folder.path());
-        assert_eq!([&old, &young, &other].map(|path| path.exists()), [false, true, true]);
+        for (name, _, stays) in drafts {
+            assert_eq!(folder.path().join(name).exists(), stays, "{name}");
+        }
     }
 }
