@@ -80,6 +80,11 @@ impl Archive {
         self.about.get(key).map(String::as_str)
     }
 
+    /// Whether its content was compared with a checksum: files of other programs have none.
+    pub(crate) fn is_checked(&self) -> bool {
+        self.about.contains_key(CHECKSUM)
+    }
+
     /// The tensors by name, in the order of the names.
     pub fn tensors(&self) -> impl ExactSizeIterator<Item = (&str, &Tensor)> {
         self.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor))

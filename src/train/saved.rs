@@ -66,6 +66,10 @@ impl SavedModel {
             let actual = format!("{:?}, written by Galen {:?}", file.about("format"), file.about("galen"));
             return Err(wrong(&format!("the format \"{FORMAT}\""), actual));
         }
+        // Every model that Galen writes has one: where it is missing, its name was damaged.
+        if !file.is_checked() {
+            return Err(wrong("a model with the checksum of its content", "none".to_owned()));
+        }
         let architecture: Architecture =
             serde_json::from_str(text).map_err(|e| wrong("an architecture", e.to_string()))?;
         let attached = keep::attached(&file)?;
