@@ -372,13 +372,18 @@ impl Session {
 
     fn slot(&self, arena: &str, name: &str) -> Result<&SlotSpec> {
         let slots = &self.layout(arena)?.slots;
-        let found = self.layouts.get(arena).and_then(|layout| layout.places.get(name)).and_then(|i| slots.get(*i));
+        let found = self.place(arena, name).and_then(|i| slots.get(i));
         found.ok_or_else(|| Error::usage(format!("state \"{arena}\""), format!("it has no slot \"{name}\"")))
     }
 
     /// Whether there is a piece of state of this name with this slot.
     pub(crate) fn has_slot(&self, arena: &str, name: &str) -> bool {
-        self.layouts.get(arena).is_some_and(|layout| layout.places.contains_key(name))
+        self.place(arena, name).is_some()
+    }
+
+    /// Where the slot of this name stands in a piece of state.
+    fn place(&self, arena: &str, name: &str) -> Option<usize> {
+        self.layouts.get(arena)?.places.get(name).copied()
     }
 
     /// The content of one slot of state, read from the device.

@@ -37,10 +37,7 @@ impl Appended {
     }
 
     /// Goes on with the file that is there.
-    ///
-    /// # Errors
-    /// [`Error::Io`] where it cannot be opened.
-    pub(crate) fn reopen(&mut self) -> Result<()> {
+    fn reopen(&mut self) -> Result<()> {
         let mut options = OpenOptions::new();
         options.append(true);
         #[cfg(unix)]

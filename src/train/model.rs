@@ -76,7 +76,7 @@ pub trait Compile: Network + Sized + 'static {
         losses: impl Into<Losses>,
         metrics: &[Metric],
     ) -> Result<Model> {
-        Model::new(Box::new(self), setup, optimizer.into(), losses.into(), metrics)
+        Model::new(Box::new(self), setup, optimizer.into(), losses.into(), metrics, Values::Drawn)
     }
 }
 
@@ -153,7 +153,7 @@ impl Definition {
 
 /// Where a model's first parameters and statistics come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Values {
+pub(super) enum Values {
     /// They are drawn as the layers say.
     Drawn,
     /// They are written right after, all of them: drawing them would be work for nothing.
@@ -182,29 +182,15 @@ pub struct Model {
 }
 
 impl Model {
-    fn new(
+    pub(super) fn new(
         network: Box<dyn Network>,
         setup: &Setup,
         optimizer: Tuned,
         losses: Losses,
         metrics: &[Metric],
+        values: Values,
     ) -> Result<Model> {
-        Model::with(Definition::new(network, optimizer, losses, metrics), setup, Values::Drawn)
-    }
-
-    /// A model of a file's network, whose parameters and statistics are written by whoever asks for it.
-    pub(super) fn to_fill(
-        network: Box<dyn Network>,
-        setup: &Setup,
-        optimizer: Tuned,
-        losses: Losses,
-        metrics: &[Metric],
-    ) -> Result<Model> {
-        Model::with(Definition::new(network, optimizer, losses, metrics), setup, Values::Follow)
-    }
-
-    fn with(definition: Definition, setup: &Setup, values: Values) -> Result<Model> {
-        let model = Model::of(definition, setup, values)?;
+        let model = Model::of(Definition::new(network, optimizer, losses, metrics), setup, values)?;
         model.definition.doubts().for_each(|doubt| log::warn!("{doubt}"));
         model.definition.optimizer.check_for(&model.parameter_specs()?)?;
         if model.definition.losses.len() != model.definition.outputs.len() {

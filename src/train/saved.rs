@@ -4,7 +4,7 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 
 use super::keep::{self, ARCHITECTURE, FORMAT, NO_ARCHITECTURE};
-use super::model::{Attached, Model, Setup};
+use super::model::{Attached, Model, Setup, Values};
 use super::{LoadReport, Metric, Preparation};
 use crate::error::{Error, Result};
 use crate::graph::{PARAMETERS, SlotSpec};
@@ -145,7 +145,7 @@ impl SavedModel {
     ) -> Result<Model> {
         let SavedModel { file, architecture, .. } = self;
         let (optimizer, losses) = (optimizer.into(), losses.into());
-        let mut model = Model::to_fill(Box::new(architecture), setup, optimizer, losses, metrics)?;
+        let mut model = Model::new(Box::new(architecture), setup, optimizer, losses, metrics, Values::Follow)?;
         model.load_file(&file)?;
         Ok(model)
     }

@@ -76,7 +76,12 @@ const CONSTANTS: [&str; 2] = ["constant ", "sinusoidal positions "];
 /// Whether a network that is written to a file may declare state in this arena: parameters, statistics and constants. What training needs
 /// besides is made by the training, and a file that named it could change it.
 pub(super) fn is_known(arena: &str) -> bool {
-    [PARAMETERS, STATISTICS].contains(&arena) || CONSTANTS.iter().any(|constant| arena.starts_with(constant))
+    is_loaded(arena) || CONSTANTS.iter().any(|constant| arena.starts_with(constant))
+}
+
+/// Whether a model's file holds the values of this arena's state.
+fn is_loaded(arena: &str) -> bool {
+    [PARAMETERS, STATISTICS].contains(&arena)
 }
 
 fn check_states(states: &[State]) -> Result<(), String> {
@@ -84,13 +89,13 @@ fn check_states(states: &[State]) -> Result<(), String> {
     for State { arena, name, spec, init } in states {
         name_fits(arena, LONGEST_NAME)?;
         name_fits(name, LONGEST_PATH)?;
-        let is_drawn = [PARAMETERS, STATISTICS].contains(&arena.as_str());
+        let is_loaded = is_loaded(arena);
         let is_given = matches!(init, Init::Constant(_) | Init::Values(_) | Init::Words(_));
-        if !is_known(arena) || !(is_drawn || is_given) {
+        if !is_known(arena) || !(is_loaded || is_given) {
             let allowed = format!("{PARAMETERS}, {STATISTICS} and constants with their values are allowed");
             return Err(format!("state in \"{arena}\", where {allowed}"));
         }
-        if is_drawn && spec.dtype != DType::F32 {
+        if is_loaded && spec.dtype != DType::F32 {
             return Err(format!("state of {} in \"{arena}\", where f32 is allowed", spec.dtype));
         }
         let count = spec.shape.iter().try_fold(1_usize, |n, extent| n.checked_mul(*extent));
